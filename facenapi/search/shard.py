@@ -1,0 +1,109 @@
+"""What the rest of the server knows of search: the ``Shard`` protocol and its messages.
+
+A shard holds unit vectors by owner and embedding model and answers which are most similar to a probe.
+It is a view of the store: it can be thrown away and rebuilt. Changes carry the store's revision, so
+they may arrive twice or out of order and the newest wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """A vector is added, or its tags changed.
+
+    ``tags`` are what a search can be limited to: gallery names ("default" left out, it is everything)
+    and ``cam:ID`` for the camera. ``embedding``: little-endian float32 bytes of a unit vector.
+    """
+
+    owner: str
+    model: str
+    id: int
+    rev: int
+    tags: frozenset[str]
+    embedding: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A vector is gone for good."""
+
+    owner: str
+    id: int
+    rev: int
+
+
+Change = Upsert | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search: at most ``n`` faces of an owner with ``similarity >= min_similarity``, best first.
+
+    ``probe``: float32 (dim,), unit length. ``min_similarity``: cosine, ``None`` for no threshold.
+    ``tag``: only faces with this tag.
+    """
+
+    owner: str
+    model: str
+    probe: NDArray[np.float32]
+    n: int
+    min_similarity: float | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A face and its cosine similarity to the probe."""
+
+    id: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The merged answer of the shards: hits best first, and how many shards took part."""
+
+    hits: list[Hit]
+    live: int
+    total: int
+
+
+class Shard(Protocol):
+    """One holder of vectors: in process, behind HTTP, or on another engine."""
+
+    async def start(self) -> None:
+        """Load and catch up with the store."""
+
+    async def close(self) -> None:
+        """Stop; may be called twice."""
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Take changes; when this returns, every later search sees them. Raises Unavailable."""
+
+    async def search(self, query: Query) -> list[Hit]:
+        """Return the hits, best first. Raises Unavailable, or ValueError for a probe that is no unit vector."""
+
+    def info(self) -> dict[str, Any]:
+        """Return figures for monitoring: ready, faces, segments, revision, …"""
+
+
+class Searcher(Protocol):
+    """All shards together, as services use them."""
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Send each change to the shard of its cell; raise Unavailable unless all acknowledged."""
+
+    async def search(self, query: Query, strict: bool) -> Answer:
+        """Ask all shards. ``strict``: a dead shard raises Unavailable instead of a partial answer."""
+
+    def pick_cell(self) -> int:
+        """Return a random cell (0…1023) of a live shard; raise Unavailable if none lives."""
