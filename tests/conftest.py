@@ -1,0 +1,53 @@
+"""Fixtures for all tests: an event loop per test, real faces, the model pack."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from pathlib import Path
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from tests.support import photos
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def io_loop():
+    """A loop for one test; replaces pytest-tornado's, whose calls current Tornado deprecates."""
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    loop = IOLoop.current()
+    yield loop
+    loop.close(all_fds=True)
+    asyncio.set_event_loop(None)
+
+
+def pytest_collection_modifyitems(items):
+    """Let plain ``async def`` tests run on the loop."""
+    for item in items:
+        if inspect.iscoroutinefunction(getattr(item, "function", None)):
+            item.add_marker(pytest.mark.gen_test(timeout=120))
+
+
+@pytest.fixture(scope="session")
+def model_pack() -> Path:
+    """The default model pack, as ``facenapi models build`` makes it; scripts/test does so first."""
+    folder = Path(os.environ.get("FACENAPI_TEST_PACK", ROOT / "var" / "models" / "default"))
+    if not (folder / "pack.json").exists():
+        pytest.fail(f"There is no model pack in {folder}: run scripts/test, or facenapi models build", pytrace=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> bytes:
+    """scikit-image's portrait of Eileen Collins as PNG bytes."""
+    return photos.astronaut()
+
+
+@pytest.fixture(scope="session")
+def grace_hopper() -> bytes:
+    """matplotlib's portrait of Grace Hopper as JPEG bytes."""
+    return photos.grace_hopper()

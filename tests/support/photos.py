@@ -1,0 +1,45 @@
+"""Public-domain portraits that installed packages carry, and pictures made of them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image
+from skimage import data
+
+
+def encode(pixels, kind: str = "PNG", **options) -> bytes:
+    """Return an array or a Pillow image as a file's bytes."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels))
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def astronaut() -> bytes:
+    """NASA's portrait of Eileen Collins, 512x512 PNG: one face."""
+    return encode(data.astronaut())
+
+
+def grace_hopper() -> bytes:
+    """The Navy's portrait of Grace Hopper, 512x600 JPEG: one face."""
+    return (Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg").read_bytes()
+
+
+def two_faces() -> bytes:
+    """Both portraits side by side: two faces, Grace Hopper's the larger."""
+    left = np.asarray(Image.open(io.BytesIO(astronaut())).convert("RGB"))
+    right = np.asarray(Image.open(io.BytesIO(grace_hopper())).convert("RGB"))
+    height = max(left.shape[0], right.shape[0])
+    canvas = np.full((height, left.shape[1] + right.shape[1], 3), 127, np.uint8)
+    canvas[: left.shape[0], : left.shape[1]] = left
+    canvas[: right.shape[0], left.shape[1]:] = right
+    return encode(canvas)
+
+
+def no_face() -> bytes:
+    """A picture of a cup of coffee."""
+    return encode(data.coffee())
