@@ -23,6 +23,7 @@ class ApiError(Exception):
 
     def body(self, version: int) -> dict[str, Any]:
         """Return the JSON answer for API ``version`` 0 or 1."""
+        del version  # the two differ in one error only
         return {"code": self.code, "reason": self.reason, **self.extra}
 
     def headers(self) -> dict[str, str]:

@@ -45,8 +45,9 @@ class Box:
 
     def overlap(self, other: Box) -> float:
         """Return intersection over union, 0…1."""
-        shared = Box(max(self.x1, other.x1), max(self.y1, other.y1),
-                     min(self.x2, other.x2), min(self.y2, other.y2)).area
+        shared = Box(
+            max(self.x1, other.x1), max(self.y1, other.y1), min(self.x2, other.x2), min(self.y2, other.y2)
+        ).area
         union = self.area + other.area - shared
         return shared / union if union > 0 else 0.0
 

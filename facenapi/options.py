@@ -21,8 +21,10 @@ def option(
     reload: bool = False,
 ) -> Any:
     """Declare an option; ``reload`` marks what a SIGHUP can change."""
-    return field(default=default, metadata={"section": section, "help": text, "low": low, "high": high,
-                                            "choices": choices, "reload": reload})
+    return field(
+        default=default,
+        metadata={"section": section, "help": text, "low": low, "high": high, "choices": choices, "reload": reload},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +34,136 @@ class Config:
     # -- Server ---------------------------------------------------------------------------------
     host: str = option("Server", "127.0.0.1", "Address to listen on; 0.0.0.0 for all interfaces.")
     port: int = option("Server", 8000, "Port to listen on; 0 lets the system choose.", low=0, high=65535)
-    data_dir: str = option("Server", "/var/lib/findface-facenapi",
-                           "Folder for the embedded database, index snapshots and photos.")
+    data_dir: str = option(
+        "Server", "/var/lib/findface-facenapi", "Folder for the embedded database, index snapshots and photos."
+    )
+    shutdown_timeout: float = option(
+        "Server", 20.0, "Seconds that requests in flight get to finish on SIGTERM.", low=0, high=3600
+    )
+    # -- Limits ---------------------------------------------------------------------------------
+    max_body_size: int = option("Limits", 24 * 1024 * 1024, "Largest request body, in bytes.", low=1024, high=1 << 30)
+    max_requests: int = option("Limits", 256, "Requests in flight; one more is answered 503.", low=1, high=100000)
+    max_decode_jobs: int = option(
+        "Limits", 64, "Photos waiting for or in decoding; one more is answered 503.", low=1, high=100000
+    )
+    body_timeout: float = option(
+        "Limits", 60.0, "Seconds in which a request body must have arrived.", low=1, high=3600
+    )
+    idle_timeout: float = option(
+        "Limits", 75.0, "Seconds after which an idle or header-less connection is closed.", low=1, high=86400
+    )
     # -- Photos ---------------------------------------------------------------------------------
     max_size: int = option("Photos", 6000, "Longest side of a photo, in pixels.", low=16, high=65535)
+    max_photo_bytes: int = option("Photos", 10 * 1024 * 1024, "Largest photo file, in bytes.", low=1024, high=1 << 30)
+    fetch_timeout: float = option(
+        "Photos", 10.0, "Seconds in which a photo URL must have been fetched.", low=0.1, high=600
+    )
+    fetch_max_clients: int = option("Photos", 32, "Photos fetched at the same time.", low=1, high=10000)
+    fetch_allow_private: bool = option(
+        "Photos",
+        False,
+        "Whether photo URLs may point to private, loopback and "
+        "link-local addresses. Leave it off unless every client is trusted.",
+    )
+    fetch_proxy: str = option(
+        "Photos",
+        "",
+        "HTTP proxy for photo URLs, http://host:port; needs pycurl. The proxy then has to refuse private targets.",
+    )
     # -- Detection ------------------------------------------------------------------------------
     model_pack: str = option("Detection", "", "Folder of the model pack; empty: data_dir/models/default.")
-    device: str = option("Detection", "auto", "Where the networks run. cuda refuses to start without a "
-                         "usable GPU; auto falls back to the CPU with a warning.", choices=("auto", "cpu", "cuda"))
+    device: str = option(
+        "Detection",
+        "auto",
+        "Where the networks run. cuda refuses to start without a "
+        "usable GPU; auto falls back to the CPU with a warning.",
+        choices=("auto", "cpu", "cuda"),
+    )
     threads: int = option("Detection", 0, "Threads for the networks; 0: one per core.", low=0, high=1024)
-    detect_size: int = option("Detection", 1280, "Photos are reduced to this longer side to look for faces; "
-                              "boxes and crops keep original pixels.", low=160, high=8192)
+    detect_size: int = option(
+        "Detection",
+        1280,
+        "Photos are reduced to this longer side to look for faces; boxes and crops keep original pixels.",
+        low=160,
+        high=8192,
+    )
     nnd_min_face_size: int = option("Detection", 30, "Smallest face to find, in pixels.", low=12, high=65535)
     nnd_max_face_size: int = option("Detection", 0, "Largest face to find, in pixels; 0: any.", low=0, high=65535)
-    nnd_p_net_thresh: float = option("Detection", 0.5, "Score that a candidate needs to pass the first network.",
-                                     low=0, high=1)
+    nnd_p_net_thresh: float = option(
+        "Detection", 0.5, "Score that a candidate needs to pass the first network.", low=0, high=1
+    )
     nnd_r_net_thresh: float = option("Detection", 0.5, "Score that it needs to pass the second.", low=0, high=1)
     nnd_o_net_thresh: float = option("Detection", 0.9, "Score that a face needs in the end.", low=0, high=1)
-    nnd_scale_factor: float = option("Detection", 0.79, "Step between the sizes at which faces are looked for.",
-                                     low=0.3, high=0.95)
+    nnd_scale_factor: float = option(
+        "Detection", 0.79, "Step between the sizes at which faces are looked for.", low=0.3, high=0.95
+    )
     gae: bool = option("Detection", False, "Whether gender, age and emotions are offered.")
+    # -- Search ---------------------------------------------------------------------------------
+    tntapi_ignore_search_errors: bool = option(
+        "Search",
+        False,
+        "What identify does when a search shard is down: "
+        "False answers 503, True searches the live ones. The request's "
+        "strict overrides it.",
+        reload=True,
+    )
+    max_identify_limit: int = option(
+        "Search", 0, "Most faces that identify returns per query; 0: no limit.", low=0, high=1000000, reload=True
+    )
+    # -- Persons --------------------------------------------------------------------------------
+    person_identify: bool = option("Persons", False, "Whether new faces are assigned to persons.", reload=True)
+    person_identify_global: bool = option(
+        "Persons",
+        False,
+        "Search persons among all faces of the owner, not only those of the same camera.",
+        reload=True,
+    )
+    person_identify_threshold: float = option(
+        "Persons", 0.75, "Confidence at which a face belongs to a person.", low=0, high=1, reload=True
+    )
+    friend_count: int = option(
+        "Persons", 5, "Distinct UTC days of sightings that make a person a friend.", low=1, high=100000, reload=True
+    )
+    friend_interval: int = option(
+        "Persons", 604800, "Seconds back in which they are counted.", low=1, high=10**10, reload=True
+    )
+    id_generator: str = option("Persons", "tntime", "How face ids are made.", choices=("tntime",))
+    # -- Logging --------------------------------------------------------------------------------
+    logging: str = option(
+        "Logging",
+        "info",
+        "What is logged; none leaves logging alone.",
+        choices=("debug", "info", "warning", "error", "none"),
+        reload=True,
+    )
+    log_to_stderr: bool = option("Logging", True, "Log to standard error (journald).")
+    log_file_prefix: str = option("Logging", "", "Log to this file as well.")
+    log_file_max_size: int = option(
+        "Logging", 100_000_000, "Size at which the log file is rotated, in bytes.", low=1024
+    )
+    log_file_num_backups: int = option("Logging", 10, "Rotated log files that are kept.", low=0)
+    log_rotate_mode: str = option("Logging", "size", "Rotate by size or by time.", choices=("size", "time"))
+    log_rotate_when: str = option(
+        "Logging",
+        "midnight",
+        "With log_rotate_mode=time: the unit.",
+        choices=("S", "M", "H", "D", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "midnight"),
+    )
+    log_rotate_interval: int = option("Logging", 1, "With log_rotate_mode=time: units between rotations.", low=1)
+    # Not an option: the names that a file or the command line set.
+    given: frozenset[str] = frozenset()
 
 
-TABLE = {f.name: f for f in fields(Config)}
+TABLE = {f.name: f for f in fields(Config) if "help" in f.metadata}
+
+# Options of the original that have no counterpart: accepted with a warning, so that its files load.
+RETIRED = {
+    "detector": "the model pack names its detector",
+    "nnd_workers": "see threads",
+    "dlib_max_size": "there is no dlib detector",
+    "facen_storage": "embeddings are kept with the faces",
+    "extractor": "the model pack names its embedder",
+    "decoder": "there is one decoder",
+    "plugins_dirs": "there are no plugins",
+    "plugins_enabled": "there are no plugins",
+}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from facenapi.errors import BadImage
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "WEBP")
 _EXIF_ORIENTATION = 0x0112
 # What Pillow raises for bytes that are no good picture (12,000 mutated files raised nothing else).
-_DECODE_ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_DECODE_ERRORS = (OSError, ValueError, SyntaxError, *_BOMB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,9 @@ class Photo:
         self._lock = threading.Lock()
         image = self._open()
         if max(image.size) > max_size:
-            raise BadImage(param, f"The photo is {image.width}x{image.height} pixels; "
-                                  f"the longest side may be {max_size}")
+            raise BadImage(
+                param, f"The photo is {image.width}x{image.height} pixels; the longest side may be {max_size}"
+            )
         self.orientation = _orientation(image)
         turned = self.orientation >= 5
         self.width, self.height = image.size[::-1] if turned else image.size
@@ -83,9 +85,9 @@ class Photo:
     def _open(self) -> Image.Image:
         try:
             return Image.open(io.BytesIO(self.data), formats=FORMATS)
-        except Image.UnidentifiedImageError as error:
+        except UnidentifiedImageError as error:
             raise BadImage(self._param, "The photo is not a JPEG, PNG or WebP picture") from error
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        except _BOMB as error:
             raise BadImage(self._param, "The photo has too many pixels") from error
         except _DECODE_ERRORS as error:
             raise BadImage(self._param, "The photo is damaged") from error
