@@ -35,6 +35,10 @@ class UnknownPersonError(Exception):
     """A face names a person that its owner does not have; nothing was written."""
 
 
+class IdTakenError(Exception):
+    """A face that is restored has the id of a face of another owner; nothing was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """A key of an owner. The key itself is never stored: ``key_hash`` is its SHA-256 in hex."""
@@ -120,7 +124,8 @@ class Page:
 class FaceFilter:
     """Which faces of an owner; all conditions must hold, ``None`` is no condition.
 
-    ``events`` asks for faces with a camera (history). ``cam_ids`` is any-of; times are inclusive.
+    ``events`` asks for faces with a camera (history). ``cam_ids`` is any-of, dashes and case do not
+    matter; times are inclusive.
     """
 
     gallery: str | None = None
@@ -136,10 +141,13 @@ class FaceFilter:
 @dataclass(frozen=True, slots=True)
 class FaceChange:
     """An edit of a face; ``None`` leaves a field as it is. ``galleries`` is applied in this order:
-    ``set_galleries``, then ``add_galleries``, then ``del_galleries``; "default" always stays."""
+    ``set_galleries``, then ``add_galleries``, then ``del_galleries``; "default" always stays.
+    ``embedding`` and ``model`` change together, when a face moves to another embedding model."""
 
     meta: str | None = None
     person_id: int | None = None
+    embedding: bytes | None = None
+    model: str | None = None
     set_galleries: tuple[str, ...] | None = None
     add_galleries: tuple[str, ...] = ()
     del_galleries: tuple[str, ...] = ()
@@ -223,7 +231,14 @@ class Store(Protocol):
     async def add_faces(self, faces: Sequence[NewFace]) -> list[Face]:
         """Store all of them or none, each under a new id made of the time and its cell.
 
-        Raises UnknownGalleryError; a clash of ids is retried inside.
+        Raises UnknownGalleryError and UnknownPersonError; a clash of ids is retried inside.
+        """
+
+    async def restore_faces(self, faces: Sequence[Face]) -> int:
+        """Store faces of an export under the ids they have, all or none; return how many were new.
+
+        A face that the owner has already stays as it is, so an import can be repeated. Revisions are
+        given anew. Raises UnknownGalleryError, UnknownPersonError and IdTakenError.
         """
 
     async def get_faces(self, owner: str, ids: Sequence[int]) -> dict[int, Face]:
@@ -233,7 +248,7 @@ class Store(Protocol):
         """Return a page of faces, newest (highest id) first. Must use an index for every filter."""
 
     async def count_faces(self, owner: str, gallery: str | None = None) -> int:
-        """Return how many faces the owner has (in a gallery), without counting them one by one."""
+        """Return how many faces the owner has (in a gallery), without reading them."""
 
     async def update_face(self, owner: str, face_id: int, change: FaceChange) -> Face | None:
         """Apply a change atomically and return the new face; None if there is no such face.
@@ -258,6 +273,9 @@ class Store(Protocol):
     async def new_person(self, owner: str) -> int:
         """Make a person and return the id: 1, 2, 3, … per owner."""
 
+    async def restore_persons(self, owner: str, ids: Sequence[int]) -> None:
+        """Make persons of an export under the ids they have; :meth:`new_person` counts on above them."""
+
     async def get_person(self, owner: str, person_id: int) -> Person | None:
         """Return a person."""
 
@@ -265,11 +283,14 @@ class Store(Protocol):
         """Return a page of persons, highest id first."""
 
     async def sighting_days(self, owner: str, person_id: int, cam_id: str, start_ms: int, end_ms: int) -> set[int]:
-        """Return the UTC days (days since 1970) with a face of this person from this camera, inclusive."""
+        """Return the UTC days (days since 1970) with a face of this person from this camera, inclusive.
+
+        As in :class:`FaceFilter`, dashes and case of ``cam_id`` do not matter.
+        """
 
     # -- cameras --------------------------------------------------------------------------------
     async def add_camera(self, camera: Camera) -> None:
-        """Store a new camera."""
+        """Store a new camera; one with this id that the owner has already is replaced."""
 
     async def get_camera(self, owner: str, camera_id: str) -> Camera | None:
         """Return a camera."""
