@@ -1,0 +1,80 @@
+"""The three networks of MTCNN (Zhang et al. 2016) from the weights of the ``mtcnn`` package.
+
+Each takes (N, 3, H, W) RGB as (x - 127.5) / 128 and gives ``boxes`` (regression), ``scores``
+(probability of a face) and, the last one, ``points`` (five x, then five y).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facenapi.detector.build.graph import Graph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    Arrays = Iterator[NDArray[np.float32]]
+
+_END = (0, 0, 1, 1)  # "same" pooling of these sizes adds one row and column at the end
+
+
+def proposal_net(arrays: list[NDArray[np.float32]]) -> bytes:
+    """PNet: any size in, a map of cells 12 pixels wide every 2 pixels out."""
+    graph, rest = Graph("pnet", ("N", 3, "H", "W")), iter(arrays)
+    x = _conv_prelu(graph, "input", rest)
+    x = graph.pool("MaxPool", x, 2, 2, _END)
+    x = _conv_prelu(graph, x, rest)
+    x = _conv_prelu(graph, x, rest)
+    boxes = graph.conv(x, _oihw(next(rest)), next(rest))
+    scores = graph.op("Softmax", graph.conv(x, _oihw(next(rest)), next(rest)), axis=1)
+    graph.op("Identity", boxes, output="boxes")
+    _face_column(graph, scores)
+    return graph.finish({"boxes": ("N", 4, "h", "w"), "scores": ("N", 1, "h", "w")})
+
+
+def refine_net(arrays: list[NDArray[np.float32]]) -> bytes:
+    """RNet: candidates of 24x24 in, score and box out."""
+    graph, rest = Graph("rnet", ("N", 3, 24, 24)), iter(arrays)
+    x = graph.pool("MaxPool", _conv_prelu(graph, "input", rest), 3, 2, _END)
+    x = graph.pool("MaxPool", _conv_prelu(graph, x, rest), 3, 2)
+    x = _dense_prelu(graph, _conv_prelu(graph, x, rest), rest)
+    graph.dense(x, next(rest), next(rest), output="boxes")
+    _face_column(graph, graph.op("Softmax", graph.dense(x, next(rest), next(rest)), axis=1))
+    return graph.finish({"boxes": ("N", 4), "scores": ("N", 1)})
+
+
+def output_net(arrays: list[NDArray[np.float32]]) -> bytes:
+    """ONet: candidates of 48x48 in, score, box and five points out."""
+    graph, rest = Graph("onet", ("N", 3, 48, 48)), iter(arrays)
+    x = graph.pool("MaxPool", _conv_prelu(graph, "input", rest), 3, 2, _END)
+    x = graph.pool("MaxPool", _conv_prelu(graph, x, rest), 3, 2)
+    x = graph.pool("MaxPool", _conv_prelu(graph, x, rest), 2, 2)
+    x = _dense_prelu(graph, _conv_prelu(graph, x, rest), rest)
+    graph.dense(x, next(rest), next(rest), output="boxes")
+    graph.dense(x, next(rest), next(rest), output="points")
+    _face_column(graph, graph.op("Softmax", graph.dense(x, next(rest), next(rest)), axis=1))
+    return graph.finish({"boxes": ("N", 4), "points": ("N", 10), "scores": ("N", 1)})
+
+
+def _oihw(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    return weights.transpose(3, 2, 0, 1)
+
+
+def _conv_prelu(graph: Graph, x: str, rest: Arrays) -> str:
+    x = graph.conv(x, _oihw(next(rest)), next(rest))
+    return graph.prelu(x, next(rest).reshape(-1, 1, 1))
+
+
+def _dense_prelu(graph: Graph, x: str, rest: Arrays) -> str:
+    # The weights were trained on columns first: width, height, channels.
+    flat = graph.op("Flatten", graph.op("Transpose", x, perm=[0, 3, 2, 1]), axis=1)
+    return graph.prelu(graph.dense(flat, next(rest), next(rest)), next(rest))
+
+
+def _face_column(graph: Graph, probabilities: str) -> None:
+    start, end, axis = (graph.weight(np.array([i], np.int64)) for i in (1, 2, 1))
+    graph.op("Slice", probabilities, start, end, axis, output="scores")
