@@ -117,7 +117,7 @@ _BOX_SCHEMA = {
         {
             "type": "object",
             "required": list(_BOX_KEYS),
-            "properties": dict.fromkeys(_BOX_KEYS, {"type": "number"}),
+            "properties": {key: {"type": "number"} for key in _BOX_KEYS},
         },
         {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
     ]

@@ -1,7 +1,8 @@
 """Parameters: what a raw value means, what is refused, and its JSON schema for the documentation.
 
-Handlers declare :class:`Param` (see ``operation.py``); here are the general kinds, in ``kinds.py`` ours. Every refusal is a BAD_PARAM that names the
-parameter, shows the value and says what is expected.
+Handlers declare :class:`Param` (see ``operation.py``). The general kinds are here, those that belong to
+faces in ``kinds.py``. Every refusal is a BAD_PARAM that names the parameter, shows the value and says
+what is expected.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def _parse_boolean(raw: Any) -> bool:
 
 def _parse_time(raw: Any) -> int:
     try:
-        return clock.fromtext_of(text_of(raw))
+        return clock.from_text(text_of(raw))
     except ValueError as error:
         raise MustError("must be a time in ISO 8601, such as 2016-06-13T11:06:42.075000") from error
 

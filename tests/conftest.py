@@ -21,8 +21,18 @@ def io_loop():
     asyncio.set_event_loop(asyncio.new_event_loop())
     loop = IOLoop.current()
     yield loop
+    _end_tasks(loop.asyncio_loop)
     loop.close(all_fds=True)
     asyncio.set_event_loop(None)
+
+
+def _end_tasks(loop):
+    """Cancel what a test left running (connections of a test server, say) and let it end."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(asyncio.sleep(0))
 
 
 def pytest_collection_modifyitems(items):

@@ -36,7 +36,7 @@ def two_faces() -> bytes:
     height = max(left.shape[0], right.shape[0])
     canvas = np.full((height, left.shape[1] + right.shape[1], 3), 127, np.uint8)
     canvas[: left.shape[0], : left.shape[1]] = left
-    canvas[: right.shape[0], left.shape[1]:] = right
+    canvas[: right.shape[0], left.shape[1] :] = right
     return encode(canvas)
 
 

@@ -1,0 +1,188 @@
+"""Fetching photos by URL: a coroutine, bounded in time and size, that cannot be turned inwards.
+
+The guard sits in the resolver, so the address that was checked is the address that is connected to:
+odd spellings of 127.0.0.1 and names that change their address between check and use come to nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
+from tornado.httputil import HTTPHeaders, HTTPInputError
+from tornado.netutil import DefaultLoopResolver, Resolver
+from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, SimpleAsyncHTTPClient
+
+from facenapi.errors import BadImage, Overloaded
+
+MAX_URL_LENGTH = 2048
+
+# Not for a photo, although Python's is_global says yes for some of them: IETF protocol assignments, 6to4
+# relays, NAT64, 6to4 (both embed an IPv4 address), site-local, segment routing, documentation.
+_DENIED = [
+    ipaddress.ip_network(text)
+    for text in ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32",
+                 "fec0::/10", "5f00::/16", "3fff::/20", "::/96")
+]  # fmt: skip
+
+
+class ForbiddenTargetError(Exception):
+    """The name leads to an address that must not be fetched from."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is on the public internet.
+
+    >>> is_public("93.184.216.34"), is_public("::ffff:127.0.0.1"), is_public("169.254.169.254")
+    (True, False, False)
+    """
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return ip.is_global and not ip.is_multicast and not any(ip in net for net in _DENIED if net.version == ip.version)
+
+
+class GuardedResolver(Resolver):
+    """The system's resolver, less every address that is not public."""
+
+    def initialize(self, allow_private: bool) -> None:
+        """Remember whether private targets are allowed."""
+        self._inner = DefaultLoopResolver()
+        self._allow_private = allow_private
+
+    async def resolve(
+        self, host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[tuple[int, Any]]:
+        """Return the addresses; raise ForbiddenTargetError if any of them is not public."""
+        found: list[tuple[int, Any]] = await self._inner.resolve(host, port, family)
+        if not self._allow_private and not all(is_public(address[0]) for _, address in found):
+            raise ForbiddenTargetError(host)
+        return found
+
+
+class Fetcher:
+    """Fetches photos. At most ``max_clients`` at a time, each within ``timeout_s`` and ``max_bytes``."""
+
+    def __init__(self, timeout_s: float, max_bytes: int, max_clients: int, allow_private: bool) -> None:
+        self._timeout_s = timeout_s
+        self._max_bytes = max_bytes
+        self._max_clients = max_clients
+        self._running = 0
+        self._client = SimpleAsyncHTTPClient(
+            force_instance=True,
+            resolver=GuardedResolver(allow_private=allow_private),
+            max_clients=max_clients,
+            max_body_size=1 << 40,  # _Seen keeps the limit: it can tell why it stopped
+            max_header_size=65536,
+        )
+
+    async def fetch(self, url: str, param: str) -> bytes:
+        """Return the bytes behind a URL.
+
+        Raises:
+            BadImage: the URL is refused or does not lead to a file that we take; the reason says which.
+            Overloaded: too many fetches are running.
+        """
+        check_url(url, param)
+        if self._running >= self._max_clients:
+            raise Overloaded("Too many photos are being fetched")
+        self._running += 1
+        try:
+            return await self._fetch(url, param)
+        finally:
+            self._running -= 1
+
+    async def _fetch(self, url: str, param: str) -> bytes:
+        seen = _Seen(self._max_bytes)
+        request = HTTPRequest(
+            url,
+            connect_timeout=self._timeout_s,
+            request_timeout=self._timeout_s,
+            follow_redirects=False,
+            decompress_response=False,
+            headers=HTTPHeaders({"Accept": "image/*", "User-Agent": "facenapi"}),
+            header_callback=seen.header,
+            streaming_callback=seen.chunk,
+        )
+        try:
+            response: HTTPResponse = await self._client.fetch(request, raise_error=False)
+            if response.error is not None and not isinstance(response.error, HTTPClientError):
+                raise response.error
+            if response.code >= 599 and response.error is not None:
+                raise response.error
+        except ForbiddenTargetError:
+            raise BadImage(param, "The URL leads to an address that is not public") from None
+        except HTTPTimeoutError:
+            raise BadImage(param, f"The URL did not answer within {self._timeout_s:g} seconds") from None
+        except (HTTPStreamClosedError, OSError, ValueError, UnicodeError):
+            reason = f"larger than {self._max_bytes} bytes" if seen.too_large else "not reachable"
+            raise BadImage(param, f"The photo at the URL is {reason}") from None
+        if 300 <= response.code < 400:
+            raise BadImage(param, "The URL redirects; redirects are not followed")
+        if response.code != 200:
+            raise BadImage(param, f"The URL answered with status {response.code}")
+        return bytes(seen.body)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+
+class _Seen:
+    """What came in of a response: the client reports every broken limit as a closed connection."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.body = bytearray()
+        self._max_bytes = max_bytes
+        self._announced = 0
+
+    @property
+    def too_large(self) -> bool:
+        return max(self._announced, len(self.body)) > self._max_bytes
+
+    def header(self, line: str) -> None:
+        match = re.fullmatch(r"content-length:\s*(\d{1,18})\s*", line, re.IGNORECASE)
+        if match:
+            self._announced = int(match[1])
+            self._stop_if_too_large()
+
+    def chunk(self, data: bytes) -> None:
+        self.body += data
+        self._stop_if_too_large()
+
+    def _stop_if_too_large(self) -> None:
+        if self.too_large:
+            raise HTTPInputError("the photo is too large")  # makes the client close the connection
+
+
+def check_url(url: str, param: str) -> None:
+    """Refuse what is no plain http(s) URL, before anything is resolved. Raises BadImage."""
+    reason = _fault(url)
+    if reason:
+        raise BadImage(param, f"The photo must be a file or an http(s) URL: {reason}")
+
+
+def _fault(url: str) -> str:
+    if len(url) > MAX_URL_LENGTH:
+        return f"the URL is longer than {MAX_URL_LENGTH} characters"
+    if not url.isprintable() or " " in url or "\\" in url:
+        return "it holds characters that no URL has"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "it is no URL"
+    if parts.scheme.lower() not in ("http", "https"):
+        return "it does not begin with http:// or https://"
+    if parts.username is not None or parts.password is not None:
+        return "it holds a user name"
+    if not parts.hostname or port == 0:
+        return "it names no host"
+    return ""

@@ -1,0 +1,124 @@
+"""Fetching photos: what comes back, what is refused, in real sockets on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tornado.testing import bind_unused_port
+
+from facenapi.errors import BadImage, Overloaded
+from facenapi.fetch import Fetcher, check_url, is_public
+from tests.support.rawserver import RawServer
+
+LIMIT = 1000
+
+
+def make_fetcher(**changes):
+    return Fetcher(**{"timeout_s": 1.0, "max_bytes": LIMIT, "max_clients": 4, "allow_private": True} | changes)
+
+
+def ok(body: bytes, *extra: bytes) -> bytes:
+    return b"\r\n".join([b"HTTP/1.1 200 OK", b"Content-Length: %d" % len(body), *extra, b"", body])
+
+
+async def outcome(payload, **changes):
+    pause = changes.pop("pause", 0.0)
+    server = RawServer(payload, pause)
+    fetcher = make_fetcher(**changes)
+    try:
+        return await fetcher.fetch(server.url, "photo")
+    except BadImage as error:
+        return error.reason
+    finally:
+        fetcher.close()
+        server.stop()
+
+
+async def test_it_returns_the_bytes_up_to_the_limit():
+    assert await outcome(ok(b"x" * LIMIT)) == b"x" * LIMIT
+
+
+async def test_one_byte_more_is_refused_announced_or_not():
+    assert await outcome(ok(b"x" * (LIMIT + 1))) == "The photo at the URL is larger than 1000 bytes"
+    assert await outcome(ok(b"x" * 50000)) == "The photo at the URL is larger than 1000 bytes"
+    endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"c8\r\n%b\r\n" % (b"y" * 200) * 50
+    assert await outcome(endless) == "The photo at the URL is larger than 1000 bytes"
+
+
+async def test_status_redirect_and_silence_are_told_apart():
+    assert await outcome(b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno") == "The URL answered with status 404"
+    assert await outcome(b"HTTP/1.1 204 No\r\n\r\n") == "The URL answered with status 204"
+    redirect = b"HTTP/1.1 302 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    assert await outcome(redirect) == "The URL redirects; redirects are not followed"
+    assert await outcome(b"") == "The photo at the URL is not reachable"
+    assert await outcome(b"SSH-2.0-hello\r\n\r\n") == "The photo at the URL is not reachable"
+    slow = await outcome(ok(b"z" * 900), pause=0.2, timeout_s=0.3)
+    assert slow == "The URL did not answer within 0.3 seconds"
+
+
+async def test_a_closed_port_is_not_reachable():
+    sock, port = bind_unused_port(address="127.0.0.1")
+    sock.close()
+    fetcher = make_fetcher()
+    with pytest.raises(BadImage, match=r"not reachable"):
+        await fetcher.fetch(f"http://127.0.0.1:{port}/", "photo")
+    fetcher.close()
+
+
+async def test_more_fetches_than_allowed_are_refused_at_once():
+    server = RawServer(ok(b"a" * 900), 0.05)
+    fetcher = make_fetcher(max_clients=2)
+    results = await asyncio.gather(*(fetcher.fetch(server.url, "photo") for _ in range(5)), return_exceptions=True)
+    assert sum(isinstance(result, Overloaded) for result in results) == 3
+    assert results.count(b"a" * 900) == 2
+    fetcher.close()
+    server.stop()
+
+
+# Spellings of loopback, private, link-local, multicast, mapped and translated targets.
+FORBIDDEN = [
+    "127.0.0.1", "localhost", "2130706433", "0x7f.1", "0x7f000001", "127.1", "0", "0.0.0.0", "0177.0.0.1",
+    "017700000001", "127.0.0.1.", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:0:0:1]",
+    "[::127.0.0.1]", "①②⑦.0.0.1", "127。0。0。1", "10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.254",
+    "192.168.0.1", "100.64.0.1", "169.254.169.254", "169.254.0.1", "192.0.0.8", "192.0.2.1", "198.18.0.1",
+    "198.51.100.1", "203.0.113.1", "192.88.99.1", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255",
+    "[fe80::1]", "[fc00::1]", "[fd12::1]", "[fec0::1]", "[ff02::1]", "[64:ff9b::7f00:1]", "[64:ff9b:1::1]",
+    "[2002:7f00:1::]", "[2001:db8::1]", "[2001::1]", "[5f00::1]", "[3fff::1]", "[100::1]", "[::ffff:10.0.0.1]",
+    "[::ffff:169.254.169.254]", "3232235521", "0xa9fea9fe", "2852039166", "192.168.1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", FORBIDDEN)
+async def test_no_spelling_of_an_inner_address_is_fetched(host):
+    fetcher = make_fetcher(allow_private=False)
+    for url in (f"http://{host}/", f"http://{host}:9/x.jpg"):
+        with pytest.raises(BadImage, match=r"not public|not reachable|no URL|no host|characters"):
+            await fetcher.fetch(url, "photo")
+    fetcher.close()
+
+
+async def test_the_guard_stops_a_server_that_is_really_there():
+    server = RawServer(ok(b"secret"))
+    fetcher = make_fetcher(allow_private=False)
+    with pytest.raises(BadImage, match="not public"):
+        await fetcher.fetch(server.url, "photo")
+    with pytest.raises(BadImage, match="not public"):
+        await fetcher.fetch(server.url.replace("127.0.0.1", "localhost"), "photo")
+    fetcher.close()
+    server.stop()
+
+
+@pytest.mark.parametrize("url", [
+    "", "ftp://example.com/a", "file:///etc/passwd", "gopher://x/", "javascript:1", "//example.com/a", "http://",
+    "http:///a", "http://user@example.com/", "http://u:p@example.com/", "http://example.com:0/",
+    "http://example.com:99999/", "http://exa mple.com/", "http://example.com/\r\nHost: x", "http://example.com/\t",
+    "http://[::1/", "http://example.com\\@127.0.0.1/", "http://example.com/" + "a" * 2048, "data:image/png;base64,A",
+])  # fmt: skip
+def test_what_is_no_plain_url_is_refused_before_anything_is_resolved(url):
+    with pytest.raises(BadImage, match="must be a file or an http"):
+        check_url(url, "photo")
+
+
+def test_public_addresses_are_public():
+    assert all(map(is_public, ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:8.8.8.8"]))
