@@ -1,0 +1,117 @@
+"""The folder of the embedded store: who may open it, and whether it is what it was.
+
+``store.lock`` is held by the one server that uses the folder and names it. ``store.marker`` says that a
+database was made here once: if the file is gone, something is wrong, and to start empty would hide it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+from facenapi.errors import StartupError
+from facenapi.storage.sqlite import schema
+
+logger = logging.getLogger(__name__)
+
+# What PRAGMA quick_check reads in about a second; larger files are checked while the server works.
+CHECK_AT_ONCE_BYTES = 128 * 2**20
+
+
+class Folder:
+    """Paths and lock of a store's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.database = path / "facenapi.sqlite"
+        self._marker = path / "store.marker"
+        self._lock: int | None = None
+
+    def acquire(self) -> None:
+        """Make the folder if needed and lock it against a second server; raise StartupError."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self.path / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StartupError(f"Cannot use data folder {self.path}: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
+            os.close(lock)
+            raise StartupError(f"Data folder {self.path} is in use by process {holder}: "
+                               "stop that server or choose another data_dir") from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        self._lock = lock
+
+    def release(self) -> None:
+        """Let go of the lock."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def open(self, sync: str) -> sqlite3.Connection:
+        """Check, make or migrate the database and return the writer's connection; raise StartupError."""
+        empty = not self.database.exists() or self.database.stat().st_size == 0
+        if empty and self._marker.exists():
+            raise StartupError(f"Database {self.database} is missing or empty, though there was one: restore it "
+                               f"from a backup, or remove {self._marker.name} to start with nothing")
+        try:
+            # SQLite gives its other files the rights of this one.
+            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            return self._open_checked(sync, empty)
+        except (OSError, sqlite3.Error) as error:
+            raise StartupError(f"Cannot open database {self.database}: {error}. It is left as it is; "
+                               "restore it from a backup if it is damaged") from error
+
+    def open_shared(self, sync: str) -> sqlite3.Connection:
+        """Open the database of a folder that another process may have in use; raise StartupError."""
+        if not self._marker.exists() or not self.database.exists():
+            raise StartupError(f"There is no database in {self.path}: start the server once, or check data_dir")
+        try:
+            db = schema.connect(self.database, sync, writes=True)
+            version = schema.version_of(db)
+        except sqlite3.Error as error:
+            raise StartupError(f"Cannot open database {self.database}: {error}") from error
+        if version != len(schema.MIGRATIONS):
+            db.close()
+            raise StartupError(f"The database in {self.path} has schema version {version}, not "
+                               f"{len(schema.MIGRATIONS)}: start the server of this release first")
+        return db
+
+    def too_large_to_wait_for(self) -> bool:
+        """Whether checking the file takes so long that the server starts before."""
+        return self.database.stat().st_size > CHECK_AT_ONCE_BYTES
+
+    def _open_checked(self, sync: str, empty: bool) -> sqlite3.Connection:
+        db = schema.connect(self.database, sync, writes=True)
+        try:
+            if not self.too_large_to_wait_for():
+                check(db)
+            if not empty and self._marker.exists() and schema.version_of(db) == 0:
+                raise sqlite3.DatabaseError("the tables are missing")
+            schema.migrate(db)
+        except (StartupError, sqlite3.Error):
+            db.close()
+            raise
+        if not self._marker.exists():
+            self._mark()
+        return db
+
+    def _mark(self) -> None:
+        self._marker.write_text("The database of a facenapi server was made here.\n", encoding="utf-8")
+        for path in (self._marker, self.path):
+            handle = os.open(path, os.O_RDONLY)
+            os.fsync(handle)
+            os.close(handle)
+
+
+def check(db: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError if the file is damaged."""
+    found = [str(row[0]) for row in db.execute("PRAGMA quick_check(3)")]
+    if found != ["ok"]:
+        raise sqlite3.DatabaseError(f"the file is damaged ({'; '.join(found)})")
