@@ -11,9 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from facenapi.storage.base import DEFAULT_GALLERY
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from facenapi.storage.base import Face, Tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class Upsert:
     """A vector is added, or its tags changed.
 
     ``tags`` are what a search can be limited to: gallery names ("default" left out, it is everything)
-    and ``cam:ID`` for the camera. ``embedding``: little-endian float32 bytes of a unit vector.
+    and ``cam:ID`` for the camera (:func:`camera_tag`). ``embedding``: little-endian float32 bytes of a unit vector.
     """
 
     owner: str
@@ -42,6 +46,22 @@ class Delete:
 
 
 Change = Upsert | Delete
+
+
+def camera_tag(cam_id: str | None) -> str:
+    """Return the tag under which the faces of a camera are found; those without a camera share one."""
+    return f"cam:{cam_id or ''}"
+
+
+def upsert_of(face: Face) -> Upsert:
+    """Return the change that puts a face into its shard, or renews its tags there."""
+    tags = {gallery for gallery in face.galleries if gallery != DEFAULT_GALLERY} | {camera_tag(face.cam_id)}
+    return Upsert(face.owner, face.model, face.id, face.rev, frozenset(tags), face.embedding)
+
+
+def delete_of(gone: Face | Tombstone) -> Delete:
+    """Return the change that takes a face out of its shard."""
+    return Delete(gone.owner, gone.id, gone.rev)
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,6 +260,8 @@ class Store(Protocol):
     async def delete_faces(self, owner: str, where: FaceFilter, limit: int = 1000) -> list[Face]:
         """Delete up to ``limit`` of the faces that match and return them; empty when none is left.
 
+        What is returned carries the revision of the tombstone, as :meth:`delete_face` does too.
+
         One durable step each, leaving tombstones, so that deleting millions never blocks others long.
         """
 

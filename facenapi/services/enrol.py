@@ -1,0 +1,147 @@
+"""Adding faces: photo → faces → vectors → person → store → shard."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from facenapi.errors import BadParam
+from facenapi.search.shard import upsert_of
+from facenapi.services.selection import select_faces
+from facenapi.storage.base import DEFAULT_GALLERY, NewFace, UnknownGalleryError, UnknownPersonError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from facenapi.detector.base import Detector
+    from facenapi.geometry import Box
+    from facenapi.kinds import PhotoSource
+    from facenapi.photo import Photo
+    from facenapi.search.shard import Searcher
+    from facenapi.services.persons import PersonFinder
+    from facenapi.services.photos import PhotoLoader
+    from facenapi.storage.base import Face, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What a client wants to add."""
+
+    owner: str
+    source: PhotoSource
+    boxes: tuple[Box, ...] | None
+    selector: str
+    meta: str
+    galleries: tuple[str, ...]
+    cam_id: str | None
+    person_id: int | None
+    timestamp_ms: int
+    wanted: frozenset[str]
+
+
+class Enroller:
+    """Stores new faces and makes them findable."""
+
+    def __init__(
+        self, photos: PhotoLoader, detector: Detector, store: Store, searcher: Searcher, persons: PersonFinder
+    ) -> None:
+        self._photos = photos
+        self._detector = detector
+        self._store = store
+        self._searcher = searcher
+        self._persons = persons
+
+    async def enrol(self, enrolment: Enrolment) -> list[Face]:
+        """Return the stored faces, once they are durable and every later search finds them.
+
+        Raises:
+            BadImage, NoFaces, TooManyFaces, Overloaded.
+            BadParam: a gallery or the person does not exist; nothing is stored.
+            Unavailable: the store failed and nothing is stored, or a shard failed and the faces are:
+                the shard will catch up.
+        """
+        await self._check_references(enrolment)
+        photo = await self._photos.load(enrolment.source)
+        faces = await select_faces(self._detector, photo, enrolment.boxes, enrolment.selector, enrolment.source.param)
+        vectors = await self._detector.embed(photo, faces)
+        attributes = await self._detector.attributes(photo, faces, enrolment.wanted)
+        new = [
+            self._new_face(enrolment, photo, face.box.rounded(), vector)
+            for face, vector in zip(faces, vectors, strict=True)
+        ]
+        new = [
+            replace(face, age=seen.age, gender=seen.gender, emotions=seen.emotions)
+            for face, seen in zip(new, attributes, strict=True)
+        ]
+        # From here on a client that hangs up changes nothing: the faces get stored and indexed.
+        return await asyncio.shield(self._commit(enrolment, new, vectors))
+
+    async def _check_references(self, enrolment: Enrolment) -> None:
+        """Refuse what the store would refuse, before any work; the store checks again when it writes."""
+        known = await self._store.list_galleries(enrolment.owner) if enrolment.galleries else []
+        for gallery in enrolment.galleries:
+            if gallery not in known:
+                raise _unknown_gallery(gallery)
+        if enrolment.person_id is not None:
+            person = await self._store.get_person(enrolment.owner, enrolment.person_id)
+            if person is None:
+                raise _unknown_person(enrolment.person_id)
+
+    def _new_face(self, enrolment: Enrolment, photo: Photo, box: Box, vector: NDArray[np.float32]) -> NewFace:
+        others = sorted(set(enrolment.galleries) - {DEFAULT_GALLERY})
+        return NewFace(
+            owner=enrolment.owner,
+            cell=self._searcher.pick_cell(),
+            x1=int(box.x1),
+            y1=int(box.y1),
+            x2=int(box.x2),
+            y2=int(box.y2),
+            embedding=vector.astype("<f4").tobytes(),
+            model=self._detector.embedding_name,
+            photo_hash=photo.md5,
+            timestamp_ms=enrolment.timestamp_ms,
+            meta=enrolment.meta,
+            galleries=(DEFAULT_GALLERY, *others),
+            photo=enrolment.source.url,
+            person_id=enrolment.person_id,
+            cam_id=enrolment.cam_id,
+        )
+
+    async def _commit(self, enrolment: Enrolment, new: list[NewFace], vectors: NDArray[np.float32]) -> list[Face]:
+        stored: list[Face] = []
+        async with AsyncExitStack() as stack:
+            if self._persons.enabled and enrolment.person_id is None:
+                await stack.enter_async_context(self._persons.lock(enrolment.owner))
+                # One by one: two faces of one person on one photo are one person.
+                for face, vector in zip(new, vectors, strict=True):
+                    person = await self._persons.person_of(enrolment.owner, enrolment.cam_id, vector)
+                    stored += await self._store_and_index([replace(face, person_id=person)])
+            else:
+                stored = await self._store_and_index(new)
+        return stored
+
+    async def _store_and_index(self, new: list[NewFace]) -> list[Face]:
+        judged = []
+        for face in new:
+            friend = await self._persons.is_friend(face.owner, face.person_id, face.cam_id, face.timestamp_ms)
+            known = face.person_id is not None or face.cam_id is not None
+            judged.append(replace(face, friend=friend) if known else face)
+        try:
+            stored = await self._store.add_faces(judged)
+        except UnknownGalleryError as error:
+            raise _unknown_gallery(error.name) from error
+        except UnknownPersonError as error:
+            raise _unknown_person(judged[0].person_id) from error
+        await self._searcher.apply([upsert_of(face) for face in stored])
+        return stored
+
+
+def _unknown_gallery(name: str) -> BadParam:
+    return BadParam("galleries", name, f"There is no gallery {name}")
+
+
+def _unknown_person(person_id: int | None) -> BadParam:
+    return BadParam("person_id", person_id, f"There is no person {person_id}")

@@ -1,0 +1,63 @@
+"""Stored faces: read, edit, delete. Every change goes to the store first, then to the shard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from facenapi.errors import BadParam, NotFound
+from facenapi.search.shard import delete_of, upsert_of
+from facenapi.storage.base import FaceFilter, UnknownGalleryError, UnknownPersonError
+
+if TYPE_CHECKING:
+    from facenapi.search.shard import Searcher
+    from facenapi.storage.base import Face, FaceChange, Store
+
+
+class FaceKeeper:
+    """The owner's stored faces."""
+
+    def __init__(self, store: Store, searcher: Searcher) -> None:
+        self._store = store
+        self._searcher = searcher
+
+    async def get(self, owner: str, face_id: int) -> Face:
+        """Return a face. Raises NotFound."""
+        face = (await self._store.get_faces(owner, [face_id])).get(face_id)
+        if face is None:
+            raise _no_face(face_id)
+        return face
+
+    async def edit(self, owner: str, face_id: int, change: FaceChange) -> Face:
+        """Change a face and return it as it is then.
+
+        Raises:
+            NotFound: no such face.
+            BadParam: a gallery or the person does not exist; nothing is changed.
+            Unavailable: the store or the shard is down.
+        """
+        try:
+            face = await self._store.update_face(owner, face_id, change)
+        except UnknownGalleryError as error:
+            raise BadParam("galleries", error.name, f"There is no gallery {error.name}") from error
+        except UnknownPersonError as error:
+            raise BadParam("person_id", change.person_id, f"There is no person {change.person_id}") from error
+        if face is None:
+            raise _no_face(face_id)
+        await self._searcher.apply([upsert_of(face)])
+        return face
+
+    async def delete(self, owner: str, face_id: int) -> None:
+        """Delete a face. Raises NotFound, Unavailable."""
+        face = await self._store.delete_face(owner, face_id)
+        if face is None:
+            raise _no_face(face_id)
+        await self._searcher.apply([delete_of(face)])
+
+    async def delete_all(self, owner: str, where: FaceFilter) -> None:
+        """Delete all faces that match, in steps that leave room for others."""
+        while gone := await self._store.delete_faces(owner, where):
+            await self._searcher.apply([delete_of(face) for face in gone])
+
+
+def _no_face(face_id: int) -> NotFound:
+    return NotFound(f"There is no face {face_id}")

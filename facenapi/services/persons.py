@@ -1,0 +1,69 @@
+"""Persons: whose face is this new one, and is that person a friend of the camera?"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+from facenapi.clock import MILLISECONDS_A_DAY
+from facenapi.search.shard import Query, camera_tag
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from facenapi.detector.base import Detector
+    from facenapi.options import Config
+    from facenapi.search.shard import Searcher
+    from facenapi.storage.base import Store
+
+_NEIGHBOURS = 16  # the nearest may be faces that were stored without a person
+
+
+class PersonFinder:
+    """Assigns persons to faces that are about to be stored."""
+
+    def __init__(self, config: Config, detector: Detector, store: Store, searcher: Searcher) -> None:
+        self._config = config
+        self._detector = detector
+        self._store = store
+        self._searcher = searcher
+
+    @property
+    def enabled(self) -> bool:
+        """Whether new faces are assigned to persons."""
+        return self._config.person_identify
+
+    def lock(self, owner: str) -> AbstractAsyncContextManager[None]:
+        """Return the exclusion to hold from the search for a person until the face can be found.
+
+        Without it two simultaneous first sightings of one person would make two persons.
+        """
+        return self._store.lock(f"persons:{owner}")
+
+    async def person_of(self, owner: str, cam_id: str | None, vector: NDArray[np.float32]) -> int:
+        """Return the person of the most similar stored face, a new person if none is similar enough."""
+        threshold = self._config.person_identify_threshold
+        query = Query(
+            owner=owner,
+            model=self._detector.embedding_name,
+            probe=vector,
+            n=_NEIGHBOURS,
+            min_similarity=self._detector.similarity(threshold),
+            tag=None if self._config.person_identify_global else camera_tag(cam_id),
+        )
+        answer = await self._searcher.search(query, strict=True)
+        faces = await self._store.get_faces(owner, [hit.id for hit in answer.hits])
+        for hit in answer.hits:
+            face = faces.get(hit.id)
+            if face is not None and face.person_id is not None:
+                return face.person_id
+        return await self._store.new_person(owner)
+
+    async def is_friend(self, owner: str, person_id: int | None, cam_id: str | None, timestamp_ms: int) -> bool:
+        """Whether this camera saw the person on enough distinct UTC days up to and with this time."""
+        if person_id is None or cam_id is None:
+            return False
+        start_ms = timestamp_ms - self._config.friend_interval * 1000
+        days = await self._store.sighting_days(owner, person_id, cam_id, start_ms, timestamp_ms)
+        return len(days | {timestamp_ms // MILLISECONDS_A_DAY}) >= self._config.friend_count

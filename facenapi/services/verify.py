@@ -1,0 +1,63 @@
+"""Are the faces of two photos the same persons'?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from facenapi.services.selection import select_faces
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from facenapi.detector.base import Detector
+    from facenapi.geometry import Box
+    from facenapi.kinds import PhotoSource
+    from facenapi.services.photos import PhotoLoader
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A face of the first photo, one of the second, and how sure we are that they are one person's."""
+
+    box1: Box
+    box2: Box
+    confidence: float
+
+
+class Verifier:
+    """Compares photos."""
+
+    def __init__(self, photos: PhotoLoader, detector: Detector) -> None:
+        self._photos = photos
+        self._detector = detector
+
+    async def verify(
+        self, sources: Sequence[PhotoSource], boxes: Sequence[Sequence[Box] | None], selector: str
+    ) -> list[list[Pair]]:
+        """Return every pair of selected faces, a row for each face of the first photo.
+
+        Raises:
+            BadImage, NoFaces, TooManyFaces, Overloaded.
+        """
+        (boxes1, vectors1), (boxes2, vectors2) = await asyncio.gather(
+            *(self._embed(source, wanted, selector) for source, wanted in zip(sources, boxes, strict=True))
+        )
+        similarity = vectors1 @ vectors2.T
+        return [
+            [
+                Pair(box1, box2, self._detector.confidence(float(similarity[row, column])))
+                for column, box2 in enumerate(boxes2)
+            ]
+            for row, box1 in enumerate(boxes1)
+        ]
+
+    async def _embed(
+        self, source: PhotoSource, boxes: Sequence[Box] | None, selector: str
+    ) -> tuple[list[Box], NDArray[np.float32]]:
+        photo = await self._photos.load(source)
+        faces = await select_faces(self._detector, photo, boxes, selector, source.param)
+        return [face.box for face in faces], await self._detector.embed(photo, faces)
