@@ -1,0 +1,87 @@
+"""All shards together: where a change belongs, and one answer from many.
+
+Every search goes to every shard, each with its own deadline; a change goes to the shard of its face's
+cell. A shard that fails is left out of the answer, or fails it, as the caller wants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
+
+from facenapi.errors import Overloaded, Unavailable
+from facenapi.search.shard import Answer, Change, Query, Shard
+from facenapi.storage.base import CELL_COUNT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+_T = TypeVar("_T")
+
+
+class ShardClient:
+    """Implements :class:`facenapi.search.shard.Searcher` over one or many shards."""
+
+    def __init__(self, shards: Sequence[tuple[Shard, frozenset[int] | None]], timeout_s: float = 5.0) -> None:
+        """``shards``: each with its cells (None: all of them); together they must have every cell once."""
+        self.shards = [shard for shard, _ in shards]
+        self._timeout_s = timeout_s
+        self._cells = [sorted(range(CELL_COUNT) if cells is None else cells) for _, cells in shards]
+        self._shard_of = {cell: number for number, cells in enumerate(self._cells) for cell in cells}
+        if len(self._shard_of) != CELL_COUNT or sum(map(len, self._cells)) != CELL_COUNT:
+            raise ValueError(f"The shards must have each of the {CELL_COUNT} cells exactly once")
+
+    async def start(self) -> None:
+        """Start all shards."""
+        await asyncio.gather(*(shard.start() for shard in self.shards))
+
+    async def close(self) -> None:
+        """Stop all shards; may be called twice."""
+        await asyncio.gather(*(shard.close() for shard in self.shards))
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Send each change to the shard of its cell; raise Unavailable unless all acknowledged."""
+        groups: dict[int, list[Change]] = {}
+        for change in changes:
+            groups.setdefault(self._shard_of[change.id % CELL_COUNT], []).append(change)
+        results = await asyncio.gather(*(self._within(self.shards[number].apply(group))
+                                         for number, group in groups.items()), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def search(self, query: Query, strict: bool) -> Answer:
+        """Ask all shards and merge.
+
+        Raises Unavailable if one fails and ``strict``, or if all do; Overloaded if all that failed are
+        only busy; ValueError for a bad probe.
+        """
+        results = await asyncio.gather(*(self._within(shard.search(query)) for shard in self.shards),
+                                       return_exceptions=True)
+        answered = [result for result in results if isinstance(result, list)]
+        failures = [result for result in results if isinstance(result, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, Unavailable | Overloaded):
+                raise failure
+        if failures and (strict or not answered):
+            raise next((failure for failure in failures if isinstance(failure, Unavailable)), failures[0])
+        hits = heapq.nsmallest(query.n, chain.from_iterable(answered), key=lambda hit: (-hit.similarity, hit.id))
+        return Answer(hits, len(answered), len(results))
+
+    def pick_cell(self) -> int:
+        """Return a random cell of a live shard, each shard as likely as it has cells."""
+        live = [number for number, shard in enumerate(self.shards) if shard.info()["ready"] and self._cells[number]]
+        if not live:
+            raise Unavailable("No search shard is ready")
+        number, = random.choices(live, [len(self._cells[number]) for number in live])  # noqa: S311 - no secret
+        return random.choice(self._cells[number])  # noqa: S311
+
+    async def _within(self, call: Awaitable[_T]) -> _T:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await call
+        except TimeoutError:
+            raise Unavailable(f"A search shard did not answer within {self._timeout_s:g} s") from None

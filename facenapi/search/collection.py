@@ -1,0 +1,184 @@
+"""The vectors of one owner made by one model: mutable, although NMSLIB's graphs are not.
+
+New vectors go to an exact tail and are found at once. A full tail is sealed and, together with the
+small segments, becomes a new segment in the background (:mod:`facenapi.search.builder`): planned and
+published by the one writing thread, built by a child process. Searches take the tuple of parts as it is
+and go through it from the oldest to the newest; a write adds before it kills, and a search that saw
+both versions of a face keeps the newer one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyroaring import BitMap
+
+from facenapi.search import exact
+from facenapi.search.parts import Part, Segment, Tail
+from facenapi.search.segment import check_probe
+from facenapi.search.shard import Hit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+SEGMENT_MAX_ROWS = 2_000_000
+DEAD_SHARE = 0.2  # from this share of dead rows on a segment is built anew
+
+
+def tail_rows(dim: int) -> int:
+    """Return the capacity of a tail: as many rows as are scanned in about the time of one graph search."""
+    return int(20_480 * min(1.0, 128 / dim) ** 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a new segment is to be made of: parts, and the rows of each that were alive."""
+
+    sources: list[tuple[Part, NDArray[np.int64]]]
+
+    @property
+    def rows(self) -> int:
+        """How many rows the segment will have."""
+        return sum(len(rows) for _, rows in self.sources)
+
+
+class Collection:
+    """Vectors with ids, revisions and tags. One thread may write while others search."""
+
+    def __init__(self, dim: int, capacity: int | None = None, parts: Iterable[Part] = ()) -> None:
+        """``capacity``: rows of a tail; ``parts``: what it starts with, segments first, the tail in use last."""
+        self.dim = dim
+        self.version = 0  # grows with every change
+        self._capacity = capacity or tail_rows(dim)
+        self.parts: tuple[Part, ...] = tuple(parts) or (Tail(self._capacity, dim),)
+
+    # -- reading --------------------------------------------------------------------------------
+    def search(self, probe: NDArray[np.float32], n: int, floor: float | None = None,
+               tag: str | None = None) -> list[Hit]:
+        """Return the best ``n`` faces with similarity at or above ``floor`` and the tag, best first.
+
+        Raises ValueError for a probe that is not a unit vector of this collection's length.
+        """
+        check_probe(probe, self.dim)
+        if n < 1:
+            raise ValueError("n must be positive")
+        found = [part.search(probe, n, floor, tag) for part in self.parts if part.live]
+        if not found:
+            return []
+        ids = np.concatenate([ids for ids, _ in found])
+        sims = np.concatenate([sims for _, sims in found])
+        _, newest = np.unique(ids[::-1], return_index=True)  # of two versions of a face the one that came later
+        ids, sims = ids[::-1][newest], sims[::-1][newest]
+        ids, sims = exact.best(ids, sims, n)
+        return [Hit(face_id, similarity) for face_id, similarity in zip(ids.tolist(), sims.tolist(), strict=True)]
+
+    @property
+    def live(self) -> int:
+        """How many faces there are."""
+        return sum(part.live for part in self.parts)
+
+    @property
+    def waiting(self) -> int:
+        """How many sealed tails wait to become a segment."""
+        return sum(isinstance(part, Tail) for part in self.parts) - 1
+
+    # -- writing, by one thread -----------------------------------------------------------------
+    def upsert(self, face_id: int, rev: int, tags: Iterable[str], vector: NDArray[np.float32]) -> None:
+        """Add a face, or bring it to a newer revision; an older one is ignored. ``vector``: unit, (dim,)."""
+        part, row = self._locate(face_id)
+        if part is not None:
+            if part.revs[row] >= rev:
+                return
+            if np.array_equal(part.vector(row), vector):
+                self.version += 1
+                part.retag(row, tags, rev)
+                return
+        self.version += 1
+        tail = self.parts[-1]
+        assert isinstance(tail, Tail)
+        if tail.full:
+            tail = Tail(self._capacity, self.dim)
+            self.parts = (*self.parts, tail)
+        tail.append(face_id, rev, tags, vector)
+        if part is not None:
+            part.kill(row)
+
+    def delete(self, face_id: int, rev: int) -> None:
+        """Remove a face unless a newer revision of it is here."""
+        part, row = self._locate(face_id)
+        if part is not None and part.revs[row] <= rev:
+            self.version += 1
+            part.kill(row)
+
+    def retag(self, face_id: int, rev: int, tags: Iterable[str]) -> None:
+        """Bring the tags of a face to a newer revision, if the face is here."""
+        part, row = self._locate(face_id)
+        if part is not None and part.revs[row] < rev:
+            self.version += 1
+            part.retag(row, tags, rev)
+
+    def discard(self, unwanted: Callable[[NDArray[np.int64]], NDArray[np.bool_]]) -> None:
+        """Remove every face for which a function of the ids (count,) says so."""
+        self.version += 1
+        for part in self.parts:
+            count = part.count
+            for row in np.flatnonzero(part.alive[:count] & unwanted(part.ids[:count])).tolist():
+                part.kill(row)
+
+    def _locate(self, face_id: int) -> tuple[Part | None, int]:
+        for part in reversed(self.parts):
+            row = part.find(face_id)
+            if row is not None:
+                return part, row
+        return None, -1
+
+    # -- merging --------------------------------------------------------------------------------
+    def plan(self) -> Plan | None:
+        """Say what to build next, if anything: all sealed tails with all small or worn segments.
+
+        Every graph costs a search its full price, so there are few: at most one small segment, then
+        large ones up to ``SEGMENT_MAX_ROWS``. A small one that has grown joins the smallest large one.
+        """
+        small_rows = 8 * self._capacity
+        segments = [part for part in self.parts if isinstance(part, Segment)]
+        worn = [part for part in segments if part.live < (1 - DEAD_SHARE) * part.count]
+        tails = [part for part in self.parts[:-1] if isinstance(part, Tail)]
+        if not tails and not worn:
+            return None
+        chosen: list[Part] = [part for part in segments if part in worn or part.live < small_rows]
+        chosen += tails
+        total = sum(part.live for part in chosen)
+        large = min((part for part in segments if part not in chosen), key=lambda part: part.live, default=None)
+        if large is not None and small_rows <= total <= SEGMENT_MAX_ROWS - large.live:
+            chosen.insert(0, large)
+        while len(chosen) > 1 and sum(part.live for part in chosen) > SEGMENT_MAX_ROWS:
+            chosen.pop()
+        return Plan([(part, np.flatnonzero(part.alive[:part.count])) for part in chosen])
+
+    def publish(self, plan: Plan, segment: Segment | None) -> None:
+        """Put a segment (None: nothing was alive) in the place of the parts that it was made of.
+
+        What happened to those parts since the plan happens to the segment: the sources are still up to
+        date, and what they say now is what holds.
+        """
+        self.version += 1
+        sources = [part for part, _ in plan.sources]
+        if segment is not None:
+            segment.alive[:] = False
+            for part, taken in plan.sources:
+                rows = np.searchsorted(segment.ids, part.ids[taken])
+                segment.alive[rows] = part.alive[taken]
+                segment.revs[rows] = part.revs[taken]
+                new_row = np.zeros(part.count, np.uint32)
+                new_row[taken] = rows
+                for tag, bitmap in part.tags.items():
+                    tagged = new_row[np.frombuffer(bitmap.to_array(), np.uint32)]
+                    segment.tags.setdefault(tag, BitMap()).update(tagged)
+            segment.live = int(np.count_nonzero(segment.alive))
+        kept = [part for part in self.parts if part not in sources]
+        segments = [part for part in (segment, *kept) if isinstance(part, Segment)]
+        self.parts = (*segments, *(part for part in kept if isinstance(part, Tail)))

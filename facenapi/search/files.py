@@ -1,0 +1,85 @@
+"""Files that are whole or absent: written aside, synced and renamed, and known by size and checksum."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import BinaryIO
+
+_CHUNK = 1 << 20
+
+
+class DamagedError(Exception):
+    """A file is missing, damaged, or not what it should be; the message says which and why."""
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], None]) -> list[int]:
+    """Write a file so that after a crash the old or the new one is there whole; return its fingerprint."""
+    aside = path.with_name(path.name + ".new")
+    with aside.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    sync_folder(path.parent)
+    return fingerprint(path)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> list[int]:
+    """Write a JSON object that carries its own checksum, for :func:`read_json`."""
+    body = json.dumps(content, sort_keys=True)
+    text = json.dumps({"crc32": zlib.crc32(body.encode()), "content": content}, sort_keys=True)
+    return write_file(path, lambda file: _write_all(file, text.encode()))
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+
+
+def read_json(path: Path, layout: int) -> dict[str, Any]:
+    """Return what :func:`write_json` wrote; raise DamagedError if it is not there whole, in this ``format``."""
+    try:
+        whole = json.loads(path.read_bytes())
+        content, crc32 = whole["content"], whole["crc32"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DamagedError(f"{path.name}: {error!r}") from error
+    if not isinstance(content, dict) or zlib.crc32(json.dumps(content, sort_keys=True).encode()) != crc32:
+        raise DamagedError(f"{path.name}: wrong checksum")
+    if content.get("format") != layout:
+        raise DamagedError(f"{path.name}: format {content.get('format')!r} instead of {layout}")
+    return content
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a crash of the machine."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def fingerprint(path: Path) -> list[int]:
+    """Return size in bytes and CRC-32 of a file."""
+    crc32 = size = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            crc32 = zlib.crc32(chunk, crc32)
+            size += len(chunk)
+    return [size, crc32]
+
+
+def verify(path: Path, expected: list[int]) -> None:
+    """Raise DamagedError unless the file has this fingerprint."""
+    try:
+        if path.stat().st_size == expected[0] and fingerprint(path) == list(expected):
+            return
+    except OSError as error:
+        raise DamagedError(f"{path.name}: {error.strerror}") from error
+    raise DamagedError(f"{path.name}: wrong size or checksum")

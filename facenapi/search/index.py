@@ -1,0 +1,96 @@
+"""All collections of a shard: who owns them, what was deleted, and what a change does to them."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facenapi.search.collection import Collection
+from facenapi.search.shard import Change, Delete, Hit, Query, Upsert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+GRAVE_S = 3600.0  # longer than any change can be on its way
+_PRUNE_STEPS = 2  # graves looked at per change: more than come, so that they cannot pile up
+
+
+class Index:
+    """Collections by owner and model. One thread may write while others search."""
+
+    def __init__(self, capacity: int | None = None) -> None:
+        """``capacity``: rows of a tail; None for the measured best."""
+        self.capacity = capacity
+        self.collections: dict[tuple[str, str], Collection] = {}
+        self._graves: dict[tuple[str, int], tuple[int, float]] = {}
+
+    def search(self, query: Query) -> list[Hit]:
+        """Return the hits, best first; raise ValueError for a probe that is no unit vector of the model's."""
+        collection = self.collections.get((query.owner, query.model))
+        if collection is None:
+            return []
+        return collection.search(query.probe, query.n, query.min_similarity, query.tag)
+
+    def take(self, change: Change) -> str | None:
+        """Apply a change, in whatever order changes come; return why it was refused, None if it was not."""
+        if isinstance(change, Delete):
+            self._bury(change)
+            return None
+        return self._upsert(change)
+
+    def _upsert(self, change: Upsert) -> str | None:
+        rev, _ = self._graves.get((change.owner, change.id), (-1, 0.0))
+        if rev >= change.rev:
+            return None
+        try:
+            vector = unit_vector(change.embedding)
+        except ValueError as error:
+            return f"face {change.id}: {error}"
+        collection = self.collections.get((change.owner, change.model))
+        if collection is None:
+            collection = Collection(len(vector), self.capacity)
+            self.collections[change.owner, change.model] = collection
+        if len(vector) != collection.dim:
+            return f"face {change.id}: {len(vector)} numbers, but those of {change.model} have {collection.dim}"
+        collection.upsert(change.id, change.rev, change.tags, vector)
+        for other in self._of_owner(change.owner):  # a vector of an older model stays until that is retired
+            if other is not collection:
+                other.retag(change.id, change.rev, change.tags)
+        return None
+
+    def _bury(self, change: Delete) -> None:
+        for collection in self._of_owner(change.owner):
+            collection.delete(change.id, change.rev)
+        key, now = (change.owner, change.id), time.monotonic()
+        rev, _ = self._graves.pop(key, (-1, 0.0))
+        self._graves[key] = (max(rev, change.rev), now)
+        for _ in range(_PRUNE_STEPS):
+            oldest = next(iter(self._graves))
+            if self._graves[oldest][1] > now - GRAVE_S:
+                break
+            del self._graves[oldest]
+
+    def _of_owner(self, owner: str) -> Iterator[Collection]:
+        return (collection for (name, _), collection in self.collections.items() if name == owner)
+
+    @property
+    def live(self) -> int:
+        """How many vectors there are."""
+        return sum(collection.live for collection in list(self.collections.values()))
+
+
+def unit_vector(embedding: bytes) -> NDArray[np.float32]:
+    """Return little-endian float32 bytes as a unit vector (dim,); raise ValueError if that cannot be."""
+    if not embedding or len(embedding) % 4:
+        raise ValueError(f"{len(embedding)} bytes are no float32 vector")
+    vector = np.frombuffer(embedding, "<f4")
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = float(vector @ vector)
+    if not math.isfinite(square) or square < 1e-12:
+        raise ValueError("the embedding is zero or not finite")
+    return vector * np.float32(1 / math.sqrt(square))

@@ -1,0 +1,233 @@
+"""A shard in this process: an index in memory, kept fresh from the store, with a snapshot on disk.
+
+Three kinds of work, each in threads of its own so that none waits for another: one thread writes, a
+bounded few search, one builds and saves. The event loop only passes messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from facenapi.errors import Overloaded, Unavailable
+from facenapi.search.builder import Builder, BuildError
+from facenapi.search.files import DamagedError
+from facenapi.search.index import Index
+from facenapi.search.shard import Change, Hit, Query, delete_of, upsert_of
+from facenapi.search.snapshot import Snapshots, state_of
+from facenapi.storage.base import CELL_COUNT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from facenapi.search.collection import Collection
+    from facenapi.storage.base import Changes, Store
+
+log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+PAGE = 2000
+WAITING_TAILS = 8  # sealed tails are scanned exactly: eight cost a search about 1.5 ms
+RETRY_S = 60.0
+
+
+class LocalShard:
+    """Implements :class:`facenapi.search.shard.Shard`; create and use it on one event loop."""
+
+    def __init__(self, folder: Path, store: Store, cells: frozenset[int] | None = None, *, poll_s: float = 1.0,
+                 snapshot_s: float = 300.0, threads: int = 2, queue: int = 256, capacity: int | None = None) -> None:
+        """``cells``: which cells of the store belong here, None for all. ``queue``: searches that may wait."""
+        self._store = store
+        self._cells = cells
+        self._poll_s, self._snapshot_s = poll_s, snapshot_s
+        self._index = Index(capacity)
+        self._snapshots = Snapshots(folder)
+        self._builder = Builder()
+        self._rev = 0
+        self._most_waiting = WAITING_TAILS  # and whatever a first load leaves to be built
+        self._ready = False
+        self._started = False
+        self._searching, self._queue = 0, queue
+        self._writer = ThreadPoolExecutor(1, "search-write")
+        self._searchers = ThreadPoolExecutor(threads, "search")
+        self._background = ThreadPoolExecutor(1, "search-build")
+        self._tasks: list[asyncio.Task[None]] = []
+        self._built_nothing_until = 0.0
+
+    # -- life -----------------------------------------------------------------------------------
+    async def start(self) -> None:
+        """Load the snapshot and catch up with the store; raise Unavailable if the store is."""
+        began = time.monotonic()
+        self._started = True
+        await self._in(self._background, self._load)
+        await self._catch_up()
+        self._most_waiting += max((c.waiting for c in self._index.collections.values()), default=0)
+        self._ready = True
+        log.info("Search is ready: %d faces in %.1f s", self._index.live, time.monotonic() - began)
+        for work in (self._follow, self._maintain):
+            task = asyncio.create_task(work())
+            task.add_done_callback(self._report)
+            self._tasks.append(task)
+
+    async def close(self) -> None:
+        """Stop, with a last snapshot; may be called twice."""
+        if not self._started:
+            return
+        self._started = False
+        self._builder.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._ready:
+            self._ready = False
+            try:
+                await self._save()
+            except OSError as error:
+                log.warning("The search snapshot could not be written: %s", error)
+        for pool in (self._searchers, self._background, self._writer):
+            await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._ready = False
+            log.critical("Search has stopped working", exc_info=task.exception())
+
+    # -- the protocol ---------------------------------------------------------------------------
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Take changes; every later search sees them. Raises Unavailable, or Overloaded if builds lag behind."""
+        self._check_ready()
+        for change in changes:
+            if self._cells is not None and change.id % CELL_COUNT not in self._cells:
+                raise Unavailable(f"Cell {change.id % CELL_COUNT} is not served by this search shard")
+        if self._lags():
+            raise Overloaded("The search index is being built too slowly for so many new faces", 5)
+        await self._in(self._writer, self._take, changes)
+
+    async def search(self, query: Query) -> list[Hit]:
+        """Return the hits, best first. Raises Unavailable, Overloaded, or ValueError for a bad probe."""
+        self._check_ready()
+        if self._searching >= self._queue:
+            raise Overloaded("Too many searches are waiting")
+        self._searching += 1
+        try:
+            return await self._in(self._searchers, self._index.search, query)
+        finally:
+            self._searching -= 1
+
+    def info(self) -> dict[str, Any]:
+        """Return figures for monitoring."""
+        collections = list(self._index.collections.values())
+        return {"ready": self._ready, "faces": self._index.live, "revision": self._rev,
+                "collections": len(collections), "searching": self._searching,
+                "segments": sum(len(c.parts) - 1 - c.waiting for c in collections),
+                "waiting_tails": sum(c.waiting for c in collections)}
+
+    def _check_ready(self) -> None:
+        if not self._ready:
+            raise Unavailable("The search index is still being loaded" if self._started else "Search is closed")
+
+    def _lags(self) -> bool:
+        return any(c.waiting > self._most_waiting for c in self._index.collections.values())
+
+    # -- following the store --------------------------------------------------------------------
+    async def _follow(self) -> None:
+        reachable = True
+        while True:
+            await asyncio.sleep(self._poll_s)
+            try:
+                if not self._lags():
+                    await self._catch_up()
+                reachable = True
+            except Unavailable as error:
+                if reachable:
+                    log.warning("Search cannot follow the store: %s", error)
+                reachable = False
+
+    async def _catch_up(self) -> None:
+        more = True
+        while more:
+            page = await self._store.changes_since(self._rev, PAGE, self._cells)
+            await self._in(self._writer, self._take, changes_of(page))
+            self._rev, more = page.next_rev, page.more
+
+    def _take(self, changes: Sequence[Change]) -> None:
+        refused = [reason for change in changes if (reason := self._index.take(change)) is not None]
+        if refused:
+            log.warning("%d faces cannot be searched for; the first: %s", len(refused), refused[0])
+
+    # -- building and saving --------------------------------------------------------------------
+    async def _maintain(self) -> None:
+        saved = time.monotonic()
+        while True:
+            await asyncio.sleep(self._poll_s)
+            built = time.monotonic() >= self._built_nothing_until and await self._build()
+            if built or time.monotonic() - saved > self._snapshot_s:
+                saved = time.monotonic()
+                try:
+                    await self._save()
+                except OSError as error:
+                    log.warning("The search snapshot could not be written: %s", error)
+
+    async def _build(self) -> bool:
+        """Build what is due, one segment of each collection; return whether anything was."""
+        built = False
+        for collection in list(self._index.collections.values()):
+            plan = await self._in(self._writer, collection.plan)
+            if plan is None:
+                continue
+            began, folder = time.monotonic(), self._snapshots.segment_folder()
+            try:
+                segment = await self._in(self._background, self._builder.build, plan, folder)
+            except (BuildError, DamagedError, OSError) as error:
+                log.warning("A search segment of %d faces could not be built: %s", plan.rows, error)
+                self._built_nothing_until = time.monotonic() + RETRY_S
+                return built
+            await self._in(self._writer, collection.publish, plan, segment)
+            built = True
+            log.info("Built a search segment of %d faces in %.1f s", plan.rows, time.monotonic() - began)
+        return built
+
+    async def _save(self) -> None:
+        rev = self._rev  # read before the states: they may be newer, which a replay does not mind
+        states = await self._in(self._writer, self._states)
+        await self._in(self._background, self._snapshots.save, states, rev, self._cells)
+
+    def _states(self) -> list[tuple[tuple[str, str], int, Collection, Any]]:
+        return [(key, c.version, c, None if self._snapshots.is_current(key, c.version) else state_of(c))
+                for key, c in self._index.collections.items()]
+
+    def _load(self) -> None:
+        folder = self._snapshots.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        loaded = self._snapshots.load(self._index)
+        self._rev = loaded.rev
+        mine = _cell_mask(self._cells)
+        if (mine & ~_cell_mask(loaded.cells)).any():
+            self._rev = 0  # cells have come: read the whole feed, what is known already costs little
+        if (~mine & _cell_mask(loaded.cells)).any():
+            for collection in self._index.collections.values():
+                collection.discard(lambda ids: ~mine[ids % CELL_COUNT])
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[..., _T], *args: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(pool, work, *args)
+
+
+def changes_of(page: Changes) -> list[Change]:
+    """Return a page of the store's feed as changes for a shard, oldest first."""
+    changes: list[Change] = [upsert_of(face) for face in page.faces]
+    changes += [delete_of(grave) for grave in page.tombstones]
+    return changes
+
+
+def _cell_mask(cells: frozenset[int] | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    mask = np.full(CELL_COUNT, cells is None)
+    mask[list(cells or ())] = True
+    return mask
+
+

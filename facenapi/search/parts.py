@@ -1,0 +1,219 @@
+"""The parts of a collection: a tail that grows and segments that are searched through a graph.
+
+Both keep, per row: a face id, the revision of its last change, whether it is alive, and tags as bitmaps
+of rows. One thread writes; any number of threads search without a lock. What makes that safe: a row is
+filled before ``count`` admits it, a life is one byte, and a bitmap changes under the interpreter lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyroaring import BitMap
+
+from facenapi.search import exact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from facenapi.search.segment import Graph
+
+    Found = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+_NOTHING = (np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+class Part:
+    """Rows of vectors with what belongs to them; ``count`` of them exist, ``live`` of those are alive."""
+
+    def __init__(self, vectors: NDArray[np.float32], ids: NDArray[np.int64], revs: NDArray[np.int64],
+                 alive: NDArray[np.bool_], count: int) -> None:
+        self.vectors = vectors
+        self.ids = ids
+        self.revs = revs
+        self.alive = alive
+        self.count = count
+        self.live = int(np.count_nonzero(alive[:count]))
+        self.tags: dict[str, BitMap] = {}
+
+    def find(self, face_id: int) -> int | None:
+        """Return the row of a face that is alive here."""
+        raise NotImplementedError
+
+    def vector(self, row: int) -> NDArray[np.float32]:
+        """Return the vector of a row, (dim,)."""
+        found: NDArray[np.float32] = self.vectors[row]
+        return found
+
+    def search(self, probe: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> Found:
+        """Return ids and similarities of the best ``n`` at or above ``floor``, in no certain order."""
+        return self.scan(probe, n, floor, tag)
+
+    def kill(self, row: int) -> None:
+        """Take a row out of every answer."""
+        self.alive[row] = False
+        self.live -= 1
+        for tag in self.tags_of(row):
+            self._untag(row, tag)
+
+    def tags_of(self, row: int) -> frozenset[str]:
+        """Return the tags of a row."""
+        return frozenset(tag for tag, rows in self.tags.items() if row in rows)
+
+    def retag(self, row: int, tags: Iterable[str], rev: int) -> None:
+        """Give a row these tags and no others."""
+        old, new = self.tags_of(row), frozenset(tags)
+        for tag in new - old:
+            self.tags.setdefault(tag, BitMap()).add(row)
+        for tag in old - new:
+            self._untag(row, tag)
+        self.revs[row] = rev
+
+    def _untag(self, row: int, tag: str) -> None:
+        rows = self.tags[tag]
+        rows.discard(row)
+        if not rows:
+            del self.tags[tag]
+
+    def tagged(self, tag: str, count: int) -> NDArray[np.int64]:
+        """Return the rows with a tag, of the first ``count``. All of them are alive, or were just now."""
+        bitmap = self.tags.get(tag)
+        if bitmap is None:
+            return _NOTHING[0]
+        rows = np.frombuffer(bitmap.to_array(), np.uint32).astype(np.int64)
+        return rows[rows < count]
+
+    def scan(self, probe: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> Found:
+        """Search exactly."""
+        count = self.count
+        if tag is None:
+            sims = self._similarities(probe)[:count]
+            wanted = self.alive[:count] if floor is None else self.alive[:count] & (sims >= floor)
+            rows = np.flatnonzero(wanted)
+            sims = sims[rows]
+        else:
+            rows = self.tagged(tag, count)
+            many = len(rows) > 0.4 * count
+            sims = self._similarities(probe)[rows] if many else self._similarities_of(rows, probe)
+            wanted = self.alive[rows] if floor is None else self.alive[rows] & (sims >= floor)
+            rows, sims = rows[wanted], sims[wanted]
+        rows, sims = exact.best(rows, sims, n)
+        return self.ids[rows], sims
+
+    def _similarities(self, probe: NDArray[np.float32]) -> NDArray[np.float32]:
+        return exact.similarities(self.vectors[:self.count], probe)
+
+    def _similarities_of(self, rows: NDArray[np.int64], probe: NDArray[np.float32]) -> NDArray[np.float32]:
+        return exact.similarities_of(self.vectors, rows, probe)
+
+
+class Tail(Part):
+    """The newest vectors, in memory that was set aside at once; always searched exactly."""
+
+    def __init__(self, capacity: int, dim: int) -> None:
+        super().__init__(np.empty((capacity, dim), np.float32), np.zeros(capacity, np.int64),
+                         np.zeros(capacity, np.int64), np.zeros(capacity, np.bool_), 0)
+        self._rows: dict[int, int] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another row."""
+        return self.count == len(self.vectors)
+
+    def find(self, face_id: int) -> int | None:
+        """Return the row of a face that is alive here."""
+        return self._rows.get(face_id)
+
+    def append(self, face_id: int, rev: int, tags: Iterable[str], vector: NDArray[np.float32]) -> None:
+        """Add a row; it is in every search that starts from now on."""
+        row = self.count
+        self.vectors[row] = vector
+        self.ids[row] = face_id
+        self.alive[row] = True
+        self.retag(row, tags, rev)
+        self._rows[face_id] = row
+        self.live += 1
+        self.count = row + 1
+
+    def kill(self, row: int) -> None:
+        """Take a row out of every answer."""
+        super().kill(row)
+        face_id = int(self.ids[row])
+        if self._rows.get(face_id) == row:  # else a newer row of the face has come already
+            del self._rows[face_id]
+
+
+class Segment(Part):
+    """Many vectors behind a graph. Rows are in the order of their ids.
+
+    Faces may share a vector: NMSLIB's graph falls apart over many equal points, so it has each vector
+    once. ``vector_of`` (count,) says which vector a row has; ``None`` means each its own.
+    """
+
+    def __init__(self, folder: Path, vectors: NDArray[np.float32], ids: NDArray[np.int64], graph: Graph, *,
+                 floor: float, vector_of: NDArray[np.int32] | None = None) -> None:
+        """All rows are alive with revision 0. ``floor``: the similarity from which on the graph is trusted."""
+        super().__init__(vectors, ids, np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_), len(ids))
+        self.folder = folder
+        self.graph = graph
+        self.floor = floor
+        self.vector_of = vector_of
+        if vector_of is not None:
+            self._by_vector = np.argsort(vector_of, kind="stable")
+            self._first = np.searchsorted(vector_of, np.arange(len(vectors) + 1), sorter=self._by_vector)
+
+    def find(self, face_id: int) -> int | None:
+        """Return the row of a face that is alive here."""
+        row = int(np.searchsorted(self.ids, face_id))
+        return row if row < self.count and self.ids[row] == face_id and self.alive[row] else None
+
+    def vector(self, row: int) -> NDArray[np.float32]:
+        """Return the vector of a row, (dim,)."""
+        return super().vector(row if self.vector_of is None else int(self.vector_of[row]))
+
+    def search(self, probe: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> Found:
+        """Search through the graph where it has seen every match for sure, exactly otherwise.
+
+        The list of nearest vectors is complete for a threshold when it has gone below it. A list that
+        ended before, and few allowed rows, are matters for an exact scan.
+        """
+        bitmap = None if tag is None else self.tags.get(tag, BitMap())
+        allowed = self.live if bitmap is None else len(bitmap)
+        if allowed == 0:
+            return _NOTHING
+        if floor is None or floor < self.floor or allowed <= exact.gather_limit(self.vectors.shape[1]):
+            return self.scan(probe, n, floor, tag)
+        for k in (32, self.graph.ef):
+            nearest, sims = self.graph.search(probe, k)
+            matching = sims >= floor
+            rows, row_sims = self._rows_of(nearest[matching], sims[matching])
+            wanted = self.alive[rows]
+            if bitmap is not None:
+                wanted &= np.fromiter((row in bitmap for row in rows.tolist()), np.bool_, len(rows))
+            if np.count_nonzero(wanted) >= n or not matching.all():
+                rows, sims = exact.best(rows[wanted], row_sims[wanted], n)
+                return self.ids[rows], sims
+        return self.scan(probe, n, floor, tag)
+
+    def _rows_of(self, vectors: NDArray[np.int64], sims: NDArray[np.float32]) -> Found:
+        """Return the rows that have these vectors, and their similarities."""
+        if self.vector_of is None:
+            return vectors, sims
+        counts = self._first[vectors + 1] - self._first[vectors]
+        starts = np.repeat(self._first[vectors] - np.cumsum(counts) + counts, counts)
+        return self._by_vector[starts + np.arange(counts.sum())], np.repeat(sims, counts)
+
+    def _similarities(self, probe: NDArray[np.float32]) -> NDArray[np.float32]:
+        sims = exact.similarities(self.vectors, probe)
+        return sims if self.vector_of is None else sims[self.vector_of]
+
+    def _similarities_of(self, rows: NDArray[np.int64], probe: NDArray[np.float32]) -> NDArray[np.float32]:
+        return super()._similarities_of(self.vectors_of(rows), probe)
+
+    def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which vectors these rows have."""
+        return rows if self.vector_of is None else self.vector_of[rows].astype(np.int64)

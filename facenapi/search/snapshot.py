@@ -1,0 +1,176 @@
+"""What a shard keeps on disk to start quickly: never the truth, always replaceable from the store.
+
+``manifest.json`` names everything: the revision of the change feed up to which it is complete, the cells,
+and per collection its segments (folders that :mod:`facenapi.search.builder` filled) and one state file
+with the tails and with what has happened to the rows of the segments. It is replaced in one step, and
+only then are files removed that it no longer names.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyroaring import BitMap
+
+from facenapi.search import builder, files
+from facenapi.search.collection import Collection, tail_rows
+from facenapi.search.parts import Part, Segment, Tail
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from facenapi.search.index import Index
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+State = dict[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a snapshot was good for. ``rev``: where to read the feed from, 0 if anything was missing."""
+
+    rev: int
+    cells: frozenset[int] | None
+
+
+class Snapshots:
+    """Writes and reads the snapshots of one shard in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._entries: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
+        self._number = 0
+
+    def segment_folder(self) -> Path:
+        """Return a folder for a new segment that no older one has used."""
+        self._number += 1
+        return self.folder / f"segment-{self._number:08d}"
+
+    # -- writing --------------------------------------------------------------------------------
+    def save(self, states: list[tuple[tuple[str, str], int, Collection, State | None]], rev: int,
+             cells: frozenset[int] | None) -> None:
+        """Write the states of the collections that changed and a manifest of all, then tidy up.
+
+        ``states``: key, version, collection and its :func:`state_of`; None for what is written already.
+        """
+        for key, version, collection, state in states:
+            if state is not None:
+                self._entries[key] = (version, self._write_state(key, collection, state))
+        self._entries = {key: self._entries[key] for key, *_ in states}
+        entries = [entry for _, entry in self._entries.values()]
+        files.write_json(self.folder / "manifest.json", {
+            "format": FORMAT, "rev": rev, "cells": None if cells is None else sorted(cells),
+            "number": self._number, "collections": entries})
+        self._tidy(entries)
+
+    def is_current(self, key: tuple[str, str], version: int) -> bool:
+        """Whether the state of a collection is on disk in this version."""
+        return key in self._entries and self._entries[key][0] == version
+
+    def _write_state(self, key: tuple[str, str], collection: Collection, state: State) -> dict[str, Any]:
+        self._number += 1
+        path = self.folder / f"state-{self._number:08d}.npz"
+        names = json.loads(state["about"].tobytes())["segments"]
+        return {"owner": key[0], "model": key[1], "dim": collection.dim, "state": path.name,
+                "mark": files.write_file(path, lambda file: np.savez(file, allow_pickle=False, **state)),
+                "segments": [[name, files.fingerprint(self.folder / name / "segment.json")] for name in names]}
+
+    def _tidy(self, entries: list[dict[str, Any]]) -> None:
+        named = {"manifest.json", *(entry["state"] for entry in entries),
+                 *(name for entry in entries for name, _ in entry["segments"])}
+        for path in self.folder.iterdir():
+            if path.name not in named and path.name.startswith(("state-", "segment-", "manifest.json.")):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+
+    # -- reading --------------------------------------------------------------------------------
+    def load(self, index: Index) -> Loaded:
+        """Fill an index from the newest snapshot; a collection with anything wrong is left out."""
+        if not (self.folder / "manifest.json").exists():
+            return Loaded(0, None)
+        try:
+            manifest = files.read_json(self.folder / "manifest.json", FORMAT)
+        except files.DamagedError as error:
+            log.warning("The search snapshot is rebuilt from the store: %s", error)
+            self._number = self._highest_number()
+            return Loaded(0, None)
+        self._number = max(manifest["number"], self._highest_number())
+        rev = int(manifest["rev"])
+        for entry in manifest["collections"]:
+            key = (entry["owner"], entry["model"])
+            try:
+                index.collections[key] = self._load_collection(entry, index.capacity)
+                self._entries[key] = (0, entry)
+            except (files.DamagedError, OSError, ValueError, KeyError, RuntimeError) as error:
+                log.warning("A search collection of %s is rebuilt from the store: %s", key[1], error)
+                rev = 0
+        cells = manifest["cells"]
+        return Loaded(rev, None if cells is None else frozenset(cells))
+
+    def _load_collection(self, entry: dict[str, Any], capacity: int | None) -> Collection:
+        files.verify(self.folder / entry["state"], entry["mark"])
+        segments = [builder.load_segment(self.folder / name, mark) for name, mark in entry["segments"]]
+        with np.load(self.folder / entry["state"], allow_pickle=False) as state:
+            return restore(entry["dim"], capacity, segments, dict(state))
+
+    def _highest_number(self) -> int:
+        numbers = [path.stem.partition("-")[2] for path in self.folder.iterdir()]
+        return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
+def state_of(collection: Collection) -> State:
+    """Return copies of all that a collection's segment folders do not hold. The writing thread calls it."""
+    state: State = {}
+    segments = []
+    for number, part in enumerate(collection.parts):
+        count = part.count
+        state[f"revs{number}"] = part.revs[:count].copy()
+        state[f"alive{number}"] = np.packbits(part.alive[:count])
+        if isinstance(part, Segment):
+            segments.append(part.folder.name)
+        else:
+            state[f"ids{number}"] = part.ids[:count].copy()
+            state[f"vectors{number}"] = part.vectors[:count].copy()
+        for which, rows in enumerate(part.tags.values()):
+            state[f"tag{number}.{which}"] = np.frombuffer(rows.serialize(), np.uint8)
+    about = {"segments": segments, "tags": [list(part.tags) for part in collection.parts]}
+    state["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    return state
+
+
+def restore(dim: int, capacity: int | None, segments: list[Segment], state: State) -> Collection:
+    """Return the collection that :func:`state_of` described; its segments are loaded, in that order."""
+    about = json.loads(state["about"].tobytes())
+    capacity = capacity or tail_rows(dim)
+    parts: list[Part] = list(segments)
+    for number, names in enumerate(about["tags"]):
+        if number >= len(segments):
+            room = capacity if number == len(about["tags"]) - 1 else 0
+            parts.append(_restore_tail(room, state[f"ids{number}"], state[f"vectors{number}"]))
+        part = parts[number]
+        _set_alive(part, np.unpackbits(state[f"alive{number}"], count=part.count).astype(np.bool_))
+        part.revs[:part.count] = state[f"revs{number}"]
+        part.tags = {name: BitMap.deserialize(state[f"tag{number}.{which}"].tobytes())
+                     for which, name in enumerate(names)}
+    return Collection(dim, capacity, parts)
+
+
+def _restore_tail(room: int, ids: np.ndarray[Any, Any], vectors: np.ndarray[Any, Any]) -> Tail:
+    tail = Tail(max(room, len(ids)), vectors.shape[1])
+    for face_id, vector in zip(ids.tolist(), vectors, strict=True):
+        tail.append(face_id, 0, (), vector)
+    return tail
+
+
+def _set_alive(part: Part, alive: np.ndarray[Any, Any]) -> None:
+    for row in np.flatnonzero(~alive).tolist():
+        part.kill(row)

@@ -1,0 +1,64 @@
+"""What the tests of search share: data like faces, and a store that is only a change feed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from facenapi.errors import Unavailable
+from facenapi.search.shard import Delete, Upsert, upsert_of
+from facenapi.storage.base import Changes, Face, Tombstone
+
+
+def faces_like(count: int, dim: int = 32, shots: int = 5, noise: float = 0.8, seed: int = 0) -> np.ndarray:
+    """Return unit vectors (count, dim): identities, each with several noisy shots."""
+    random = np.random.default_rng(seed)
+    people = random.standard_normal((count // shots + 1, dim)).astype(np.float32)
+    people /= np.linalg.norm(people, axis=1, keepdims=True)
+    vectors = np.repeat(people, shots, axis=0)[:count]
+    vectors = vectors + noise / np.sqrt(dim) * random.standard_normal((count, dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.ascontiguousarray(vectors[random.permutation(count)], np.float32)
+
+
+def face(face_id: int, vector: np.ndarray, rev: int, galleries: tuple[str, ...] = (), *, owner: str = "o",
+         model: str = "m", cam_id: str | None = None) -> Face:
+    """Return a stored face."""
+    return Face(owner=owner, cell=face_id % 1024, x1=0, y1=0, x2=1, y2=1, embedding=vector.astype("<f4").tobytes(),
+                model=model, photo_hash="", timestamp_ms=0, galleries=("default", *galleries), cam_id=cam_id,
+                id=face_id, rev=rev)
+
+
+class FeedStore:
+    """Faces and tombstones with revisions; all that a shard asks of a store."""
+
+    def __init__(self) -> None:
+        self.faces: dict[int, Face] = {}
+        self.graves: dict[int, Tombstone] = {}
+        self.rev = 0
+        self.down = False
+        self.asked_from: list[int] = []
+
+    def put(self, face_id: int, vector: np.ndarray, galleries: tuple[str, ...] = (), **more: str) -> Upsert:
+        """Store a face and return the change."""
+        self.rev += 1
+        self.faces[face_id] = face(face_id, vector, self.rev, galleries, **more)
+        return upsert_of(self.faces[face_id])
+
+    def remove(self, face_id: int) -> Delete:
+        """Delete a face and return the change."""
+        self.rev += 1
+        gone = self.faces.pop(face_id)
+        self.graves[face_id] = Tombstone(face_id, gone.owner, self.rev)
+        return Delete(gone.owner, face_id, self.rev)
+
+    async def changes_since(self, rev: int, limit: int = 1000, cells: frozenset[int] | None = None) -> Changes:
+        """Return a page of the feed."""
+        if self.down:
+            raise Unavailable("The database is down")
+        self.asked_from.append(rev)
+        news = [*self.faces.values(), *self.graves.values()]
+        news = sorted((n for n in news if n.rev > rev and (cells is None or n.id % 1024 in cells)),
+                      key=lambda n: n.rev)
+        page, more = news[:limit], len(news) > limit
+        return Changes([n for n in page if isinstance(n, Face)], [n for n in page if isinstance(n, Tombstone)],
+                       page[-1].rev if more else max(rev, self.rev), more)

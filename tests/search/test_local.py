@@ -1,0 +1,137 @@
+"""A shard in process: what is applied is found, what is deleted is not, and it all comes back."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from facenapi.errors import Unavailable
+from facenapi.search.client import ShardClient
+from facenapi.search.local import LocalShard
+from facenapi.search.shard import Delete, Query
+from tests.search.support import FeedStore, faces_like
+
+VECTORS = faces_like(3000)
+
+
+def query(vector, n=1, floor=None, tag=None, *, owner="o", model="m"):
+    return Query(owner, model, vector, n, floor, tag)
+
+
+async def started(folder, store, cells=None, **more):
+    shard = LocalShard(folder, store, cells, **{"poll_s": 0.02, "capacity": 500, **more})
+    await shard.start()
+    return shard
+
+
+async def until(condition):
+    """Wait for a background thing; the test's own timeout is the limit."""
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+async def test_an_added_face_is_found_and_a_deleted_one_is_not(tmp_path):
+    store = FeedStore()
+    shard = await started(tmp_path, store)
+    await shard.apply([store.put(1, VECTORS[0], ("vip",)), store.put(2, VECTORS[1])])
+    assert [hit.id for hit in await shard.search(query(VECTORS[0]))] == [1]
+    assert [hit.id for hit in await shard.search(query(VECTORS[1], 5, tag="vip"))] == [1]
+    assert await shard.search(query(VECTORS[0], owner="somebody else")) == []
+    await shard.apply([store.remove(1)])
+    assert [hit.id for hit in await shard.search(query(VECTORS[0], 5))] == [2]
+    await shard.close()
+
+
+async def test_changes_may_come_twice_and_in_any_order(tmp_path):
+    store = FeedStore()
+    shard = await started(tmp_path, FeedStore())
+    first, second = store.put(1, VECTORS[0], ("a",)), store.put(1, VECTORS[1], ("b",))
+    gone = Delete("o", 2, 9)
+    late = store.put(2, VECTORS[2])
+    await shard.apply([second, first, second, gone, late])
+    hits = await shard.search(query(VECTORS[1], 5))
+    assert [(hit.id, round(hit.similarity, 4)) for hit in hits] == [(1, 1.0)]
+    assert await shard.search(query(VECTORS[1], 5, tag="a")) == []
+    await shard.close()
+
+
+async def test_other_processes_writes_arrive_by_the_feed(tmp_path):
+    store = FeedStore()
+    shard = await started(tmp_path, store)
+    store.put(5, VECTORS[0])
+    await until(lambda: shard.info()["faces"] == 1)
+    store.down = True
+    await asyncio.sleep(0.05)
+    store.down = False
+    store.remove(5)
+    await until(lambda: shard.info()["faces"] == 0)
+    await shard.close()
+
+
+async def test_segments_are_built_and_a_restart_reads_only_what_is_new(tmp_path):
+    store = FeedStore()
+    shard = await started(tmp_path, store)
+    for number, vector in enumerate(VECTORS):
+        await shard.apply([store.put(number, vector)])
+        if number % 3 == 0:
+            await shard.apply([store.remove(number)])
+    await until(lambda: shard.info()["segments"] == 1 and shard.info()["waiting_tails"] == 0)
+    await shard.close()
+    await shard.close()
+    with pytest.raises(Unavailable):
+        await shard.search(query(VECTORS[0]))
+    store.remove(1)
+    store.asked_from.clear()
+    shard = await started(tmp_path, store)
+    assert store.asked_from[0] == store.rev - 1
+    assert shard.info()["faces"] == 1999
+    for number in (0, 1, 2, 4, 2999):
+        hits = await shard.search(query(VECTORS[number], 1, 0.999))
+        assert [hit.id for hit in hits] == ([number] if number % 3 and number != 1 else [])
+    await shard.close()
+
+
+@pytest.mark.parametrize("probe", [np.zeros(32), np.full(32, np.nan), np.ones(16) / 4, np.ones((2, 16)) / 32**0.5])
+async def test_a_bad_probe_is_refused(tmp_path, probe):
+    store = FeedStore()
+    shard = await started(tmp_path, store)
+    await shard.apply([store.put(1, VECTORS[0])])
+    with pytest.raises(ValueError, match="probe"):
+        await shard.search(query(probe.astype(np.float32)))
+    await shard.close()
+
+
+async def test_a_bad_embedding_is_refused_with_one_line(tmp_path, caplog):
+    store = FeedStore()
+    shard = await started(tmp_path, store)
+    await shard.apply([store.put(1, VECTORS[0]), store.put(2, VECTORS[0][:8]), store.put(3, np.zeros(32)),
+                       store.put(4, np.full(32, np.inf))])
+    assert [hit.id for hit in await shard.search(query(VECTORS[0], 9))] == [1]
+    assert "3 faces cannot be searched for" in caplog.text
+    await shard.close()
+
+
+async def test_the_client_merges_shards(tmp_path):
+    store = FeedStore()
+    halves = [frozenset(range(512)), frozenset(range(512, 1024))]
+    shards = [await started(tmp_path / str(number), store, cells) for number, cells in enumerate(halves)]
+    client = ShardClient(list(zip(shards, halves, strict=True)))
+    await client.apply([store.put(number, vector) for number, vector in enumerate(VECTORS[:1000])])
+    answer = await client.search(query(VECTORS[7], 10), strict=True)
+    order = np.argsort(-(VECTORS[:1000] @ VECTORS[7]))[:10]
+    assert [hit.id for hit in answer.hits] == order.tolist()
+    assert (answer.live, answer.total) == (2, 2)
+    await shards[1].close()
+    partial = await client.search(query(VECTORS[7], 10), strict=False)
+    assert (partial.live, partial.total) == (1, 2)
+    assert all(hit.id % 1024 < 512 for hit in partial.hits)
+    assert all(client.pick_cell() < 512 for _ in range(50))
+    with pytest.raises(Unavailable):
+        await client.search(query(VECTORS[7], 10), strict=True)
+    with pytest.raises(Unavailable):
+        await client.apply([store.put(600, VECTORS[0])])
+    await client.close()
+    with pytest.raises(Unavailable):
+        await client.search(query(VECTORS[7], 10), strict=False)
+    with pytest.raises(Unavailable):
+        client.pick_cell()
