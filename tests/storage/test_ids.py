@@ -1,0 +1,41 @@
+"""Ids: layout, growth, limits."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from facenapi.storage.ids import MAX_ID, IdMaker, cell_of, make_id, seconds_of
+
+
+def test_layout_is_ticks_of_400_microseconds_then_cell():
+    assert make_id(1.0, 0) == 2500 << 10
+    assert make_id(0.0004, 1023) == (1 << 10) + 1023
+    face_id = make_id(1_465_816_266.5, 77)
+    assert (cell_of(face_id), seconds_of(face_id)) == (77, 1_465_816_266.5)
+
+
+def test_ids_are_exact_in_json_until_2081():
+    assert make_id(3_502_828_800, 1023) < MAX_ID < make_id(3_534_364_800, 0)  # 1 January 2081, 2082
+
+
+@pytest.mark.parametrize("cell", [-1, 1024])
+def test_a_cell_outside_the_table_is_refused(cell):
+    with pytest.raises(ValueError, match="cell"):
+        make_id(1.0, cell)
+
+
+def test_ids_grow_when_the_clock_stands_still_or_runs_back():
+    times = iter([5.0] * 1000 + [4.0] * 1000)
+    maker = IdMaker(clock=lambda: next(times))
+    cells = [random.Random(1).randrange(1024) for _ in range(2000)]
+    ids = [maker.next(cell) for cell in cells]
+    assert all(one < other for one, other in zip(ids, ids[1:], strict=False))
+    assert [cell_of(face_id) for face_id in ids] == cells
+
+
+def test_ids_start_above_the_last_one_stored():
+    maker = IdMaker(last=make_id(9.0, 5), clock=lambda: 1.0)
+    assert maker.next(6) == make_id(9.0, 6)
+    assert maker.next(6) == make_id(9.0, 6) + 1024
