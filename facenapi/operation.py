@@ -51,7 +51,8 @@ def operation(
     def decorate(method: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         @functools.wraps(method)
         async def run(handler: Any, **path: str) -> None:
-            values = {param.name: param.read(handler.parameters) for param in params}
+            parameters = handler.parameters
+            values = {param.name: param.read(parameters) for param in params}
             await handler.run(method(handler, **path, **values), declared.interruptible)
 
         run.operation = declared  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ sample in ``conf/`` and as the reference in the README.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 
@@ -152,6 +153,11 @@ class Config:
     log_rotate_interval: int = option("Logging", 1, "With log_rotate_mode=time: units between rotations.", low=1)
     # Not an option: the names that a file or the command line set.
     given: frozenset[str] = frozenset()
+
+    @property
+    def pack_folder(self) -> Path:
+        """The folder of the model pack."""
+        return Path(self.model_pack) if self.model_pack else Path(self.data_dir) / "models" / "default"
 
 
 TABLE = {f.name: f for f in fields(Config) if "help" in f.metadata}

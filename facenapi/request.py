@@ -88,7 +88,7 @@ def _read_body(content_type: str, body: bytes) -> dict[str, Any]:
 
 def _read_urlencoded(text: str | bytes, where: str) -> dict[str, Texts]:
     try:
-        raw = text.encode("ascii") if isinstance(text, str) else text
+        raw = text.encode("latin-1") if isinstance(text, str) else text
         pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except (ValueError, UnicodeError) as error:
         raise BadParam(where, None, f"The {where} cannot be read, or has more than {MAX_FIELDS} fields") from error

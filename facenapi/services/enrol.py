@@ -81,9 +81,8 @@ class Enroller:
 
     async def _check_references(self, enrolment: Enrolment) -> None:
         """Refuse what the store would refuse, before any work; the store checks again when it writes."""
-        known = await self._store.list_galleries(enrolment.owner) if enrolment.galleries else []
         for gallery in enrolment.galleries:
-            if gallery not in known:
+            if not await self._store.has_gallery(enrolment.owner, gallery):
                 raise _unknown_gallery(gallery)
         if enrolment.person_id is not None:
             person = await self._store.get_person(enrolment.owner, enrolment.person_id)

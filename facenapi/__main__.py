@@ -1,0 +1,7 @@
+"""``python -m facenapi``."""
+
+import sys
+
+from facenapi.cli import main
+
+sys.exit(main())

@@ -1,0 +1,150 @@
+"""The application: builds, owns, starts and stops everything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application as WebApplication
+
+from facenapi.access_log import log_request
+from facenapi.detector.pipeline import FaceDetector
+from facenapi.errors import ApiError, Overloaded, StartupError
+from facenapi.handlers.base import LINGER_FACTOR
+from facenapi.search.client import ShardClient
+from facenapi.search.local import LocalShard
+from facenapi.services.auth import Authenticator
+from facenapi.services.enrol import Enroller
+from facenapi.services.faces import FaceKeeper
+from facenapi.services.galleries import GalleryKeeper
+from facenapi.services.identify import Identifier
+from facenapi.services.persons import PersonFinder
+from facenapi.services.photos import PhotoLoader
+from facenapi.services.verify import Verifier
+from facenapi.storage.open import open_store
+from facenapi.urls import routes
+
+if TYPE_CHECKING:
+    from facenapi.detector.base import Detector
+    from facenapi.options import Config
+    from facenapi.storage.base import Store
+
+log = logging.getLogger(__name__)
+
+
+class RequestCount:
+    """How many requests are in flight, and how many may be."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def enter(self) -> None:
+        """Count one more; raise Overloaded (and count it all the same: leave() follows) above the limit."""
+        self.running += 1
+        self._idle.clear()
+        if self.running > self._limit:
+            raise Overloaded("Too many requests are in flight")
+
+    def leave(self) -> None:
+        """Count one less."""
+        self.running -= 1
+        if not self.running:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Return when none is in flight."""
+        await self._idle.wait()
+
+
+class Application:
+    """The server and everything in it. Create and use it on one event loop.
+
+    ``store`` and ``detector`` can be passed in; otherwise they are made as the configuration says.
+    """
+
+    def __init__(self, config: Config, *, store: Store | None = None, detector: Detector | None = None) -> None:
+        self.config = config
+        self.draining = False
+        self.requests = RequestCount(config.max_requests)
+        self.store: Store = store or open_store(config)
+        self.detector: Detector = detector or FaceDetector(config)
+        self.searcher = ShardClient([(LocalShard(Path(config.data_dir) / "index", self.store), None)])
+        self.photos = PhotoLoader(config)
+        self.auth = Authenticator(self.store)
+        self.faces = FaceKeeper(self.store, self.searcher)
+        self.galleries = GalleryKeeper(self.store, self.faces)
+        self.persons = PersonFinder(config, self.detector, self.store, self.searcher)
+        self.enroller = Enroller(self.photos, self.detector, self.store, self.searcher, self.persons)
+        self.identifier = Identifier(config, self.photos, self.detector, self.store, self.searcher)
+        self.verifier = Verifier(self.photos, self.detector)
+        self.web = WebApplication(routes(self), log_function=log_request)
+        self._http: HTTPServer | None = None
+        self._started: list[Any] = []
+
+    async def start(self) -> None:
+        """Start everything, in the order of dependence; raise StartupError with advice."""
+        for part in (self.store, self.detector, self.searcher):
+            self._started.append(part)
+            await part.start()
+
+    def listen(self) -> int:
+        """Open the port and return its number; raise StartupError if it is taken."""
+        config = self.config
+        try:
+            sockets = bind_sockets(config.port, config.host)
+        except OSError as error:
+            raise StartupError(f"Cannot listen on {config.host}:{config.port}: {error.strerror}") from error
+        self._http = HTTPServer(
+            self.web,
+            max_body_size=config.max_body_size * LINGER_FACTOR,
+            body_timeout=config.body_timeout,
+            idle_connection_timeout=config.idle_timeout,
+            xheaders=False,
+        )
+        self._http.add_sockets(sockets)
+        port: int = sockets[0].getsockname()[1]
+        return port
+
+    async def readiness(self) -> dict[str, Any]:
+        """Return whether requests can be served, and the state of each part."""
+        store = "ok"
+        try:
+            await self.store.ping()
+        except ApiError as error:
+            store = error.reason
+        shards = [shard.info() for shard in self.searcher.shards]
+        live = sum(bool(info["ready"]) for info in shards)
+        return {
+            "ready": store == "ok" and live > 0 and not self.draining,
+            "draining": self.draining,
+            "store": store,
+            "detector": self.detector.info(),
+            "search": {"live": live, "total": len(shards), "shards": shards},
+            "requests": self.requests.running,
+        }
+
+    async def drain(self) -> None:
+        """Take no new connections, finish what is in flight, stop everything."""
+        self.draining = True
+        if self._http is not None:
+            self._http.stop()
+        try:
+            await asyncio.wait_for(self.requests.idle(), self.config.shutdown_timeout)
+        except TimeoutError:
+            log.warning("%d requests did not finish in time", self.requests.running)
+        if self._http is not None:
+            await self._http.close_all_connections()
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop what was started, in reverse order."""
+        self.photos.close()
+        while self._started:
+            await self._started.pop().close()

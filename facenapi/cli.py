@@ -1,0 +1,62 @@
+"""The command line: ``facenapi [COMMAND] [--option=value …]``. Without a command it serves."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from facenapi import __version__
+from facenapi.commands import models, serve, token
+from facenapi.config import EXIT_CONFIG, ConfigError
+from facenapi.config_text import help_text
+from facenapi.errors import ApiError, StartupError
+
+Command = Callable[[Sequence[str]], int]
+
+COMMANDS: dict[str, Command] = {
+    "serve": serve.main,
+    "token": token.main,
+    "models": models.main,
+}
+
+USAGE = """\
+Usage: facenapi [COMMAND] [--config=PATH] [--option=value ...]
+
+Commands:
+  serve     run the server (this is what happens without a command)
+  token     create, list and revoke tokens
+  models    list, build and verify model packs
+
+facenapi COMMAND --help tells more. facenapi --help-options lists all options.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status: 0, 1 for a failure, 78 for a configuration error."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    command: Command = serve.main
+    if arguments and not arguments[0].startswith("-"):
+        name = arguments.pop(0)
+        if name not in COMMANDS:
+            print(f"facenapi: there is no command {name}\n\n{USAGE}", file=sys.stderr)
+            return 2
+        command = COMMANDS[name]
+    elif "--version" in arguments:
+        print(f"facenapi {__version__}")
+        return 0
+    elif {"--help", "-h"} & set(arguments):
+        print(USAGE)
+        return 0
+    elif "--help-options" in arguments:
+        print(help_text())
+        return 0
+    try:
+        return command(arguments)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+    except (StartupError, ApiError) as error:
+        print(f"facenapi: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

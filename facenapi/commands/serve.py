@@ -1,0 +1,59 @@
+"""``facenapi serve``: the server until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+from facenapi import __version__, notify
+from facenapi.app import Application
+from facenapi.config import load
+from facenapi.logs import set_up_logging
+from facenapi.options import Config
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until SIGTERM or SIGINT; a second signal ends at once."""
+    config, warnings = load(arguments)
+    set_up_logging(config)
+    for warning in warnings:
+        log.warning("%s", warning)
+    return asyncio.run(_serve(config))
+
+
+async def _serve(config: Config) -> int:
+    app = Application(config)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, stop)
+    starting = asyncio.ensure_future(app.start())
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        # A signal during a long start ends it.
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            return 0
+        await starting
+        port = app.listen()
+        log.info("facenapi %s serves http://%s:%d/", __version__, config.host, port)
+        notify.ready()
+        await stopping
+        log.info("Stopping: finishing %d requests", app.requests.running)
+        notify.stopping()
+        await app.drain()
+    finally:
+        await app.close()
+    return 0
+
+
+def _on_signal(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        sys.exit(1)
+    stop.set()

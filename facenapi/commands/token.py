@@ -1,0 +1,69 @@
+"""``facenapi token``: make, list and revoke tokens, also while the server runs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from facenapi import clock
+from facenapi.config import load
+from facenapi.services.auth import create_token, hash_key
+from facenapi.storage.base import Store
+from facenapi.storage.open import open_store
+
+EPILOG = "Options of the server (--config=PATH, --data_dir=DIR, …) say which store is meant."
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print a new key, or the list of tokens, or revoke one."""
+    parser = argparse.ArgumentParser("facenapi token", description=__doc__, epilog=EPILOG)
+    parser.add_argument("action", nargs="?", choices=("create", "list", "revoke"), default="create")
+    parser.add_argument("key", nargs="?", help="with revoke: the key, or the first digits of its hash")
+    parser.add_argument("--short", action="store_true", help="a key of 16 letters instead of 32")
+    parser.add_argument("--first", action="store_true", help="with create: only if there is no token yet")
+    parser.add_argument("--owner", default="", help="another key for an owner that exists")
+    parser.add_argument("--label", default="", help="a note for the list")
+    chosen, rest = parser.parse_known_args(arguments)
+    config, _ = load(rest)
+    return asyncio.run(_run(chosen, open_store(config, shared=True)))
+
+
+async def _run(chosen: argparse.Namespace, store: Store) -> int:
+    await store.start()
+    try:
+        if chosen.action == "create" and chosen.first and await store.list_tokens():
+            return 0
+        if chosen.action == "create":
+            key, _ = await create_token(store, chosen.owner, chosen.label, chosen.short)
+            print(key)
+            return 0
+        if chosen.action == "list":
+            await _list(store)
+            return 0
+        return await _revoke(store, chosen.key or "")
+    finally:
+        await store.close()
+
+
+async def _list(store: Store) -> None:
+    print(f"{'hash':12}  {'owner':24}  {'state':7}  {'created':19}  label")
+    for token in await store.list_tokens():
+        state = "active" if token.active else "revoked"
+        created = clock.to_text(token.created_ms)[:19]
+        print(f"{token.key_hash[:12]}  {token.owner:24}  {state:7}  {created}  {token.label}")
+
+
+async def _revoke(store: Store, key: str) -> int:
+    tokens = await store.list_tokens()
+    found = [token for token in tokens if token.key_hash == hash_key(key)]
+    if not found and len(key) >= 6:
+        found = [token for token in tokens if token.key_hash.startswith(key.lower())]
+    if len(found) != 1:
+        reason = "several tokens begin so" if found else "there is no such token"
+        print(f"facenapi token: {reason}", file=sys.stderr)
+        return 1
+    await store.set_token_active(found[0].key_hash, active=False)
+    print(f"Revoked {found[0].key_hash[:12]}")
+    return 0

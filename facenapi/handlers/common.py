@@ -1,0 +1,40 @@
+"""Parameters that several handlers take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from facenapi.errors import BadParam, NotFound
+from facenapi.kinds import BOXES, DEFAULT_THRESHOLD, SELECTOR, THRESHOLD, photo
+from facenapi.params import BOOLEAN, LARGEST_ID, Param
+
+if TYPE_CHECKING:
+    from facenapi.app import Application
+
+PHOTO = Param("photo", photo("photo"), "The photo: a file part, or a public http(s) URL", required=True)
+BBOX = Param("bbox", BOXES, "Boxes of the faces that are meant: one, or a list")
+MF_SELECTOR = Param("mf_selector", SELECTOR, "What to do with several faces", default="biggest")
+THRESHOLD_PARAM = Param(
+    "threshold", THRESHOLD, "Least confidence: strict, medium, low, none or a number from 0 to 1", DEFAULT_THRESHOLD
+)
+ATTRIBUTES = (
+    Param("gender", BOOLEAN, "Whether to tell the gender", default=False),
+    Param("age", BOOLEAN, "Whether to tell the age", default=False),
+    Param("emotions", BOOLEAN, "Whether to tell the two strongest emotions", default=False),
+)
+
+
+def wanted_attributes(app: Application, **asked: bool) -> frozenset[str]:
+    """Return the attributes that were asked for; BadParam if this server does not offer them."""
+    wanted = frozenset(name for name, value in asked.items() if value)
+    if wanted and not app.config.gae:
+        name = min(wanted)
+        raise BadParam(name, True, "Gender, age and emotions are not offered by this server (option gae)")
+    return wanted
+
+
+def path_id(text: str, what: str) -> int:
+    """Return a number from a path; NotFound for anything that no id can be."""
+    if text.isascii() and text.isdigit() and len(text) <= 16 and int(text) <= LARGEST_ID:
+        return int(text)
+    raise NotFound(f"There is no {what} {text[:40]}")

@@ -1,0 +1,42 @@
+"""POST /detect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facenapi.geometry import Box
+from facenapi.handlers.base import ApiHandler
+from facenapi.handlers.common import ATTRIBUTES, BBOX, PHOTO, wanted_attributes
+from facenapi.handlers.views import ATTRIBUTES as ATTRIBUTE_SCHEMAS
+from facenapi.handlers.views import BOX, INTEGER, array, record
+from facenapi.kinds import PhotoSource
+from facenapi.operation import operation
+from facenapi.services.selection import faces_in_boxes
+
+
+class DetectHandler(ApiHandler):
+    """Finds faces."""
+
+    @operation(
+        "Find the faces on a photo",
+        PHOTO,
+        *ATTRIBUTES,
+        BBOX,
+        answer=record({"faces": array(record(BOX["properties"], ATTRIBUTE_SCHEMAS)), "orientation": INTEGER}),
+        errors=("BAD_IMAGE",),
+        example={"photo": "http://static.example.com/sample.jpg", "gender": True, "age": True, "emotions": True},
+        interruptible=True,
+    )
+    async def post(
+        self, photo: PhotoSource, gender: bool, age: bool, emotions: bool, bbox: tuple[Box, ...] | None
+    ) -> None:
+        """Answer boxes, with the attributes that were asked for."""
+        wanted = wanted_attributes(self.app, gender=gender, age=age, emotions=emotions)
+        picture = await self.app.photos.load(photo)
+        detector = self.app.detector
+        faces = await faces_in_boxes(detector, picture, bbox) if bbox else await detector.detect(picture)
+        views: list[dict[str, Any]] = [face.box.as_dict() for face in faces]
+        for view, seen in zip(views, await detector.attributes(picture, faces, wanted), strict=True):
+            found = {"age": seen.age, "gender": seen.gender, "emotions": seen.emotions}
+            view.update({name: value for name, value in found.items() if value is not None})
+        self.answer({"faces": views, "orientation": picture.orientation})

@@ -1,0 +1,111 @@
+"""POST /face; GET, PUT and DELETE of one face."""
+
+from __future__ import annotations
+
+from facenapi import clock
+from facenapi.errors import BadParam
+from facenapi.geometry import Box
+from facenapi.handlers.base import ApiHandler
+from facenapi.handlers.common import ATTRIBUTES, BBOX, MF_SELECTOR, PHOTO, path_id, wanted_attributes
+from facenapi.handlers.views import FACE_REF, face_view, results
+from facenapi.kinds import CAMERA, GALLERIES, GALLERY_EDIT, PhotoSource
+from facenapi.operation import operation
+from facenapi.params import TIME, Param, integer, text
+from facenapi.services.enrol import Enrolment
+from facenapi.storage.base import DEFAULT_GALLERY, FaceChange
+
+_PERSON = Param("person_id", integer(1), "The person whose face it is")
+
+
+class FacesHandler(ApiHandler):
+    """Adds faces."""
+
+    @operation(
+        "Add the faces of a photo",
+        PHOTO,
+        Param("meta", text(), "A name or an id of yours", default=""),
+        BBOX,
+        MF_SELECTOR,
+        Param("galleries", GALLERIES, "Galleries to put the faces in, beside default", default=()),
+        Param("cam_id", CAMERA, "The camera that saw them"),
+        *ATTRIBUTES,
+        Param("timestamp", TIME, "When they were seen; now, if absent"),
+        _PERSON,
+        answer=results(FACE_REF),
+        errors=("BAD_IMAGE", "NO_FACES", "TOO_MANY_FACES"),
+        example={"photo": "http://static.example.com/sample.jpg", "meta": "Sam Berry", "galleries": ["niceppl"]},
+        interruptible=True,
+    )
+    async def post(
+        self,
+        *,
+        photo: PhotoSource,
+        meta: str,
+        bbox: tuple[Box, ...] | None,
+        mf_selector: str,
+        galleries: tuple[str, ...],
+        cam_id: str | None,
+        gender: bool,
+        age: bool,
+        emotions: bool,
+        timestamp: int | None,
+        person_id: int | None,
+        gallery: str = DEFAULT_GALLERY,
+    ) -> None:
+        """Store the faces and answer them."""
+        if gallery != DEFAULT_GALLERY:
+            await self.app.galleries.require(self.owner, gallery)
+        enrolment = Enrolment(
+            owner=self.owner,
+            source=photo,
+            boxes=bbox,
+            selector=mf_selector,
+            meta=meta,
+            galleries=(*galleries, gallery),
+            cam_id=cam_id,
+            person_id=person_id,
+            timestamp_ms=clock.now_ms() if timestamp is None else timestamp,
+            wanted=wanted_attributes(self.app, gender=gender, age=age, emotions=emotions),
+        )
+        faces = await self.app.enroller.enrol(enrolment)
+        self.answer({"results": [face_view(face) for face in faces]})
+
+
+class FaceHandler(ApiHandler):
+    """One stored face."""
+
+    @operation("Get a face", answer=FACE_REF, errors=("NOT_FOUND",))
+    async def get(self, face_id: str) -> None:
+        """Answer the face."""
+        self.answer(face_view(await self.app.faces.get(self.owner, path_id(face_id, "face"))))
+
+    @operation(
+        "Change a face",
+        Param("meta", text(), "The new meta"),
+        _PERSON,
+        Param("galleries", GALLERY_EDIT, "Galleries to add, to delete or to set"),
+        answer=FACE_REF,
+        errors=("NOT_FOUND",),
+        example={"meta": "Sam Berry #2", "galleries": {"add": ["niceppl"]}},
+    )
+    async def put(
+        self, face_id: str, meta: str | None, person_id: int | None, galleries: tuple[str, tuple[str, ...]] | None
+    ) -> None:
+        """Change what is given and answer the face."""
+        verb, names = galleries or ("", ())
+        if verb == "del" and DEFAULT_GALLERY in names:
+            raise BadParam("galleries", DEFAULT_GALLERY, "A face cannot be taken out of the gallery default")
+        change = FaceChange(
+            meta=meta,
+            person_id=person_id,
+            set_galleries=names if verb == "set" else None,
+            add_galleries=names if verb == "add" else (),
+            del_galleries=names if verb == "del" else (),
+        )
+        self.answer(face_view(await self.app.faces.edit(self.owner, path_id(face_id, "face"), change)))
+
+    @operation("Delete a face", status=204, errors=("NOT_FOUND",))
+    async def delete(self, face_id: str) -> None:
+        """Delete it; no later search finds it."""
+        await self.app.faces.delete(self.owner, path_id(face_id, "face"))
+        self.answer_nothing()

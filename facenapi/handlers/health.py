@@ -1,0 +1,26 @@
+"""GET /health: does it live, is it ready?"""
+
+from __future__ import annotations
+
+from facenapi.handlers.base import ApiHandler
+from facenapi.handlers.views import TEXT, TRUTH, record
+from facenapi.operation import operation
+
+
+class LiveHandler(ApiHandler):
+    """Whether the process answers at all."""
+
+    @operation("Whether the process lives", answer=record({"status": TEXT}), public=True)
+    async def get(self) -> None:
+        """Answer, which is all that is asked."""
+        self.answer({"status": "ok"})
+
+
+class ReadyHandler(ApiHandler):
+    """Whether requests can be served now, and by what."""
+
+    @operation("Whether requests can be served", answer=record({"ready": TRUTH}), public=True)
+    async def get(self) -> None:
+        """Answer 200 with the state of every part, 503 if one is not ready."""
+        state = await self.app.readiness()
+        self.answer(state, 200 if state["ready"] else 503)

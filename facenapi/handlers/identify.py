@@ -1,0 +1,84 @@
+"""POST /identify and /faces/gallery/G/identify."""
+
+from __future__ import annotations
+
+from facenapi.errors import BadParam
+from facenapi.geometry import Box
+from facenapi.handlers.base import ApiHandler
+from facenapi.handlers.common import BBOX, MF_SELECTOR, PHOTO, THRESHOLD_PARAM
+from facenapi.handlers.views import CONFIDENCE, FACE_REF, array, face_view, record
+from facenapi.kinds import PhotoSource, parse_boxes
+from facenapi.operation import operation
+from facenapi.params import BOOLEAN, Kind, MustError, Param, integer, number_of
+from facenapi.services.identify import Search
+from facenapi.storage.base import DEFAULT_GALLERY
+
+_MATCH = record({"confidence": CONFIDENCE, "face": FACE_REF})
+_COORDINATE = Kind(lambda raw: float(number_of(raw)), {"type": "number"})
+_CORNERS = tuple(
+    Param(name, _COORDINATE, f"{name} of the face's box, as an alternative to bbox")
+    for name in ("x1", "y1", "x2", "y2")
+)
+
+
+class IdentifyHandler(ApiHandler):
+    """Searches the owner's faces."""
+
+    @operation(
+        "Find the stored faces that are most similar",
+        PHOTO,
+        BBOX,
+        *_CORNERS,
+        THRESHOLD_PARAM,
+        Param("n", integer(0), "Most faces to return for each face on the photo; 0: as many as allowed", default=1),
+        MF_SELECTOR,
+        Param("strict", BOOLEAN, "Whether a dead search shard is an error, instead of a partial answer"),
+        answer=record({"results": {"type": "object", "additionalProperties": array(_MATCH)}}),
+        errors=("BAD_IMAGE", "NO_FACES", "TOO_MANY_FACES", "NOT_FOUND"),
+        example={"photo": "http://static.example.com/sample.jpg", "n": 10},
+        interruptible=True,
+    )
+    async def post(
+        self,
+        *,
+        photo: PhotoSource,
+        bbox: tuple[Box, ...] | None,
+        x1: float | None,
+        y1: float | None,
+        x2: float | None,
+        y2: float | None,
+        threshold: float | None,
+        n: int,
+        mf_selector: str,
+        strict: bool | None,
+        gallery: str = DEFAULT_GALLERY,
+    ) -> None:
+        """Answer the matches of each selected face, best first."""
+        if gallery != DEFAULT_GALLERY:
+            await self.app.galleries.require(self.owner, gallery)
+        boxes = bbox or _box_of_corners(x1, y1, x2, y2)
+        search = Search(self.owner, gallery, threshold, n, strict)
+        found = await self.app.identifier.identify(photo, boxes, mf_selector, search)
+        self.set_header("X-Live-Servers", f"{found.live}/{found.total}")
+        self.answer(
+            {
+                "results": {
+                    key: [{"confidence": confidence, "face": face_view(face)} for confidence, face in matches]
+                    for key, matches in found.matches.items()
+                }
+            }
+        )
+
+
+def _box_of_corners(*corners: float | None) -> tuple[Box, ...] | None:
+    """Return the box of four separate fields, None if there are none; BadParam if some are missing."""
+    named = dict(zip(("x1", "y1", "x2", "y2"), corners, strict=True))
+    if all(value is None for value in named.values()):
+        return None
+    for name, value in named.items():
+        if value is None:
+            raise BadParam(name, None, f"{name} is required with the other three corners")
+    try:
+        return parse_boxes(named)
+    except MustError as error:
+        raise BadParam("x1", named["x1"], f"x1, y1, x2 and y2 {error}") from error

@@ -1,0 +1,84 @@
+"""How records look in answers, and the JSON schemas that say so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facenapi import clock
+from facenapi.storage.base import Face
+
+Json = dict[str, Any]
+
+# Fields that an answer has only when they apply, in the record's own form.
+_OPTIONAL = ("person_id", "friend", "cam_id", "age", "gender", "thumbnail", "normalized")
+
+
+def face_view(face: Face) -> Json:
+    """Return the contract's Face object."""
+    view: Json = {
+        "id": face.id,
+        "x1": face.x1,
+        "x2": face.x2,
+        "y1": face.y1,
+        "y2": face.y2,
+        "meta": face.meta,
+        "galleries": list(face.galleries),
+        "photo": face.photo,
+        "photo_hash": face.photo_hash,
+        "timestamp": clock.to_text(face.timestamp_ms),
+    }
+    for name in _OPTIONAL:
+        value = getattr(face, name)
+        if value is not None:
+            view[name] = value
+    if face.emotions is not None:
+        view["emotions"] = list(face.emotions)
+    return view
+
+
+def array(items: Json) -> Json:
+    """Return the schema of a list."""
+    return {"type": "array", "items": items}
+
+
+def record(properties: Json, optional: Json | None = None) -> Json:
+    """Return the schema of an object; all of ``properties`` are always there."""
+    return {"type": "object", "required": sorted(properties), "properties": properties | (optional or {})}
+
+
+def results(items: Json, **more: Json) -> Json:
+    """Return the schema of an answer with a list of results."""
+    return record({"results": array(items), **more})
+
+
+INTEGER = {"type": "integer"}
+NUMBER = {"type": "number"}
+TEXT = {"type": "string"}
+TRUTH = {"type": "boolean"}
+LINK = {"type": ["string", "null"], "description": "path and query of the page, null at the end"}
+MOMENT = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$"}
+BOX = record({"x1": INTEGER, "y1": INTEGER, "x2": INTEGER, "y2": INTEGER})
+CONFIDENCE = {"type": "number", "minimum": 0, "maximum": 1}
+GENDER = {"type": "string", "enum": ["male", "female"]}
+EMOTIONS = {
+    "type": "array",
+    "minItems": 2,
+    "maxItems": 2,
+    "items": {"type": "string", "enum": ["neutral", "happy", "sad", "surprise", "fear", "angry", "disgust"]},
+    "description": "the two strongest, strongest first",
+}
+ATTRIBUTES = {"age": NUMBER, "gender": GENDER, "emotions": EMOTIONS}
+FACE = record(
+    {
+        "id": INTEGER,
+        **BOX["properties"],
+        "meta": TEXT,
+        "galleries": array(TEXT),
+        "photo": TEXT,
+        "photo_hash": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "timestamp": MOMENT,
+    },
+    {"person_id": INTEGER, "friend": TRUTH, "cam_id": TEXT, **ATTRIBUTES, "thumbnail": TEXT, "normalized": TEXT},
+)
+FACE_REF = {"$ref": "#/components/schemas/Face"}
+BOX_REF = {"$ref": "#/components/schemas/Box"}

@@ -1,0 +1,30 @@
+"""Telling systemd how the service is doing (sd_notify, Type=notify)."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+def send(message: str) -> None:
+    """Send a message to the service manager; do nothing without one."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address[0] == "@":  # the abstract namespace
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            sock.sendto(message.encode(), address)
+        except OSError:
+            return  # a manager that went away must not take the service along
+
+
+def ready() -> None:
+    """Requests are being served."""
+    send("READY=1\nSTATUS=Serving")
+
+
+def stopping() -> None:
+    """No new requests are taken."""
+    send("STOPPING=1\nSTATUS=Finishing requests")

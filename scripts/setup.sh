@@ -1,0 +1,72 @@
+# Sourced by scripts/serve and scripts/test: makes the virtual environment and the model pack.
+#
+# Every step leaves a stamp when it has succeeded, so a broken run can simply be repeated, and a step that
+# is done needs no network. Set PYTHON to choose an interpreter, FACENAPI_VENV to put the environment elsewhere.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=${FACENAPI_VENV:-$root/.venv}
+var=$root/var
+
+say() { printf '%s\n' "-- $*" >&2; }
+die() { printf '%s\n' "$(basename "$0"): $*" >&2; exit 1; }
+
+# Run a step with its output in a log; on failure show the end of it and what to do.
+step() {
+    local title=$1 log
+    shift
+    log=$var/log/$(tr -c 'a-z0-9\n' '-' <<<"$title").log
+    mkdir -p "$var/log"
+    say "$title"
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 15 "$log" >&2
+        die "failed: $title. The whole output is in $log. Mend the cause and run the command again."
+    fi
+}
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            printf '%s' "$candidate"
+            return
+        fi
+    done
+    die "Python 3.11 or newer is needed; none of ${PYTHON:-python3, python3.11 to python3.13} is"
+}
+
+make_venv() {
+    if ! "$venv/bin/python" -c '' 2>/dev/null; then
+        local python
+        python=$(find_python) || exit 1
+        rm -rf "$venv"
+        step "making a virtual environment with $python" "$python" -m venv "$venv"
+    fi
+}
+
+# The GPU build where there is an NVIDIA driver, else the CPU build: the two overwrite each other.
+runtime_extra() {
+    if [ -e /proc/driver/nvidia/version ] || nvidia-smi -L >/dev/null 2>&1; then echo cuda; else echo cpu; fi
+}
+
+# Install the project with extras, if that has not been done for these files and extras yet.
+install() {
+    local extras=$1 stamp
+    stamp=$venv/installed-$(cat "$root/setup.cfg" "$root/pyproject.toml" - <<<"$extras $root" | sha256sum | cut -c1-16)
+    [ -e "$stamp" ] && return
+    step "installing facenapi[$extras] and what it needs (a minute or two)" \
+        "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -e "$root[$extras]"
+    touch "$stamp"
+}
+
+build_models() {
+    if [ ! -e "$var/models/default/pack.json" ]; then
+        say "building the model pack"
+        "$venv/bin/facenapi" models build --model_pack="$var/models/default" >/dev/null ||
+            die "the model pack could not be built. Mend the cause and run the command again."
+    fi
+}
+
+# One at a time: two first runs at once would write the same files.
+mkdir -p "$var"
+exec 9>"$var/setup.lock"
+flock -n 9 || { say "another set-up is running, waiting for it"; flock 9; }
