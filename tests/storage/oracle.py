@@ -87,6 +87,13 @@ class Oracle:
         if person_id is not None and not 1 <= person_id <= self.persons.get(owner, 0):
             raise UnknownPersonError(person_id)
 
+    def knows(self, owner, galleries, person_id):
+        try:
+            self.check(owner, galleries, person_id)
+        except (UnknownGalleryError, UnknownPersonError):
+            return False
+        return True
+
     def add_faces(self, faces):
         self.faces.update((face.id, face) for face in faces)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -31,7 +32,7 @@ def test_ids_grow_when_the_clock_stands_still_or_runs_back():
     maker = IdMaker(clock=lambda: next(times))
     cells = [random.Random(1).randrange(1024) for _ in range(2000)]
     ids = [maker.next(cell) for cell in cells]
-    assert all(one < other for one, other in zip(ids, ids[1:], strict=False))
+    assert all(one < other for one, other in itertools.pairwise(ids))
     assert [cell_of(face_id) for face_id in ids] == cells
 
 

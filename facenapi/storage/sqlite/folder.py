@@ -54,8 +54,11 @@ class Folder:
             os.close(self._lock)
             self._lock = None
 
-    def open(self, sync: str) -> sqlite3.Connection:
-        """Check, make or migrate the database and return the writer's connection; raise StartupError."""
+    def open(self, sync: str) -> tuple[sqlite3.Connection, int]:
+        """Check, make or migrate the database; return the writer's connection and the highest face id.
+
+        Raises StartupError.
+        """
         empty = not self.database.exists() or self.database.stat().st_size == 0
         if empty and self._marker.exists():
             raise StartupError(f"Database {self.database} is missing or empty, though there was one: restore it "
@@ -68,26 +71,26 @@ class Folder:
             raise StartupError(f"Cannot open database {self.database}: {error}. It is left as it is; "
                                "restore it from a backup if it is damaged") from error
 
-    def open_shared(self, sync: str) -> sqlite3.Connection:
-        """Open the database of a folder that another process may have in use; raise StartupError."""
+    def open_shared(self, sync: str) -> tuple[sqlite3.Connection, int]:
+        """Open, as :meth:`open` does, the database of a folder that another process may have in use."""
         if not self._marker.exists() or not self.database.exists():
             raise StartupError(f"There is no database in {self.path}: start the server once, or check data_dir")
         try:
             db = schema.connect(self.database, sync, writes=True)
             version = schema.version_of(db)
+            if version == len(schema.MIGRATIONS):
+                return db, schema.last_id(db)
         except sqlite3.Error as error:
             raise StartupError(f"Cannot open database {self.database}: {error}") from error
-        if version != len(schema.MIGRATIONS):
-            db.close()
-            raise StartupError(f"The database in {self.path} has schema version {version}, not "
-                               f"{len(schema.MIGRATIONS)}: start the server of this release first")
-        return db
+        db.close()
+        raise StartupError(f"The database in {self.path} has schema version {version}, not "
+                           f"{len(schema.MIGRATIONS)}: start the server of this release first")
 
     def too_large_to_wait_for(self) -> bool:
         """Whether checking the file takes so long that the server starts before."""
         return self.database.stat().st_size > CHECK_AT_ONCE_BYTES
 
-    def _open_checked(self, sync: str, empty: bool) -> sqlite3.Connection:
+    def _open_checked(self, sync: str, empty: bool) -> tuple[sqlite3.Connection, int]:
         db = schema.connect(self.database, sync, writes=True)
         try:
             if not self.too_large_to_wait_for():
@@ -95,12 +98,13 @@ class Folder:
             if not empty and self._marker.exists() and schema.version_of(db) == 0:
                 raise sqlite3.DatabaseError("the tables are missing")
             schema.migrate(db)
+            last_id = schema.last_id(db)
         except (StartupError, sqlite3.Error):
             db.close()
             raise
         if not self._marker.exists():
             self._mark()
-        return db
+        return db, last_id
 
     def _mark(self) -> None:
         self._marker.write_text("The database of a facenapi server was made here.\n", encoding="utf-8")

@@ -112,6 +112,11 @@ def version_of(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
+def last_id(db: sqlite3.Connection) -> int:
+    """Return the highest face id."""
+    return int(db.execute("SELECT ifnull(max(id), 0) FROM faces").fetchone()[0])
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Bring a file to the present schema, each step whole or not at all."""
     version = version_of(db)

@@ -66,11 +66,10 @@ class SqliteStore:
         if not self._shared:
             self._folder.acquire()
         try:
-            db = self._folder.open_shared(self._sync) if self._shared else self._folder.open(self._sync)
+            return self._folder.open_shared(self._sync) if self._shared else self._folder.open(self._sync)
         except StartupError:
             self._folder.release()
             raise
-        return db, db.execute("SELECT ifnull(max(id), 0) FROM faces").fetchone()[0]
 
     async def _check(self, db: sqlite3.Connection) -> None:
         """Check a large file while the server works; what is found fails :meth:`ping`."""

@@ -1,0 +1,36 @@
+"""A process that uses a store until it is killed: ``python -m tests.storage.child FOLDER write|hold``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from facenapi.storage.sqlite import SqliteStore
+from tests.storage.samples import new_face
+
+
+def say(what) -> None:
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
+
+
+async def main(folder: Path, task: str) -> None:
+    store = SqliteStore(folder)
+    await store.start()
+    if task == "hold":
+        say("open")
+        await asyncio.sleep(60)
+        return
+
+    async def write(client: int) -> None:
+        while True:
+            faces = await store.add_faces([new_face(meta=str(client), embedding=b"\0\0\x80?" * 128)] * 2)
+            for face in faces:
+                say(face.id)
+
+    await asyncio.wait_for(asyncio.gather(*(write(client) for client in range(8))), 60)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))

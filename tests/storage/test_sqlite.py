@@ -1,0 +1,361 @@
+"""The embedded store when things go wrong: killed, full, locked, damaged, missing, opened twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from facenapi.errors import Overloaded, StartupError, Unavailable
+from facenapi.storage.base import FaceFilter, Page, Token
+from facenapi.storage.sqlite import SqliteStore, folder, schema
+from facenapi.storage.sqlite.reader import Readers
+from facenapi.storage.sqlite.writer import Writer
+from tests.storage.samples import new_face
+
+ROOT = Path(__file__).resolve().parents[2]
+DATABASE = "facenapi.sqlite"
+
+
+async def opened(path: Path, **options) -> SqliteStore:
+    store = SqliteStore(path, **options)
+    await store.start()
+    return store
+
+
+async def filled(path: Path, count: int = 50) -> None:
+    """Leave a store with faces, closed."""
+    store = await opened(path)
+    await store.add_faces([new_face(meta=str(i)) for i in range(count)])
+    await store.close()
+
+
+async def refused(path: Path) -> str:
+    with pytest.raises(StartupError) as caught:
+        await SqliteStore(path).start()
+    return str(caught.value)
+
+
+def start_child(folder_path: Path, *args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-m", "tests.storage.child", str(folder_path), *args],
+                            cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+# -- reopening ------------------------------------------------------------------------------------
+
+async def test_everything_is_there_after_reopening(tmp_path):
+    await filled(tmp_path)
+    store = await opened(tmp_path)
+    assert await store.count_faces("ann") == 50
+    last = (await store.list_faces("ann", FaceFilter(), Page(1)))[0]
+    [face] = await store.add_faces([new_face()])
+    assert (face.id > last.id, face.rev > last.rev) == (True, True)
+    await store.close()
+    await store.close()
+
+
+async def test_files_are_for_the_server_alone(tmp_path):
+    await filled(tmp_path / "new")
+    assert {path.stat().st_mode & 0o077 for path in (tmp_path / "new", tmp_path / "new" / DATABASE)} == {0}
+
+
+async def test_a_closed_store_refuses(tmp_path):
+    store = SqliteStore(tmp_path)
+    with pytest.raises(Unavailable):
+        await store.ping()
+    with pytest.raises(Unavailable):
+        await store.new_person("ann")
+    await store.start()
+    await store.close()
+    for call in (store.ping(), store.new_person("ann"), store.list_tokens()):
+        with pytest.raises(Unavailable):
+            await call
+
+
+async def test_killed_during_writes_nothing_acknowledged_is_lost(tmp_path):
+    child = start_child(tmp_path, "write")
+    acknowledged = [int(child.stdout.readline()) for _ in range(300)]
+    child.kill()
+    acknowledged += [int(line) for line in child.stdout.read().split("\n")[:-1]]
+    child.stdout.close()
+    assert child.wait() == -signal.SIGKILL
+    store = await opened(tmp_path)
+    found = await store.get_faces("ann", acknowledged)
+    assert len(found) == len(acknowledged)
+    faces = await store.list_faces("ann", FaceFilter(), Page(10**6))
+    assert all(face.embedding == b"\0\0\x80?" * 128 for face in faces)
+    summaries = await store.list_metas("ann", None, Page(10**6))
+    assert {entry.meta: entry.count for entry in summaries} == {
+        meta: sum(face.meta == meta for face in faces) for meta in {face.meta for face in faces}}
+    assert await store.count_faces("ann") == len(faces)
+    await store.close()
+
+
+# -- who may open ---------------------------------------------------------------------------------
+
+async def test_a_second_server_is_refused_by_name(tmp_path):
+    child = start_child(tmp_path, "hold")
+    assert child.stdout.readline() == "open\n"
+    assert f"process {child.pid}" in await refused(tmp_path)
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    await (await opened(tmp_path)).close()
+
+
+async def test_a_command_may_work_beside_the_server(tmp_path):
+    server = await opened(tmp_path)
+    command = await opened(tmp_path, shared=True)
+    await command.add_token(Token("h", "ann", "", 1))
+    [face] = await command.add_faces([new_face()])
+    assert await server.find_token("h") is not None
+    assert (await server.changes_since(0)).faces == [face]
+    assert (await server.add_faces([new_face()]))[0].rev == face.rev + 1
+    await command.close()
+    await server.ping()
+    await server.close()
+
+
+async def test_a_command_makes_no_database(tmp_path):
+    with pytest.raises(StartupError, match="no database"):
+        await opened(tmp_path, shared=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_folder_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert str(tmp_path / "file") in await refused(tmp_path / "file")
+
+
+# -- damaged files --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("damage", [
+    lambda path: path.unlink(),
+    lambda path: path.write_bytes(b""),
+    lambda path: path.write_bytes(b"garbage" * 1000),
+    lambda path: os.truncate(path, path.stat().st_size // 2),
+    lambda path: path.write_bytes(path.read_bytes()[:8192] + os.urandom(path.stat().st_size - 8192)),
+    lambda path: [path.unlink(), sqlite3.connect(path).execute("CREATE TABLE other (x)").connection.close()],
+], ids=["missing", "emptied", "garbage", "truncated", "overwritten", "foreign"])
+async def test_a_damaged_database_stops_the_start_and_is_left_alone(tmp_path, damage):
+    await filled(tmp_path)
+    path = tmp_path / DATABASE
+    damage(path)
+    before = path.read_bytes() if path.exists() else None
+    message = await refused(tmp_path)
+    assert "backup" in message
+    assert "\n" not in message
+    assert (path.read_bytes() if path.exists() else None) == before
+    if damage.__code__.co_names == ("unlink",):
+        (tmp_path / "store.marker").unlink()
+        await (await opened(tmp_path)).close()
+
+
+async def test_a_database_of_a_newer_release_is_refused(tmp_path):
+    await filled(tmp_path)
+    db = sqlite3.connect(tmp_path / DATABASE)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    assert "newer release" in await refused(tmp_path)
+    with pytest.raises(StartupError, match="version 99"):
+        await opened(tmp_path, shared=True)
+
+
+async def test_a_large_file_is_checked_while_the_server_works(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "CHECK_AT_ONCE_BYTES", 0)
+    await filled(tmp_path, 500)
+    path = tmp_path / DATABASE
+    db = sqlite3.connect(path)
+    [page] = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'memberships_by_meta'").fetchone()
+    db.close()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096:page * 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    store = await opened(tmp_path)
+    await store._checking
+    with pytest.raises(Unavailable, match="damaged"):
+        await store.ping()
+    await store.close()
+
+
+async def test_closing_does_not_wait_for_the_check(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "CHECK_AT_ONCE_BYTES", 0)
+    await filled(tmp_path, 2000)
+    store = await opened(tmp_path)
+    await store.close()
+    assert store._checking.done()
+
+
+# -- writes that fail -----------------------------------------------------------------------------
+
+async def test_a_full_disk_is_unavailable_and_leaves_nothing_half_written(tmp_path):
+    store = await opened(tmp_path)
+    await store.add_faces([new_face(meta="kept")])
+    pages = await store._write(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+    limit = "PRAGMA max_page_count = {}"
+    await store._write(lambda db: db.execute(limit.format(pages + 40)).fetchall())
+    results = [await asyncio.gather(store.add_faces([new_face(meta="kept", embedding=bytes(2048))]),
+                                    return_exceptions=True) for _ in range(100)]
+    errors = [result for [result] in results if isinstance(result, Exception)]
+    stored = len(results) - len(errors)
+    assert stored > 5
+    assert {(type(error), "full" in str(error)) for error in errors} == {(Unavailable, True)}
+    results = await asyncio.gather(*(store.add_faces([new_face(embedding=bytes(5000))] * 50) for _ in range(5)),
+                                   return_exceptions=True)
+    assert {type(result) for result in results} == {Unavailable}
+    with pytest.raises(Unavailable):
+        await store._write(lambda db: db.execute("CREATE TABLE big AS SELECT zeroblob(10000000)"))
+    assert await store.count_faces("ann") == stored + 1
+    [summary] = await store.list_metas("ann", None, Page())
+    assert (summary.meta, summary.count) == ("kept", stored + 1)
+    await store.close()
+    store = await opened(tmp_path)
+    await store.add_faces([new_face(meta="kept")])
+    assert await store.count_faces("ann") == stored + 2
+    await store.close()
+
+
+async def test_a_database_locked_from_outside_fails_writes_and_health_until_released(tmp_path, monkeypatch):
+    store = await opened(tmp_path)
+    await store._write(lambda db: None)
+    store._writer._db.execute("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(tmp_path / DATABASE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable, match="locked"):
+        await store.add_faces([new_face()])
+    with pytest.raises(Unavailable, match="locked"):
+        await store.ping()
+    assert await store.count_faces("ann") == 0
+    other.execute("ROLLBACK")
+    other.close()
+    await store.ping()
+    await store.add_faces([new_face()])
+    assert await store.count_faces("ann") == 1
+    await store.close()
+
+
+def writer_on(path: Path, **options) -> Writer:
+    db = schema.connect(path / DATABASE, "normal", writes=True)
+    schema.migrate(db)
+    return Writer(db, **options)
+
+
+async def test_a_write_that_fails_does_not_fail_its_neighbours(tmp_path):
+    writer = writer_on(tmp_path)
+
+    def refused(db):
+        put_token("b")(db)
+        raise KeyError("b")
+
+    async with Gate(writer):
+        writes = [put_token("a"), refused, put_token("a"), put_token("c"), lambda db: db.execute("nonsense"),
+                  put_token("d")]
+        writes = [asyncio.ensure_future(writer.submit(write)) for write in writes]
+        await asyncio.sleep(0)
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(result) for result in results] == [
+        sqlite3.Cursor, KeyError, sqlite3.IntegrityError, sqlite3.Cursor, sqlite3.OperationalError, sqlite3.Cursor]
+    found = await writer.submit(lambda db: db.execute("SELECT key_hash FROM tokens").fetchall())
+    assert found == [("a",), ("c",), ("d",)]
+    await writer.close()
+
+
+class Gate:
+    """A write that stands in the way until it is let go."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._begun, self._open = threading.Event(), threading.Event()
+        self._task = asyncio.ensure_future(writer.submit(self._write))
+
+    def _write(self, db):
+        self._begun.set()
+        assert self._open.wait(20)
+
+    async def __aenter__(self):
+        await asyncio.to_thread(self._begun.wait, 20)
+
+    async def __aexit__(self, *error):
+        self._open.set()
+        await self._task
+
+
+def put_token(name):
+    return lambda db: db.execute("INSERT INTO tokens VALUES (?, '', '', 0, 1)", (name,))
+
+
+async def test_a_transaction_that_is_lost_fails_all_of_its_writes(tmp_path):
+    writer = writer_on(tmp_path)
+    async with Gate(writer):
+        writes = [put_token("a"), put_token("b"), lambda db: db.execute("ROLLBACK"), put_token("c")]
+        writes = [asyncio.ensure_future(writer.submit(write)) for write in writes]
+        await asyncio.sleep(0)
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(result) for result in results] == [Unavailable] * 4
+    assert await writer.submit(lambda db: db.execute("SELECT count(*) FROM tokens").fetchone()) == (0,)
+    await writer.ping()
+    await writer.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_writer_that_dies_leaves_nobody_waiting(tmp_path, monkeypatch):
+    writer = writer_on(tmp_path)
+    await writer.submit(lambda db: None)
+
+    def defect(self, jobs):
+        raise SystemExit
+
+    monkeypatch.setattr(Writer, "_commit", defect)
+    results = await asyncio.gather(*(writer.submit(lambda db: None) for _ in range(5)), return_exceptions=True)
+    assert {type(result) for result in results} == {Unavailable}
+    with pytest.raises(Unavailable):
+        await writer.ping()
+    writer._thread.join()
+    writer._db.close()
+
+
+async def test_a_queue_of_writes_is_bounded(tmp_path):
+    writer = writer_on(tmp_path, max_waiting=2)
+    async with Gate(writer):
+        waiting = [asyncio.ensure_future(writer.submit(lambda db: 1)) for _ in range(3)]
+        with pytest.raises(Overloaded):
+            await waiting[2]
+    assert await asyncio.gather(*waiting[:2]) == [1, 1]
+    await writer.close()
+
+
+async def test_a_write_nobody_waits_for_any_more_is_not_begun(tmp_path):
+    writer = writer_on(tmp_path)
+    begun = []
+    async with Gate(writer):
+        waiting = asyncio.ensure_future(writer.submit(begun.append))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    await writer.close()
+    assert begun == []
+
+
+async def test_reads_are_bounded_and_their_errors_are_unavailable(tmp_path):
+    writer = writer_on(tmp_path)
+    await writer.submit(lambda db: None)
+    readers = Readers(lambda: schema.connect(tmp_path / DATABASE, "normal"), threads=1, max_waiting=2)
+    gate: Future[int] = Future()
+    waiting = [asyncio.ensure_future(readers.submit(lambda db: gate.result(20))) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await readers.submit(lambda db: 1)
+    gate.set_result(5)
+    assert await asyncio.gather(*waiting) == [5, 5]
+    with pytest.raises(Unavailable):
+        await readers.submit(lambda db: db.execute("DELETE FROM tokens"))
+    await readers.close()
+    await writer.close()
