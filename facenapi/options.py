@@ -99,7 +99,39 @@ class Config:
         "Detection", 0.79, "Step between the sizes at which faces are looked for.", low=0.3, high=0.95
     )
     gae: bool = option("Detection", False, "Whether gender, age and emotions are offered.")
+    # -- Networks -------------------------------------------------------------------------------
+    inference_queue: int = option(
+        "Networks", 128, "Photos waiting for the networks; one more is answered 503.", low=1, high=100000
+    )
+    embedding_views: int = option(
+        "Networks",
+        2,
+        "2 averages the vector of a face with that of its mirror image; 1 takes half the time and is less "
+        "accurate. Vectors made with different values cannot be compared.",
+        low=1,
+        high=2,
+    )
+    attribute_views: int = option(
+        "Networks", 4, "Views of a face averaged for age, gender and emotions: 1, 2 or 4.", low=1, high=4
+    )
+    gpu_memory: int = option("Networks", 0, "Most GPU memory to take, in MiB; 0: no limit.", low=0, high=1 << 20)
     # -- Search ---------------------------------------------------------------------------------
+    tntapi_servers_file: str = option(
+        "Search",
+        "",
+        "Table of search shards, JSON: one row of 1024 addresses, one for each cell. "
+        "Empty: faces are searched for in this process.",
+    )
+    tntapi_connect_timeout: float = option(
+        "Search", 1.0, "Seconds that a search shard may take to accept a connection.", low=0.01, high=60
+    )
+    tntapi_request_timeout: float = option(
+        "Search", 5.0, "Seconds that a search shard may take to answer.", low=0.05, high=600
+    )
+    tntapi_max_clients: int = option("Search", 100, "Connections to each search shard at once.", low=1, high=10000)
+    shard_address: str = option(
+        "Search", "127.0.0.1:33001", "Of `facenapi shard`: its address in the table; it listens there."
+    )
     tntapi_ignore_search_errors: bool = option(
         "Search",
         False,

@@ -55,9 +55,12 @@ class Builder:
         folder.mkdir(parents=True)
         write_order(plan, folder)
         self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "facenapi.search.builder", str(folder)], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(_PACKAGE.parent), "OPENBLAS_NUM_THREADS": "1"})
+            [sys.executable, "-m", "facenapi.search.builder", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(_PACKAGE.parent), "OPENBLAS_NUM_THREADS": "1"},
+        )
         if self._stopped:
             self._child.kill()
         _, words = self._child.communicate()
@@ -82,7 +85,7 @@ def write_order(plan: Plan, folder: Path) -> None:
             rows = part.vectors_of(rows)  # noqa: PLW2901
         else:
             path = str(folder / f"vectors{number}.npy")
-            np.save(path, part.vectors[:part.count])
+            np.save(path, part.vectors[: part.count])
         np.save(folder / f"rows{number}.npy", rows)
         sources.append(path)
     files.write_json(folder / "order.json", {"format": FORMAT, "sources": sources})
@@ -105,10 +108,19 @@ def fill_folder(folder: Path) -> None:
     (folder / "order.json").unlink()
     for path in folder.iterdir():
         _sync(path)
-    files.write_json(folder / "segment.json", {
-        "format": FORMAT, "dim": vectors.shape[1], "rows": len(ids), "vectors": len(vectors),
-        "ef": measured.ef, "floor": measured.floor, "recall": measured.recall,
-        "files": {path.name: files.fingerprint(path) for path in sorted(folder.iterdir())}})
+    files.write_json(
+        folder / "segment.json",
+        {
+            "format": FORMAT,
+            "dim": vectors.shape[1],
+            "rows": len(ids),
+            "vectors": len(vectors),
+            "ef": measured.ef,
+            "floor": measured.floor,
+            "recall": measured.recall,
+            "files": {path.name: files.fingerprint(path) for path in sorted(folder.iterdir())},
+        },
+    )
 
 
 def _gather(folder: Path, sources: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -124,8 +136,8 @@ def _gather(folder: Path, sources: list[str]) -> tuple[NDArray[np.float32], NDAr
         if vectors is None:
             vectors = np.empty((len(ids), source.shape[1]), np.float32)
         for start in range(0, len(rows), _BLOCK):
-            some = rows[start:start + _BLOCK]
-            vectors[place[done + start:done + start + len(some)]] = source[some]
+            some = rows[start : start + _BLOCK]
+            vectors[place[done + start : done + start + len(some)]] = source[some]
         done += len(rows)
     assert vectors is not None
     return vectors, np.sort(ids)
@@ -136,8 +148,8 @@ def share_vectors(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDAr
     odd = np.random.default_rng(1).integers(0, 1 << 63, vectors.shape[1], dtype=np.uint64) | np.uint64(1)
     hashes = np.empty(len(vectors), np.uint64)
     for start in range(0, len(vectors), _BLOCK):
-        block = vectors[start:start + _BLOCK].view(np.uint32)
-        hashes[start:start + len(block)] = (block * odd).sum(axis=1, dtype=np.uint64)
+        block = vectors[start : start + _BLOCK].view(np.uint32)
+        hashes[start : start + len(block)] = (block * odd).sum(axis=1, dtype=np.uint64)
     _, first, of = np.unique(hashes, return_index=True, return_inverse=True)
     if len(first) == len(vectors):
         return first, None

@@ -58,13 +58,14 @@ def _floor(vectors: NDArray[np.float32], probes: NDArray[np.float32]) -> float:
     crowd = min(CROWD, len(vectors) - 1)
     best = np.full((len(probes), crowd + 1), -1, np.float32)
     for start in range(0, len(vectors), _BLOCK):
-        sims = probes @ vectors[start:start + _BLOCK].T
-        best = np.partition(np.hstack([best, sims]), -crowd - 1, axis=1)[:, -crowd - 1:]
+        sims = probes @ vectors[start : start + _BLOCK].T
+        best = np.partition(np.hstack([best, sims]), -crowd - 1, axis=1)[:, -crowd - 1 :]
     return float(np.quantile(best[:, 0], 0.9))
 
 
-def _other_photos(vectors: NDArray[np.float32], rows: NDArray[np.int64],
-                  random: np.random.Generator) -> NDArray[np.float32]:
+def _other_photos(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], random: np.random.Generator
+) -> NDArray[np.float32]:
     """Return probes at a cosine of 0.55 to 0.85 from the vectors in ``rows``."""
     others = vectors[random.integers(0, len(vectors), (len(rows), 64))]
     noise = np.einsum("prd,pr->pd", others, random.standard_normal((len(rows), 64)).astype(np.float32))
@@ -79,7 +80,7 @@ def _other_photos(vectors: NDArray[np.float32], rows: NDArray[np.int64],
 def _matches(vectors: NDArray[np.float32], probes: NDArray[np.float32], floor: float) -> list[set[int]]:
     truth: list[set[int]] = [set() for _ in probes]
     for start in range(0, len(vectors), _BLOCK):
-        who, which = np.nonzero(probes @ vectors[start:start + _BLOCK].T >= floor)
+        who, which = np.nonzero(probes @ vectors[start : start + _BLOCK].T >= floor)
         for probe, row in zip(who.tolist(), (which + start).tolist(), strict=True):
             truth[probe].add(row)
     return truth

@@ -47,8 +47,10 @@ class ShardClient:
         groups: dict[int, list[Change]] = {}
         for change in changes:
             groups.setdefault(self._shard_of[change.id % CELL_COUNT], []).append(change)
-        results = await asyncio.gather(*(self._within(self.shards[number].apply(group))
-                                         for number, group in groups.items()), return_exceptions=True)
+        results = await asyncio.gather(
+            *(self._within(self.shards[number].apply(group)) for number, group in groups.items()),
+            return_exceptions=True,
+        )
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -59,9 +61,14 @@ class ShardClient:
         Raises Unavailable if one fails and ``strict``, or if all do; Overloaded if all that failed are
         only busy; ValueError for a bad probe.
         """
-        results = await asyncio.gather(*(self._within(shard.search(query)) for shard in self.shards),
-                                       return_exceptions=True)
-        answered = [result for result in results if isinstance(result, list)]
+        results = await asyncio.gather(
+            *(self._within(shard.search(query)) for shard in self.shards), return_exceptions=True
+        )
+        answered = [
+            [hit for hit in result if self._shard_of[hit.id % CELL_COUNT] == number]  # no longer its own
+            for number, result in enumerate(results)
+            if isinstance(result, list)
+        ]
         failures = [result for result in results if isinstance(result, BaseException)]
         for failure in failures:
             if not isinstance(failure, Unavailable | Overloaded):
@@ -76,7 +83,7 @@ class ShardClient:
         live = [number for number, shard in enumerate(self.shards) if shard.info()["ready"] and self._cells[number]]
         if not live:
             raise Unavailable("No search shard is ready")
-        number, = random.choices(live, [len(self._cells[number]) for number in live])  # noqa: S311 - no secret
+        (number,) = random.choices(live, [len(self._cells[number]) for number in live])  # noqa: S311 - no secret
         return random.choice(self._cells[number])  # noqa: S311
 
     async def _within(self, call: Awaitable[_T]) -> _T:

@@ -57,8 +57,9 @@ class Collection:
         self.parts: tuple[Part, ...] = tuple(parts) or (Tail(self._capacity, dim),)
 
     # -- reading --------------------------------------------------------------------------------
-    def search(self, probe: NDArray[np.float32], n: int, floor: float | None = None,
-               tag: str | None = None) -> list[Hit]:
+    def search(
+        self, probe: NDArray[np.float32], n: int, floor: float | None = None, tag: str | None = None
+    ) -> list[Hit]:
         """Return the best ``n`` faces with similarity at or above ``floor`` and the tag, best first.
 
         Raises ValueError for a probe that is not a unit vector of this collection's length.
@@ -157,7 +158,7 @@ class Collection:
             chosen.insert(0, large)
         while len(chosen) > 1 and sum(part.live for part in chosen) > SEGMENT_MAX_ROWS:
             chosen.pop()
-        return Plan([(part, np.flatnonzero(part.alive[:part.count])) for part in chosen])
+        return Plan([(part, np.flatnonzero(part.alive[: part.count])) for part in chosen])
 
     def publish(self, plan: Plan, segment: Segment | None) -> None:
         """Put a segment (None: nothing was alive) in the place of the parts that it was made of.

@@ -33,9 +33,9 @@ def similarities_of(vectors: NDArray[np.float32], rows: Rows, probe: NDArray[np.
     answer = np.empty(len(rows), np.float32)
     buffer = np.empty((min(GATHER_ROWS, len(rows)), vectors.shape[1]), np.float32)
     for start in range(0, len(rows), GATHER_ROWS):
-        some = rows[start:start + GATHER_ROWS]
-        gathered = np.take(vectors, some, axis=0, out=buffer[:len(some)], mode="clip")
-        np.dot(gathered, probe, out=answer[start:start + len(some)])
+        some = rows[start : start + GATHER_ROWS]
+        gathered = np.take(vectors, some, axis=0, out=buffer[: len(some)], mode="clip")
+        np.dot(gathered, probe, out=answer[start : start + len(some)])
     return answer
 
 

@@ -40,8 +40,18 @@ RETRY_S = 60.0
 class LocalShard:
     """Implements :class:`facenapi.search.shard.Shard`; create and use it on one event loop."""
 
-    def __init__(self, folder: Path, store: Store, cells: frozenset[int] | None = None, *, poll_s: float = 1.0,
-                 snapshot_s: float = 300.0, threads: int = 2, queue: int = 256, capacity: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        cells: frozenset[int] | None = None,
+        *,
+        poll_s: float = 1.0,
+        snapshot_s: float = 300.0,
+        threads: int = 2,
+        queue: int = 256,
+        capacity: int | None = None,
+    ) -> None:
         """``cells``: which cells of the store belong here, None for all. ``queue``: searches that may wait."""
         self._store = store
         self._cells = cells
@@ -123,10 +133,30 @@ class LocalShard:
     def info(self) -> dict[str, Any]:
         """Return figures for monitoring."""
         collections = list(self._index.collections.values())
-        return {"ready": self._ready, "faces": self._index.live, "revision": self._rev,
-                "collections": len(collections), "searching": self._searching,
-                "segments": sum(len(c.parts) - 1 - c.waiting for c in collections),
-                "waiting_tails": sum(c.waiting for c in collections)}
+        return {
+            "ready": self._ready,
+            "faces": self._index.live,
+            "revision": self._rev,
+            "collections": len(collections),
+            "searching": self._searching,
+            "segments": sum(len(c.parts) - 1 - c.waiting for c in collections),
+            "waiting_tails": sum(c.waiting for c in collections),
+        }
+
+    def list_collections(self) -> list[dict[str, Any]]:
+        """Return owner, model and sizes of each collection."""
+        return [
+            {
+                "owner": owner,
+                "model": model,
+                "dim": c.dim,
+                "faces": c.live,
+                "parts": [
+                    {"kind": type(part).__name__.lower(), "rows": part.count, "faces": part.live} for part in c.parts
+                ],
+            }
+            for (owner, model), c in list(self._index.collections.items())
+        ]
 
     def _check_ready(self) -> None:
         if not self._ready:
@@ -199,8 +229,10 @@ class LocalShard:
         await self._in(self._background, self._snapshots.save, states, rev, self._cells)
 
     def _states(self) -> list[tuple[tuple[str, str], int, Collection, Any]]:
-        return [(key, c.version, c, None if self._snapshots.is_current(key, c.version) else state_of(c))
-                for key, c in self._index.collections.items()]
+        return [
+            (key, c.version, c, None if self._snapshots.is_current(key, c.version) else state_of(c))
+            for key, c in self._index.collections.items()
+        ]
 
     def _load(self) -> None:
         folder = self._snapshots.folder
@@ -229,5 +261,3 @@ def _cell_mask(cells: frozenset[int] | None) -> np.ndarray[Any, np.dtype[np.bool
     mask = np.full(CELL_COUNT, cells is None)
     mask[list(cells or ())] = True
     return mask
-
-

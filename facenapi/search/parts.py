@@ -30,8 +30,14 @@ _NOTHING = (np.empty(0, np.int64), np.empty(0, np.float32))
 class Part:
     """Rows of vectors with what belongs to them; ``count`` of them exist, ``live`` of those are alive."""
 
-    def __init__(self, vectors: NDArray[np.float32], ids: NDArray[np.int64], revs: NDArray[np.int64],
-                 alive: NDArray[np.bool_], count: int) -> None:
+    def __init__(
+        self,
+        vectors: NDArray[np.float32],
+        ids: NDArray[np.int64],
+        revs: NDArray[np.int64],
+        alive: NDArray[np.bool_],
+        count: int,
+    ) -> None:
         self.vectors = vectors
         self.ids = ids
         self.revs = revs
@@ -105,7 +111,7 @@ class Part:
         return self.ids[rows], sims
 
     def _similarities(self, probe: NDArray[np.float32]) -> NDArray[np.float32]:
-        return exact.similarities(self.vectors[:self.count], probe)
+        return exact.similarities(self.vectors[: self.count], probe)
 
     def _similarities_of(self, rows: NDArray[np.int64], probe: NDArray[np.float32]) -> NDArray[np.float32]:
         return exact.similarities_of(self.vectors, rows, probe)
@@ -115,8 +121,13 @@ class Tail(Part):
     """The newest vectors, in memory that was set aside at once; always searched exactly."""
 
     def __init__(self, capacity: int, dim: int) -> None:
-        super().__init__(np.empty((capacity, dim), np.float32), np.zeros(capacity, np.int64),
-                         np.zeros(capacity, np.int64), np.zeros(capacity, np.bool_), 0)
+        super().__init__(
+            np.empty((capacity, dim), np.float32),
+            np.zeros(capacity, np.int64),
+            np.zeros(capacity, np.int64),
+            np.zeros(capacity, np.bool_),
+            0,
+        )
         self._rows: dict[int, int] = {}
 
     @property
@@ -154,8 +165,16 @@ class Segment(Part):
     once. ``vector_of`` (count,) says which vector a row has; ``None`` means each its own.
     """
 
-    def __init__(self, folder: Path, vectors: NDArray[np.float32], ids: NDArray[np.int64], graph: Graph, *,
-                 floor: float, vector_of: NDArray[np.int32] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        vectors: NDArray[np.float32],
+        ids: NDArray[np.int64],
+        graph: Graph,
+        *,
+        floor: float,
+        vector_of: NDArray[np.int32] | None = None,
+    ) -> None:
         """All rows are alive with revision 0. ``floor``: the similarity from which on the graph is trusted."""
         super().__init__(vectors, ids, np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_), len(ids))
         self.folder = folder

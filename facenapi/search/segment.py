@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_ADVICE = (b"Your CPU supports instructions that this binary was not compiled to use",
-           b"For maximum performance, you can install NMSLIB from sources", b"pip install --no-binary :all: nmslib")
+_ADVICE = (
+    b"Your CPU supports instructions that this binary was not compiled to use",
+    b"For maximum performance, you can install NMSLIB from sources",
+    b"pip install --no-binary :all: nmslib",
+)
 
 
 @contextmanager
@@ -61,10 +64,11 @@ def build_graph(vectors: NDArray[np.float32], path: Path, threads: int = 1) -> N
     """Build a graph of unit vectors (count, dim) and save it. Minutes per million; run it in a child process."""
     index = nmslib.init(method="hnsw", space=SPACE)
     for start in range(0, len(vectors), _FEED_ROWS):
-        block = np.ascontiguousarray(vectors[start:start + _FEED_ROWS], np.float32)
+        block = np.ascontiguousarray(vectors[start : start + _FEED_ROWS], np.float32)
         index.addDataPointBatch(block, np.arange(start, start + len(block), dtype=np.int32))
-    index.createIndex({"M": LINKS, "efConstruction": EF_CONSTRUCTION, "post": 0, "indexThreadQty": threads},
-                      print_progress=False)
+    index.createIndex(
+        {"M": LINKS, "efConstruction": EF_CONSTRUCTION, "post": 0, "indexThreadQty": threads}, print_progress=False
+    )
     index.saveIndex(str(path), save_data=False)
 
 

@@ -54,8 +54,12 @@ class Snapshots:
         return self.folder / f"segment-{self._number:08d}"
 
     # -- writing --------------------------------------------------------------------------------
-    def save(self, states: list[tuple[tuple[str, str], int, Collection, State | None]], rev: int,
-             cells: frozenset[int] | None) -> None:
+    def save(
+        self,
+        states: list[tuple[tuple[str, str], int, Collection, State | None]],
+        rev: int,
+        cells: frozenset[int] | None,
+    ) -> None:
         """Write the states of the collections that changed and a manifest of all, then tidy up.
 
         ``states``: key, version, collection and its :func:`state_of`; None for what is written already.
@@ -65,9 +69,16 @@ class Snapshots:
                 self._entries[key] = (version, self._write_state(key, collection, state))
         self._entries = {key: self._entries[key] for key, *_ in states}
         entries = [entry for _, entry in self._entries.values()]
-        files.write_json(self.folder / "manifest.json", {
-            "format": FORMAT, "rev": rev, "cells": None if cells is None else sorted(cells),
-            "number": self._number, "collections": entries})
+        files.write_json(
+            self.folder / "manifest.json",
+            {
+                "format": FORMAT,
+                "rev": rev,
+                "cells": None if cells is None else sorted(cells),
+                "number": self._number,
+                "collections": entries,
+            },
+        )
         self._tidy(entries)
 
     def is_current(self, key: tuple[str, str], version: int) -> bool:
@@ -78,13 +89,21 @@ class Snapshots:
         self._number += 1
         path = self.folder / f"state-{self._number:08d}.npz"
         names = json.loads(state["about"].tobytes())["segments"]
-        return {"owner": key[0], "model": key[1], "dim": collection.dim, "state": path.name,
-                "mark": files.write_file(path, lambda file: np.savez(file, allow_pickle=False, **state)),
-                "segments": [[name, files.fingerprint(self.folder / name / "segment.json")] for name in names]}
+        return {
+            "owner": key[0],
+            "model": key[1],
+            "dim": collection.dim,
+            "state": path.name,
+            "mark": files.write_file(path, lambda file: np.savez(file, allow_pickle=False, **state)),
+            "segments": [[name, files.fingerprint(self.folder / name / "segment.json")] for name in names],
+        }
 
     def _tidy(self, entries: list[dict[str, Any]]) -> None:
-        named = {"manifest.json", *(entry["state"] for entry in entries),
-                 *(name for entry in entries for name, _ in entry["segments"])}
+        named = {
+            "manifest.json",
+            *(entry["state"] for entry in entries),
+            *(name for entry in entries for name, _ in entry["segments"]),
+        }
         for path in self.folder.iterdir():
             if path.name not in named and path.name.startswith(("state-", "segment-", "manifest.json.")):
                 if path.is_dir():
@@ -158,9 +177,10 @@ def restore(dim: int, capacity: int | None, segments: list[Segment], state: Stat
             parts.append(_restore_tail(room, state[f"ids{number}"], state[f"vectors{number}"]))
         part = parts[number]
         _set_alive(part, np.unpackbits(state[f"alive{number}"], count=part.count).astype(np.bool_))
-        part.revs[:part.count] = state[f"revs{number}"]
-        part.tags = {name: BitMap.deserialize(state[f"tag{number}.{which}"].tobytes())
-                     for which, name in enumerate(names)}
+        part.revs[: part.count] = state[f"revs{number}"]
+        part.tags = {
+            name: BitMap.deserialize(state[f"tag{number}.{which}"].tobytes()) for which, name in enumerate(names)
+        }
     return Collection(dim, capacity, parts)
 
 

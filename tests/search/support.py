@@ -20,12 +20,33 @@ def faces_like(count: int, dim: int = 32, shots: int = 5, noise: float = 0.8, se
     return np.ascontiguousarray(vectors[random.permutation(count)], np.float32)
 
 
-def face(face_id: int, vector: np.ndarray, rev: int, galleries: tuple[str, ...] = (), *, owner: str = "o",
-         model: str = "m", cam_id: str | None = None) -> Face:
+def face(
+    face_id: int,
+    vector: np.ndarray,
+    rev: int,
+    galleries: tuple[str, ...] = (),
+    *,
+    owner: str = "o",
+    model: str = "m",
+    cam_id: str | None = None,
+) -> Face:
     """Return a stored face."""
-    return Face(owner=owner, cell=face_id % 1024, x1=0, y1=0, x2=1, y2=1, embedding=vector.astype("<f4").tobytes(),
-                model=model, photo_hash="", timestamp_ms=0, galleries=("default", *galleries), cam_id=cam_id,
-                id=face_id, rev=rev)
+    return Face(
+        owner=owner,
+        cell=face_id % 1024,
+        x1=0,
+        y1=0,
+        x2=1,
+        y2=1,
+        embedding=vector.astype("<f4").tobytes(),
+        model=model,
+        photo_hash="",
+        timestamp_ms=0,
+        galleries=("default", *galleries),
+        cam_id=cam_id,
+        id=face_id,
+        rev=rev,
+    )
 
 
 class FeedStore:
@@ -57,8 +78,13 @@ class FeedStore:
             raise Unavailable("The database is down")
         self.asked_from.append(rev)
         news = [*self.faces.values(), *self.graves.values()]
-        news = sorted((n for n in news if n.rev > rev and (cells is None or n.id % 1024 in cells)),
-                      key=lambda n: n.rev)
+        news = sorted(
+            (n for n in news if n.rev > rev and (cells is None or n.id % 1024 in cells)), key=lambda n: n.rev
+        )
         page, more = news[:limit], len(news) > limit
-        return Changes([n for n in page if isinstance(n, Face)], [n for n in page if isinstance(n, Tombstone)],
-                       page[-1].rev if more else max(rev, self.rev), more)
+        return Changes(
+            [n for n in page if isinstance(n, Face)],
+            [n for n in page if isinstance(n, Tombstone)],
+            page[-1].rev if more else max(rev, self.rev),
+            more,
+        )

@@ -104,8 +104,14 @@ async def test_a_bad_probe_is_refused(tmp_path, probe):
 async def test_a_bad_embedding_is_refused_with_one_line(tmp_path, caplog):
     store = FeedStore()
     shard = await started(tmp_path, store)
-    await shard.apply([store.put(1, VECTORS[0]), store.put(2, VECTORS[0][:8]), store.put(3, np.zeros(32)),
-                       store.put(4, np.full(32, np.inf))])
+    await shard.apply(
+        [
+            store.put(1, VECTORS[0]),
+            store.put(2, VECTORS[0][:8]),
+            store.put(3, np.zeros(32)),
+            store.put(4, np.full(32, np.inf)),
+        ]
+    )
     assert [hit.id for hit in await shard.search(query(VECTORS[0], 9))] == [1]
     assert "3 faces cannot be searched for" in caplog.text
     await shard.close()
