@@ -15,8 +15,7 @@ from facenapi.access_log import log_request
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import ApiError, Overloaded, StartupError
 from facenapi.handlers.base import LINGER_FACTOR
-from facenapi.search.client import ShardClient
-from facenapi.search.local import LocalShard
+from facenapi.search.open import open_searcher
 from facenapi.services.auth import Authenticator
 from facenapi.services.enrol import Enroller
 from facenapi.services.faces import FaceKeeper
@@ -75,7 +74,7 @@ class Application:
         self.requests = RequestCount(config.max_requests)
         self.store: Store = store or open_store(config)
         self.detector: Detector = detector or FaceDetector(config)
-        self.searcher = ShardClient([(LocalShard(Path(config.data_dir) / "index", self.store), None)])
+        self.searcher = open_searcher(config, self.store)
         self.photos = PhotoLoader(config)
         self.auth = Authenticator(self.store)
         self.faces = FaceKeeper(self.store, self.searcher)

@@ -112,6 +112,14 @@ def _parse_cameras(raw: Any) -> tuple[str, ...]:
     return tuple(camera_id(text_of(str(item))) for item in value)
 
 
+def _parse_roi(raw: Any) -> list[int]:
+    value = complex_of(raw)
+    numbers = [number_of(item) for item in value] if isinstance(value, list) else []
+    if len(numbers) != 4 or any(item != int(item) or not 0 <= item <= _FARTHEST for item in numbers):
+        raise MustError("must be [width, height, x, y] in whole pixels")
+    return [int(item) for item in numbers]
+
+
 _BOX_SCHEMA = {
     "oneOf": [
         {
@@ -141,5 +149,6 @@ GALLERY_EDIT = Kind(
         "additionalProperties": False,
     },
 )
+ROI = Kind(_parse_roi, {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 4, "maxItems": 4})
 CAMERA = Kind(_parse_camera, {"type": "string", "format": "uuid"})
 CAMERAS = Kind(_parse_cameras, {"type": "array", "items": {"type": "string", "maxLength": 64}})

@@ -5,47 +5,76 @@ Every path also exists under /v0 and /v1, and with a slash at its end.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from tornado.routing import URLSpec
 
 from facenapi.handlers.base import ApiHandler, NotFoundHandler
+from facenapi.handlers.cameras import CameraHandler, CamerasHandler
 from facenapi.handlers.detect import DetectHandler
 from facenapi.handlers.faces import FaceHandler, FacesHandler
 from facenapi.handlers.galleries import GalleriesHandler, GalleryHandler
 from facenapi.handlers.health import LiveHandler, ReadyHandler
+from facenapi.handlers.history import HistoryHandler, PersonHistoryHandler
 from facenapi.handlers.identify import IdentifyHandler
+from facenapi.handlers.lists import MetaFacesHandler
+from facenapi.handlers.metas import MetaHandler
+from facenapi.handlers.persons import PersonHandler, PersonsHandler
 from facenapi.handlers.verify import VerifyHandler
 
 if TYPE_CHECKING:
     from facenapi.app import Application
 
-G = r"(?P<gallery>[^/]+)"
-FACE = r"faces?"
+# Pieces of a path: what stands in braces, and FACE, which may be written in singular or plural.
+PATTERNS = {"meta": r".+?"}
+ANYTHING = r"[^/]+"
 
 API: list[tuple[str, type[ApiHandler]]] = [
-    (r"/detect", DetectHandler),
-    (r"/verify", VerifyHandler),
-    (r"/identify", IdentifyHandler),
-    (rf"/{FACE}/gallery/{G}/identify", IdentifyHandler),
-    (r"/face", FacesHandler),
-    (rf"/{FACE}/id/(?P<face_id>[^/]+)", FaceHandler),
-    (r"/galleries", GalleriesHandler),
-    (rf"/galleries/{G}", GalleryHandler),
+    ("/detect", DetectHandler),
+    ("/verify", VerifyHandler),
+    ("/identify", IdentifyHandler),
+    ("/FACE", FacesHandler),
+    ("/FACE/id/{face_id}", FaceHandler),
+    ("/FACE/meta/{meta}", MetaFacesHandler),
+    ("/FACE/gallery/{gallery}", FacesHandler),
+    ("/FACE/gallery/{gallery}/identify", IdentifyHandler),
+    ("/FACE/gallery/{gallery}/meta/{meta}", MetaFacesHandler),
+    ("/meta", MetaHandler),
+    ("/meta/gallery/{gallery}", MetaHandler),
+    ("/galleries", GalleriesHandler),
+    ("/galleries/{gallery}", GalleryHandler),
+    ("/persons", PersonsHandler),
+    ("/person/id/{person_id}", PersonHandler),
+    ("/person/history/id/{person_id}", PersonHistoryHandler),
+    ("/history/search", HistoryHandler),
+    ("/camera", CamerasHandler),
+    ("/camera/{cam_id}", CameraHandler),
 ]
 
-# Without a version, for machines.
+# For machines and people who operate the server; without a version, without a token.
 SERVICE: list[tuple[str, type[ApiHandler]]] = [
-    (r"/health(?:/ready)?", ReadyHandler),
-    (r"/health/live", LiveHandler),
+    ("/health", ReadyHandler),
+    ("/health/ready", ReadyHandler),
+    ("/health/live", LiveHandler),
 ]
+
+
+def pattern(template: str) -> str:
+    """Return the regular expression of a path.
+
+    >>> pattern("/FACE/id/{face_id}")
+    '/faces?/id/(?P<face_id>[^/]+)'
+    """
+    path = re.sub(r"\{(\w+)\}", lambda match: f"(?P<{match[1]}>{PATTERNS.get(match[1], ANYTHING)})", template)
+    return path.replace("FACE", "faces?")
 
 
 def routes(app: Application) -> list[Any]:
     """Return the routing table."""
     target = {"app": app}
     return [
-        *(URLSpec(rf"(?:/v(?P<version>[01]))?{path}/?", handler, target) for path, handler in API),
+        *(URLSpec(rf"(?:/v(?P<version>[01]))?{pattern(path)}/?", handler, target) for path, handler in API),
         *(URLSpec(rf"{path}/?", handler, target) for path, handler in SERVICE),
         URLSpec(r".*", NotFoundHandler, target),
     ]

@@ -1,4 +1,4 @@
-"""POST /face; GET, PUT and DELETE of one face."""
+"""/faces and /faces/gallery/G: add and list; /face/id/ID: get, change, delete."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from facenapi.errors import BadParam
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import ATTRIBUTES, BBOX, MF_SELECTOR, PHOTO, path_id, wanted_attributes
+from facenapi.handlers.lists import FaceListHandler
 from facenapi.handlers.views import FACE_REF, face_view, results
 from facenapi.kinds import CAMERA, GALLERIES, GALLERY_EDIT, PhotoSource
 from facenapi.operation import operation
@@ -17,8 +18,8 @@ from facenapi.storage.base import DEFAULT_GALLERY, FaceChange
 _PERSON = Param("person_id", integer(1), "The person whose face it is")
 
 
-class FacesHandler(ApiHandler):
-    """Adds faces."""
+class FacesHandler(FaceListHandler):
+    """Adds faces, and lists them."""
 
     @operation(
         "Add the faces of a photo",

@@ -1,0 +1,125 @@
+"""Camera history: GET and POST /history/search, GET /person/history/id/ID."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facenapi import clock
+from facenapi.errors import NotFound
+from facenapi.handlers.base import ApiHandler
+from facenapi.handlers.common import path_id
+from facenapi.handlers.paging import MAX_ID, MOST, link
+from facenapi.handlers.views import FACE_REF, INTEGER, MOMENT, TEXT, array, face_view, record
+from facenapi.kinds import CAMERAS
+from facenapi.operation import operation
+from facenapi.params import BOOLEAN, TIME, Param, integer
+from facenapi.services.paging import window
+from facenapi.storage.base import Face, FaceFilter, Page
+
+_CAM_IDS = Param("cam_ids", CAMERAS, "Only events of these cameras")
+_START = Param("start", TIME, "Only events from this time on")
+_END = Param("end", TIME, "Only events up to this time, inclusive")
+_LIMIT = Param("limit", integer(0, MOST), f"Events per page; 0: as many as fit on one page of {MOST}", default=0)
+_NEXT = {"type": "string", "description": "path and query of the next page; absent on the last"}
+_EVENTS = record({"results": array(FACE_REF)}, {"next_page": _NEXT})
+_SIGHTING = record(
+    {"person_id": INTEGER, "face_id": INTEGER, "cam_id": TEXT, "meta": TEXT, "screenshot": TEXT, "timestamp": MOMENT}
+)
+
+
+class _EventsHandler(ApiHandler):
+    """Answers a page of the faces that cameras saw."""
+
+    async def page_of_events(
+        self, where: FaceFilter, limit: int, max_id: int | None
+    ) -> tuple[list[Face], str | None]:
+        """Return the events, newest first, and the link to the next page."""
+        found = await window(
+            lambda asked: self.app.store.list_faces(self.owner, where, asked),
+            lambda face: face.id,
+            Page(limit or MOST, max_id),
+        )
+        return found.items, link(self.request, self.parameters, max_id=found.next_max_id)
+
+    def answer_page(self, views: list[dict[str, Any]], next_page: str | None) -> None:
+        """Answer; the link is left out on the last page."""
+        self.answer({"results": views} | ({"next_page": next_page} if next_page else {}))
+
+
+class HistoryHandler(_EventsHandler):
+    """All events."""
+
+    @operation(
+        "Search the camera history",
+        Param("person_id", integer(1), "Only events of this person"),
+        _CAM_IDS,
+        _START,
+        _END,
+        Param("friend", BOOLEAN, "Only friends, or only others"),
+        _LIMIT,
+        MAX_ID,
+        answer=_EVENTS,
+        example={"limit": 2},
+    )
+    async def post(
+        self,
+        *,
+        person_id: int | None,
+        cam_ids: tuple[str, ...] | None,
+        start: int | None,
+        end: int | None,
+        friend: bool | None,
+        limit: int,
+        max_id: int | None,
+    ) -> None:
+        """Answer the events that match, newest first."""
+        where = FaceFilter(
+            person_id=person_id, events=True, cam_ids=cam_ids, start_ms=start, end_ms=end, friend=friend
+        )
+        events, next_page = await self.page_of_events(where, limit, max_id)
+        self.answer_page([face_view(face) for face in events], next_page)
+
+    get = post
+
+
+class PersonHistoryHandler(_EventsHandler):
+    """The events of one person."""
+
+    @operation(
+        "Get where and when a person was seen",
+        _CAM_IDS,
+        _START,
+        _END,
+        _LIMIT,
+        MAX_ID,
+        answer=record({"results": array(_SIGHTING)}, {"next_page": _NEXT}),
+        errors=("NOT_FOUND",),
+    )
+    async def get(
+        self,
+        *,
+        person_id: str,
+        cam_ids: tuple[str, ...] | None,
+        start: int | None,
+        end: int | None,
+        limit: int,
+        max_id: int | None,
+    ) -> None:
+        """Answer the sightings, newest first."""
+        number = path_id(person_id, "person")
+        if await self.app.store.get_person(self.owner, number) is None:
+            raise NotFound(f"There is no person {number}")
+        where = FaceFilter(person_id=number, events=True, cam_ids=cam_ids, start_ms=start, end_ms=end)
+        events, next_page = await self.page_of_events(where, limit, max_id)
+        self.answer_page([_sighting(face) for face in events], next_page)
+
+
+def _sighting(face: Face) -> dict[str, Any]:
+    return {
+        "person_id": face.person_id,
+        "face_id": face.id,
+        "cam_id": face.cam_id,
+        "meta": face.meta,
+        "screenshot": face.thumbnail or face.photo,
+        "timestamp": clock.to_text(face.timestamp_ms),
+    }

@@ -1,0 +1,60 @@
+"""Lists of faces: all, of a gallery, of a meta; and deletion by meta."""
+
+from __future__ import annotations
+
+from facenapi.handlers.base import ApiHandler
+from facenapi.handlers.paging import PAGING, link
+from facenapi.handlers.views import FACE_REF, LINK, face_view, results
+from facenapi.operation import operation
+from facenapi.services.paging import window
+from facenapi.storage.base import DEFAULT_GALLERY, FaceFilter, Page
+
+_FACES = results(FACE_REF, next_page=LINK, prev_page=LINK)
+
+
+class FaceListHandler(ApiHandler):
+    """Lists all faces, or those of a gallery."""
+
+    @operation("List faces, newest first", *PAGING, answer=_FACES, errors=("NOT_FOUND",))
+    async def get(
+        self, *, limit: int, max_id: int | None, min_id: int | None, gallery: str = DEFAULT_GALLERY
+    ) -> None:
+        """Answer a page of faces."""
+        await self.app.galleries.require(self.owner, gallery)
+        where = FaceFilter(gallery=None if gallery == DEFAULT_GALLERY else gallery)
+        await self.answer_faces(where, Page(limit, max_id, min_id))
+
+    async def answer_faces(self, where: FaceFilter, page: Page) -> None:
+        """Answer a page with links to its neighbours."""
+        found = await window(
+            lambda asked: self.app.store.list_faces(self.owner, where, asked), lambda face: face.id, page
+        )
+        self.answer(
+            {
+                "results": [face_view(face) for face in found.items],
+                "next_page": link(self.request, self.parameters, max_id=found.next_max_id),
+                "prev_page": link(self.request, self.parameters, min_id=found.prev_min_id),
+            }
+        )
+
+
+class MetaFacesHandler(FaceListHandler):
+    """/face/meta/M, /face/gallery/G/meta/M."""
+
+    @operation("List the faces with a meta, newest first", *PAGING, answer=_FACES, errors=("NOT_FOUND",))
+    async def get(
+        self, *, limit: int, max_id: int | None, min_id: int | None, gallery: str = DEFAULT_GALLERY, meta: str = ""
+    ) -> None:
+        """Answer the faces whose meta is exactly this."""
+        await self.app.galleries.require(self.owner, gallery)
+        await self.answer_faces(self._where(meta, gallery), Page(limit, max_id, min_id))
+
+    @operation("Delete the faces with a meta", status=204, errors=("NOT_FOUND",))
+    async def delete(self, *, meta: str, gallery: str = DEFAULT_GALLERY) -> None:
+        """Delete all of them; none is no error."""
+        await self.app.galleries.require(self.owner, gallery)
+        await self.app.faces.delete_all(self.owner, self._where(meta, gallery))
+        self.answer_nothing()
+
+    def _where(self, meta: str, gallery: str) -> FaceFilter:
+        return FaceFilter(meta=meta, gallery=None if gallery == DEFAULT_GALLERY else gallery)

@@ -1,0 +1,43 @@
+"""GET /meta, /meta/gallery/G."""
+
+from __future__ import annotations
+
+from facenapi.handlers.base import ApiHandler
+from facenapi.handlers.paging import PAGING, link
+from facenapi.handlers.views import FACE_REF, INTEGER, LINK, TEXT, face_view, record, results
+from facenapi.operation import operation
+from facenapi.services.paging import window
+from facenapi.storage.base import DEFAULT_GALLERY, Page
+
+_META = record({"count": INTEGER, "face": FACE_REF, "meta": TEXT})
+
+
+class MetaHandler(ApiHandler):
+    """The meta strings in use."""
+
+    @operation(
+        "List the metas with their first face and count",
+        *PAGING,
+        answer=results(_META, next_page=LINK, prev_page=LINK),
+        errors=("NOT_FOUND",),
+    )
+    async def get(
+        self, *, limit: int, max_id: int | None, min_id: int | None, gallery: str = DEFAULT_GALLERY
+    ) -> None:
+        """Answer a page of metas, ordered by their first face, newest first."""
+        await self.app.galleries.require(self.owner, gallery)
+        within = None if gallery == DEFAULT_GALLERY else gallery
+        found = await window(
+            lambda asked: self.app.store.list_metas(self.owner, within, asked),
+            lambda meta: meta.face.id,
+            Page(limit, max_id, min_id),
+        )
+        self.answer(
+            {
+                "results": [
+                    {"count": meta.count, "face": face_view(meta.face), "meta": meta.meta} for meta in found.items
+                ],
+                "next_page": link(self.request, self.parameters, max_id=found.next_max_id),
+                "prev_page": link(self.request, self.parameters, min_id=found.prev_min_id),
+            }
+        )

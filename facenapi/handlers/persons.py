@@ -1,0 +1,51 @@
+"""GET /persons, /person/id/ID."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facenapi.errors import NotFound
+from facenapi.handlers.base import ApiHandler
+from facenapi.handlers.common import path_id
+from facenapi.handlers.paging import PAGING, link
+from facenapi.handlers.views import FACE_REF, INTEGER, LINK, TEXT, face_view, record, results
+from facenapi.operation import operation
+from facenapi.services.paging import window
+from facenapi.storage.base import Page
+
+_SUMMARY = record({"id": INTEGER, "meta": TEXT})
+_PERSON = record({"id": INTEGER, "meta": TEXT, "count": INTEGER, "face": {"oneOf": [FACE_REF, {"type": "null"}]}})
+
+
+class PersonsHandler(ApiHandler):
+    """All persons."""
+
+    @operation("List the persons, newest first", *PAGING, answer=results(_SUMMARY, next_page=LINK, prev_page=LINK))
+    async def get(self, *, limit: int, max_id: int | None, min_id: int | None) -> None:
+        """Answer a page of persons."""
+        found = await window(
+            lambda asked: self.app.store.list_persons(self.owner, asked),
+            lambda person: person.id,
+            Page(limit, max_id, min_id),
+        )
+        self.answer(
+            {
+                "results": [{"id": person.id, "meta": person.meta} for person in found.items],
+                "next_page": link(self.request, self.parameters, max_id=found.next_max_id),
+                "prev_page": link(self.request, self.parameters, min_id=found.prev_min_id),
+            }
+        )
+
+
+class PersonHandler(ApiHandler):
+    """One person."""
+
+    @operation("Get a person", answer=_PERSON, errors=("NOT_FOUND",))
+    async def get(self, *, person_id: str) -> None:
+        """Answer the person with one of the faces and their count."""
+        number = path_id(person_id, "person")
+        person = await self.app.store.get_person(self.owner, number)
+        if person is None:
+            raise NotFound(f"There is no person {number}")
+        view: dict[str, Any] = {"id": person.id, "meta": person.meta, "count": person.count}
+        self.answer(view | {"face": face_view(person.face) if person.face else None})
