@@ -29,8 +29,22 @@ def recognition_net(weights: Weights) -> bytes:
     bias = bias - (first * MEAN_RGB.reshape(1, 3, 1, 1)).sum(axis=(1, 2, 3)) / 255
     x = graph.pool("MaxPool", graph.relu(graph.conv("input", first / 255, bias, stride=2)), 3, 2)
     size = 35
-    for name in ("32_1", "32_2", "32_3", "64_down", "64_1", "64_2", "64_3", "128_down", "128_1", "128_2",
-                 "256_down", "256_1", "256_2", "256_down_out"):
+    for name in (
+        "32_1",
+        "32_2",
+        "32_3",
+        "64_down",
+        "64_1",
+        "64_2",
+        "64_3",
+        "128_down",
+        "128_1",
+        "128_2",
+        "256_down",
+        "256_1",
+        "256_2",
+        "256_down_out",
+    ):
         if "down" in name:
             x, size = _residual_down(graph, weights, f"conv{name}", x, size)
         else:
@@ -79,8 +93,7 @@ def age_gender_net(weights: Weights) -> bytes:
     for block in range(2):
         out = x
         for layer in range(3):
-            out = _separable(graph, weights, f"middle_flow/main_block_{block}/separable_conv{layer}",
-                             graph.relu(out))
+            out = _separable(graph, weights, f"middle_flow/main_block_{block}/separable_conv{layer}", graph.relu(out))
         x = graph.op("Add", out, x)
     x = _reduction(graph, weights, "exit_flow/reduction_block", x, graph.relu(x))
     x = graph.relu(_separable(graph, weights, "exit_flow/separable_conv", x))
@@ -97,8 +110,7 @@ def expression_net(weights: Weights) -> bytes:
     x = _normalised(graph)
     for block in range(4):
         name = f"dense{block}"
-        x = (_separable(graph, weights, f"{name}/conv0", x, 2) if block
-             else _conv(graph, weights, f"{name}/conv0", x))
+        x = _separable(graph, weights, f"{name}/conv0", x, 2) if block else _conv(graph, weights, f"{name}/conv0", x)
         x = total = graph.relu(x)
         for layer in range(1, 4):
             total = graph.op("Add", total, _separable(graph, weights, f"{name}/conv{layer}", x))

@@ -48,12 +48,26 @@ class Graph:
         self._nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
         return name
 
-    def conv(self, x: str, weights: NDArray[np.floating], bias: NDArray[np.floating] | None = None, *,
-             stride: int = 1, pads: Pads = NO_PADS, group: int = 1) -> str:
+    def conv(
+        self,
+        x: str,
+        weights: NDArray[np.floating],
+        bias: NDArray[np.floating] | None = None,
+        *,
+        stride: int = 1,
+        pads: Pads = NO_PADS,
+        group: int = 1,
+    ) -> str:
         """Convolve with OIHW ``weights``."""
         inputs = [x, self.weight(weights)] + ([] if bias is None else [self.weight(bias)])
-        return self.op("Conv", *inputs, kernel_shape=list(weights.shape[2:]), strides=[stride, stride],
-                       pads=list(pads), group=group)
+        return self.op(
+            "Conv",
+            *inputs,
+            kernel_shape=list(weights.shape[2:]),
+            strides=[stride, stride],
+            pads=list(pads),
+            group=group,
+        )
 
     def pool(self, kind: str, x: str, size: int, stride: int, pads: Pads = NO_PADS) -> str:
         """Pool with ``MaxPool`` or ``AveragePool``."""
@@ -73,8 +87,13 @@ class Graph:
         negative = self.op("Relu", self.op("Neg", x))
         return self.op("Sub", self.relu(x), self.op("Mul", negative, self.weight(slope)))
 
-    def dense(self, x: str, weights: NDArray[np.floating], bias: NDArray[np.floating] | None = None,
-              output: str | None = None) -> str:
+    def dense(
+        self,
+        x: str,
+        weights: NDArray[np.floating],
+        bias: NDArray[np.floating] | None = None,
+        output: str | None = None,
+    ) -> str:
         """Multiply (N, I) by (I, O) ``weights``."""
         inputs = [x, self.weight(weights)] + ([] if bias is None else [self.weight(bias)])
         return self.op("Gemm", *inputs, output=output)
@@ -83,8 +102,9 @@ class Graph:
         """Return the checked model as bytes; ``outputs`` names tensors and their shapes."""
         values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, list(s)) for n, s in outputs.items()]
         graph = helper.make_graph(self._nodes, self._name, [self._input], values, self._weights)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)],
-                                  ir_version=IR_VERSION, producer_name="facenapi")
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="facenapi"
+        )
         checker.check_model(model, full_check=True)
         data: bytes = model.SerializeToString(deterministic=True)
         return data

@@ -41,13 +41,21 @@ def manifest(files: dict[str, str]) -> dict[str, Any]:
 
 
 def _convert_mtcnn(wheel: bytes) -> dict[str, bytes]:
-    return {f"{name}.onnx": make(read_joblib(lz4.frame.decompress(
-        read_wheel(wheel, f"mtcnn/assets/weights/{name}.lz4")))) for name, make in _MTCNN.items()}
+    return {
+        f"{name}.onnx": make(read_joblib(lz4.frame.decompress(read_wheel(wheel, f"mtcnn/assets/weights/{name}.lz4"))))
+        for name, make in _MTCNN.items()
+    }
 
 
 def _convert_face_api(tarball: bytes) -> dict[str, bytes]:
     stems = [f"package/model/{name}_model" for name, _ in _FACE_API.values()]
     members = read_tarball(tarball, [f"{stem}{end}" for stem in stems for end in (".bin", "-weights_manifest.json")])
-    return {file: make(read_tfjs(members[f"package/model/{name}_model-weights_manifest.json"],
-                                 members[f"package/model/{name}_model.bin"]))
-            for file, (name, make) in _FACE_API.items()}
+    return {
+        file: make(
+            read_tfjs(
+                members[f"package/model/{name}_model-weights_manifest.json"],
+                members[f"package/model/{name}_model.bin"],
+            )
+        )
+        for file, (name, make) in _FACE_API.items()
+    }

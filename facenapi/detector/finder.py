@@ -1,0 +1,87 @@
+"""Faces of a photo in its own pixels: sizes, limits and second tries around a detector network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facenapi.detector.base import Detection
+from facenapi.detector.boxes import squares
+from facenapi.detector.mtcnn import Faces, Mtcnn, pack_pixels
+from facenapi.geometry import Box
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from facenapi.photo import Photo, Raster
+
+# Below this many pixels on the reduced photo faces are found by luck; only a smaller nnd_min_face_size
+# looks further down.
+_SMALLEST = 24.0
+# Where MTCNN's boxes have the five points on a frontal face, as fractions of the box.
+_POINTS_IN_BOX = np.array([[0.27, 0.36], [0.73, 0.36], [0.50, 0.58], [0.31, 0.75], [0.69, 0.75]])
+_BORDER = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes of face to find in pixels of the photo (largest 0: any) and the longer side to look at."""
+
+    smallest: int
+    largest: int
+    longer_side: int
+
+
+class Finder:
+    """Runs the detector on photos; stateless between calls."""
+
+    def __init__(self, detector: Mtcnn, limits: Limits) -> None:
+        self._detector, self._limits = detector, limits
+
+    def find(self, photo: Photo) -> list[Detection]:
+        """Return the faces, largest box first."""
+        raster = photo.reduced
+        shrink = max(1.0, max(raster.pixels.shape[:2]) / self._limits.longer_side)
+        smallest = max(self._limits.smallest * raster.scale_x, min(_SMALLEST, self._limits.smallest) * shrink)
+        largest = self._limits.largest * raster.scale_x or np.inf
+        faces = self._detector.find(raster.pixels, smallest, largest)
+        if not len(faces):
+            faces = self._find_with_border(raster.pixels, smallest, largest)
+        return self._in_photo(photo, raster, faces)
+
+    def locate(self, photo: Photo, box: Box) -> Detection:
+        """Return the face in a box in which :meth:`find` saw none: the caller knows better."""
+        raster = photo.reduced
+        corners = np.array([[box.x1, box.y1, box.x2, box.y2]]) * ([raster.scale_x, raster.scale_y] * 2)
+        square = squares(corners)
+        side = square[:, 2:] - square[:, :2]
+        # The network was trained on squares about as tight as these.
+        tries = np.concatenate([square + np.hstack([-side, side]) * grow for grow in (0.0, 0.1, -0.1)])
+        faces = self._detector.look_closer(pack_pixels(raster.pixels), tries)
+        best = int(np.argmax(faces.scores))
+        if faces.scores[best] >= 0.5:
+            points = faces.points[best] / (raster.scale_x, raster.scale_y)
+        else:
+            points = _POINTS_IN_BOX * (box.width, box.height) + (box.x1, box.y1)
+        return Detection(box, float(faces.scores[best]), points.astype(np.float32))
+
+    def _find_with_border(self, pixels: NDArray[np.uint8], smallest: float, largest: float) -> Faces:
+        """Look for a face that fills the frame: the networks want to see something around it."""
+        height, width = pixels.shape[:2]
+        rows, columns = int(height * _BORDER), int(width * _BORDER)
+        framed = np.pad(pixels, ((rows, rows), (columns, columns), (0, 0)))
+        faces = self._detector.find(framed, max(smallest, min(height, width) * _BORDER), largest)
+        shift = np.array([columns, rows])
+        return Faces(faces.boxes - np.tile(shift, 2), faces.scores, faces.points - shift)
+
+    def _in_photo(self, photo: Photo, raster: Raster, faces: Faces) -> list[Detection]:
+        scale = np.array([raster.scale_x, raster.scale_y])
+        boxes = faces.boxes / np.tile(scale, 2)
+        points = (faces.points / scale).astype(np.float32)
+        size = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
+        fits = (size >= self._limits.smallest) & (size <= (self._limits.largest or np.inf))
+        boxes = np.clip(boxes, 0, np.tile([photo.width, photo.height], 2))
+        found = [Detection(Box(*boxes[i].tolist()), float(faces.scores[i]), points[i]) for i in np.flatnonzero(fits)]
+        return sorted(found, key=lambda face: (-face.box.area, face.box))

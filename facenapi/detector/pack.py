@@ -1,0 +1,174 @@
+"""A model pack: a folder of ONNX files and ``pack.json``, which says what they are and how to feed them.
+
+Any pack with the same kinds of networks plugs in by its folder alone; see docs/models.md for the fields.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facenapi.detector.calibration import Calibration
+from facenapi.errors import StartupError
+
+FORMAT = 1
+BUILD_HINT = "run: facenapi models build"
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """How a face becomes a network's input: ``size`` x ``size`` pixels of a crop in which the five points
+    of the face lie on ``template``, each value as (x - mean) / std, in the order of ``color``."""
+
+    size: int
+    crop: str
+    template: np.ndarray[Any, np.dtype[np.float64]]
+    color: str = "rgb"
+    mean: float = 0.0
+    std: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderPart:
+    """One network of an embedder; its unit vector enters the joined one with sqrt(weight)."""
+
+    file: str
+    weight: float
+    input: InputSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """The network, or the weighted networks, that make the vectors."""
+
+    name: str
+    dimension: int
+    parts: tuple[EmbedderPart, ...]
+    calibration: Calibration
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeNet:
+    """A network that describes faces; ``settings`` are the fields that only its kind has."""
+
+    kind: str
+    file: str
+    input: InputSpec
+    zooms: tuple[float, ...]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A pack's manifest, read and checked."""
+
+    folder: Path
+    name: str
+    version: str
+    files: Mapping[str, str]
+    detector: Mapping[str, Any]
+    embedder: Embedder
+    attributes: tuple[AttributeNet, ...]
+    sources: tuple[Mapping[str, str], ...] = field(default=())
+
+    @property
+    def embedding_name(self) -> str:
+        """Return the name that is stored with each vector."""
+        return self.embedder.name
+
+    def read(self, file: str) -> bytes:
+        """Return a network's bytes after checking them.
+
+        Raises:
+            StartupError: missing, or not the bytes of the manifest.
+        """
+        try:
+            data = (self.folder / file).read_bytes()
+        except OSError as error:
+            message = f"the model pack {self.folder} lacks {file} ({error.strerror}); {BUILD_HINT}"
+            raise StartupError(message) from error
+        if hashlib.sha256(data).hexdigest() != self.files.get(file):
+            raise StartupError(f"{self.folder / file} is damaged: its checksum is not the manifest's; {BUILD_HINT}")
+        return data
+
+
+def load_pack(folder: Path) -> Pack:
+    """Read ``pack.json`` of a folder.
+
+    Raises:
+        StartupError: there is no pack, or its manifest is not usable; says which command to run.
+    """
+    path = folder / "pack.json"
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise StartupError(f"there is no model pack in {folder}; {BUILD_HINT}") from error
+    except OSError as error:
+        raise StartupError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise StartupError(f"{path} is damaged: {error}; {BUILD_HINT}") from error
+    try:
+        return _parse(folder, manifest)
+    except KeyError as error:
+        raise StartupError(f"{path}: {error} is missing") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise StartupError(f"{path}: {error}") from error
+
+
+def _parse(folder: Path, manifest: dict[str, Any]) -> Pack:
+    if manifest["format"] != FORMAT:
+        raise ValueError(f"format {manifest['format']} is not {FORMAT}")
+    embedder = manifest["embedder"]
+    parts = tuple(
+        EmbedderPart(part["file"], float(part["weight"]), _input(part["input"])) for part in embedder["parts"]
+    )
+    if not parts or any(part.weight <= 0 for part in parts):
+        raise ValueError("the embedder needs networks with positive weights")
+    return Pack(
+        folder,
+        str(manifest["name"]),
+        str(manifest["version"]),
+        dict(manifest["files"]),
+        dict(manifest["detector"]),
+        Embedder(
+            str(embedder["name"]),
+            int(embedder["dimension"]),
+            parts,
+            Calibration(embedder["calibration"]["distance_confidence"]),
+        ),
+        tuple(_attribute(entry) for entry in manifest["attributes"]),
+        tuple(manifest.get("sources", ())),
+    )
+
+
+def _attribute(entry: dict[str, Any]) -> AttributeNet:
+    settings = {key: value for key, value in entry.items() if key not in ("kind", "file", "input", "zooms")}
+    return AttributeNet(
+        str(entry["kind"]),
+        str(entry["file"]),
+        _input(entry["input"]),
+        tuple(float(zoom) for zoom in entry["zooms"]),
+        settings,
+    )
+
+
+def _input(entry: dict[str, Any]) -> InputSpec:
+    template = np.asarray(entry["template"], dtype=np.float64)
+    if template.shape != (5, 2):
+        raise ValueError("a template must be five points")
+    if entry["color"] not in ("rgb", "bgr", "grey"):
+        raise ValueError(f"color {entry['color']!r} is not rgb, bgr or grey")
+    return InputSpec(
+        int(entry["size"]),
+        str(entry["crop"]),
+        template,
+        str(entry["color"]),
+        float(entry["mean"]),
+        float(entry["std"]),
+    )
