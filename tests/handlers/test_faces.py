@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
+from facenapi.services.auth import create_token
 from tests.support.server import BLUE, GREEN, RED, picture, serving
 
 
@@ -103,7 +104,7 @@ async def test_a_deleted_face_is_gone_everywhere(tmp_path):
 
 async def test_ids_that_no_face_can_have_are_not_found(tmp_path):
     async with serving(tmp_path) as client:
-        for face_id in ("0", "-1", "x", "1.5", "9" * 30, "%20", "%00", "1%2F2", "۱"):
+        for face_id in ("0", "-1", "x", "1.5", "9" * 30, "%20", "%00", "1%2F2", "%DB%B1"):
             reply = await client("GET", f"/v1/face/id/{face_id}")
             assert (reply.status, reply.json["code"]) == (404, "NOT_FOUND"), face_id
 
@@ -136,8 +137,6 @@ async def test_camera_and_time_are_stored_as_given(tmp_path):
 
 
 async def test_owners_do_not_see_each_other(tmp_path):
-    from facenapi.services.auth import create_token
-
     async with serving(tmp_path) as client:
         other, _ = await create_token(client.app.store)
         face = await client.enrol(RED)
