@@ -71,6 +71,32 @@ class Config:
         "",
         "HTTP proxy for photo URLs, http://host:port; needs pycurl. The proxy then has to refuse private targets.",
     )
+    # -- Storage --------------------------------------------------------------------------------
+    store_sync: str = option(
+        "Storage",
+        "full",
+        "What an acknowledged write survives in the embedded store: full, a power cut; normal, the death of "
+        "the process only, but single writes are faster.",
+        choices=("full", "normal"),
+    )
+    mongo_host: str = option(
+        "Storage", "", "Host of MongoDB, or HOST:PORT,HOST:PORT,… Any mongo_ option chooses MongoDB."
+    )
+    mongo_port: int = option("Storage", 27017, "Port of MongoDB, for hosts without one.", low=1, high=65535)
+    mongo_db: str = option("Storage", "facenapi", "Database in MongoDB.")
+    mongo_uri: str = option(
+        "Storage", "", "mongodb:// or mongodb+srv:// URI (credentials, TLS, replica set) instead of a host."
+    )
+    mongo_driver: str = option(
+        "Storage", "motor", "Driver for MongoDB: Motor, or PyMongo's own.", choices=("motor", "pymongo")
+    )
+    mongo_pool_size: int = option("Storage", 64, "Connections to MongoDB, operations at a time.", low=2, high=1000)
+    mongo_timeout: float = option(
+        "Storage", 5.0, "Seconds to find a server, to connect, and to wait for a majority.", low=0.1, high=300
+    )
+    mongo_create_indexes: bool = option(
+        "Storage", True, "Whether missing indexes are created at the start; otherwise they stop it."
+    )
     # -- Detection ------------------------------------------------------------------------------
     model_pack: str = option("Detection", "", "Folder of the model pack; empty: data_dir/models/default.")
     device: str = option(
