@@ -1,27 +1,36 @@
-"""One line per request. Never a token: neither headers nor the query reach the log."""
+"""One line per request, and its figures. Never a token: neither headers nor the query reach the log."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tornado.web import RequestHandler
+    from facenapi.handlers.base import ApiHandler
 
 log = logging.getLogger("facenapi.access")
 
 
-def log_request(handler: RequestHandler) -> None:
+def log_request(handler: Any) -> None:
     """Log a finished request: errors of the server as errors, of the client as warnings."""
-    status = handler.get_status()
+    api: ApiHandler = handler
+    status, request = api.get_status(), api.request
+    method, seconds = request.method or "-", request.request_time()
+    api.app.metrics.request(type(api).__name__, method, status, seconds, api.stages)
     level = logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
-    request = handler.request
-    log.log(
-        level,
-        "%s %s %d %.1fms %s",
-        request.method,
-        request.path[:200].encode("unicode_escape").decode(),
-        status,
-        1000 * request.request_time(),
-        request.remote_ip,
-    )
+    if log.isEnabledFor(level):
+        stages = "".join(f" {name}={1000 * spent:.1f}" for name, spent in api.stages.items())
+        # Quoted as in a string literal: a path must not be able to write a line of its own.
+        path = request.path[:200].encode("unicode_escape").decode()
+        log.log(
+            level,
+            "id=%s owner=%s from=%s method=%s path=%s status=%d ms=%.1f%s",
+            api.request_id,
+            api.owner or "-",
+            request.remote_ip,
+            method,
+            path,
+            status,
+            1000 * seconds,
+            stages,
+        )

@@ -10,10 +10,13 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application as WebApplication
 
+from facenapi import notify
 from facenapi.access_log import log_request
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import ApiError, Overloaded, StartupError
 from facenapi.handlers.base import LINGER_FACTOR
+from facenapi.heartbeat import beat
+from facenapi.metrics import Metrics
 from facenapi.search.open import open_searcher
 from facenapi.services.auth import Authenticator
 from facenapi.services.enrol import Enroller
@@ -27,6 +30,8 @@ from facenapi.storage.open import open_store
 from facenapi.urls import routes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from facenapi.detector.base import Detector
     from facenapi.options import Config
     from facenapi.storage.base import Store
@@ -82,15 +87,19 @@ class Application:
         self.enroller = Enroller(self.photos, self.detector, self.store, self.searcher, self.persons)
         self.identifier = Identifier(config, self.photos, self.detector, self.store, self.searcher)
         self.verifier = Verifier(self.photos, self.detector)
+        self.metrics = Metrics(self._gauges)
         self.web = WebApplication(routes(self), log_function=log_request)
         self._http: HTTPServer | None = None
         self._started: list[Any] = []
+        self._pulse: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start everything, in the order of dependence; raise StartupError with advice."""
         for part in (self.store, self.detector, self.searcher):
             self._started.append(part)
+            notify.status(f"Starting the {type(part).__name__}")
             await part.start()
+        self._pulse = asyncio.create_task(beat(self.metrics))
 
     def listen(self) -> int:
         """Open the port and return its number; raise StartupError if it is taken."""
@@ -128,6 +137,17 @@ class Application:
             "requests": self.requests.running,
         }
 
+    def _gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Return the figures that are read when Prometheus asks."""
+        yield "requests_in_flight", {}, self.requests.running
+        yield "decode_queue", {}, self.photos.busy
+        for name, depth in self.detector.info().get("queues", {}).items():
+            yield "inference_queue", {"network": name}, depth
+        for number, shard in enumerate(self.searcher.shards):
+            for name, value in shard.info().items():
+                if isinstance(value, int | float):
+                    yield f"shard_{name}", {"shard": str(number)}, float(value)
+
     async def drain(self) -> None:
         """Take no new connections, finish what is in flight, stop everything."""
         self.draining = True
@@ -143,6 +163,8 @@ class Application:
 
     async def close(self) -> None:
         """Stop what was started, in reverse order."""
+        if self._pulse is not None:
+            self._pulse.cancel()
         self.photos.close()
         while self._started:
             await self._started.pop().close()

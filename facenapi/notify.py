@@ -25,6 +25,16 @@ def ready() -> None:
     send("READY=1\nSTATUS=Serving")
 
 
+def watchdog() -> None:
+    """The event loop turns."""
+    send("WATCHDOG=1")
+
+
+def status(text: str) -> None:
+    """Say what the service is busy with."""
+    send(f"STATUS={text}")
+
+
 def stopping() -> None:
     """No new requests are taken."""
     send("STOPPING=1\nSTATUS=Finishing requests")

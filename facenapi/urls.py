@@ -15,7 +15,7 @@ from facenapi.handlers.cameras import CameraHandler, CamerasHandler
 from facenapi.handlers.detect import DetectHandler
 from facenapi.handlers.faces import FaceHandler, FacesHandler
 from facenapi.handlers.galleries import GalleriesHandler, GalleryHandler
-from facenapi.handlers.health import LiveHandler, ReadyHandler
+from facenapi.handlers.health import LiveHandler, MetricsHandler, ReadyHandler
 from facenapi.handlers.history import HistoryHandler, PersonHistoryHandler
 from facenapi.handlers.identify import IdentifyHandler
 from facenapi.handlers.lists import MetaFacesHandler
@@ -57,6 +57,7 @@ SERVICE: list[tuple[str, type[ApiHandler]]] = [
     ("/health", ReadyHandler),
     ("/health/ready", ReadyHandler),
     ("/health/live", LiveHandler),
+    ("/metrics", MetricsHandler),
 ]
 
 

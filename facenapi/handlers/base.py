@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import secrets
 from collections.abc import Coroutine
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from facenapi import jsonio
+from facenapi import jsonio, stages
 from facenapi.errors import ApiError, BadParam, MethodNotAllowed, NotFound, TooLarge
 from facenapi.operation import operation, operation_of
 from facenapi.request import Parameters, read_parameters
@@ -47,6 +49,9 @@ class ApiHandler(RequestHandler):
         """Take the object that owns all services."""
         self.app = app
         self.owner = ""
+        self.stages: dict[str, float] = {}
+        asked = self.request.headers.get("X-Request-Id", "")
+        self.request_id = asked if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", asked) else secrets.token_hex(8)
         self.version = 0
         self._chunks: list[bytes] = []
         self._received = 0
@@ -59,6 +64,8 @@ class ApiHandler(RequestHandler):
         """Say JSON, and nothing of what software this is."""
         self.set_header("Content-Type", "application/json; charset=UTF-8")
         self.clear_header("Server")
+        if request_id := getattr(self, "request_id", ""):
+            self.set_header("X-Request-Id", request_id)
 
     # -- before the body ------------------------------------------------------------------------
     async def prepare(self) -> None:
@@ -68,6 +75,7 @@ class ApiHandler(RequestHandler):
         still writes sees a broken pipe instead of the answer. Only a client that asked first
         (``Expect: 100-continue``) and one with far too much to say are answered at once.
         """
+        self.stages = stages.begin()
         self.version = int(self.path_kwargs.pop("version", None) or 0)
         try:
             await self._admit()
@@ -78,15 +86,17 @@ class ApiHandler(RequestHandler):
             self._refusal = error
 
     async def _admit(self) -> None:
-        self.app.requests.enter()
+        declared = operation_of(getattr(self, (self.request.method or "").lower(), None))
+        if declared is not None and declared.public:
+            return  # a full server still tells how it is
         self._counted = True
+        self.app.requests.enter()
         limit = self.app.config.max_body_size
         connection: Any = self.request.connection
         connection.set_max_body_size(limit * LINGER_FACTOR)
         if self._announced_length() > limit:
             raise self._too_large()
-        declared = operation_of(getattr(self, (self.request.method or "").lower(), None))
-        if declared is not None and not declared.public:
+        if declared is not None:
             self.owner = await self.app.auth.owner(self.request.headers.get("Authorization"))
 
     def _announced_length(self) -> int:
@@ -162,6 +172,10 @@ class ApiHandler(RequestHandler):
         """End the answer; while the server drains, or with a body unread, the connection ends with it."""
         if self.app.draining or self._early:
             self.set_header("Connection", "close")
+        if self.request.headers.get("X-Timing"):
+            timings = [f"{name};dur={1000 * spent:.1f}" for name, spent in self.stages.items()]
+            timings.append(f"total;dur={1000 * self.request.request_time():.1f}")
+            self.set_header("Server-Timing", ", ".join(timings))
         return super().finish(chunk)
 
     def compute_etag(self) -> None:
@@ -170,7 +184,7 @@ class ApiHandler(RequestHandler):
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:  # noqa: ARG002
         """Log what nobody expected, with its trace; the errors of clients are in the access log."""
         if not isinstance(value, ApiError | HTTPError):
-            log.error("unexpected error in %s %s", self.request.method, self.request.path, exc_info=value)
+            log.error("id=%s unexpected error in %s", self.request_id, type(self).__name__, exc_info=value)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer an error in the contract's form."""

@@ -12,6 +12,7 @@ from facenapi.handlers.views import BOX, INTEGER, array, record
 from facenapi.kinds import PhotoSource
 from facenapi.operation import operation
 from facenapi.services.selection import faces_in_boxes
+from facenapi.stages import stage
 
 
 class DetectHandler(ApiHandler):
@@ -34,9 +35,15 @@ class DetectHandler(ApiHandler):
         wanted = wanted_attributes(self.app, gender=gender, age=age, emotions=emotions)
         picture = await self.app.photos.load(photo)
         detector = self.app.detector
-        faces = await faces_in_boxes(detector, picture, bbox) if bbox else await detector.detect(picture)
+        if bbox:
+            faces = await faces_in_boxes(detector, picture, bbox)
+        else:
+            with stage("detect"):
+                faces = await detector.detect(picture)
+        with stage("attributes"):
+            attributes = await detector.attributes(picture, faces, wanted)
         views: list[dict[str, Any]] = [face.box.as_dict() for face in faces]
-        for view, seen in zip(views, await detector.attributes(picture, faces, wanted), strict=True):
+        for view, seen in zip(views, attributes, strict=True):
             found = {"age": seen.age, "gender": seen.gender, "emotions": seen.emotions}
             view.update({name: value for name, value in found.items() if value is not None})
         self.answer({"faces": views, "orientation": picture.orientation})

@@ -1,7 +1,8 @@
-"""GET /health: does it live, is it ready?"""
+"""GET /health: does it live, is it ready? And /metrics."""
 
 from __future__ import annotations
 
+from facenapi import metrics
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.views import TEXT, TRUTH, record
 from facenapi.operation import operation
@@ -24,3 +25,13 @@ class ReadyHandler(ApiHandler):
         """Answer 200 with the state of every part, 503 if one is not ready."""
         state = await self.app.readiness()
         self.answer(state, 200 if state["ready"] else 503)
+
+
+class MetricsHandler(ApiHandler):
+    """Figures for Prometheus."""
+
+    @operation("Figures in Prometheus' text format", answer=TEXT, public=True)
+    async def get(self) -> None:
+        """Answer all figures."""
+        self.set_header("Content-Type", metrics.CONTENT_TYPE)
+        self.finish(self.app.metrics.text())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from facenapi.errors import BadParam
 from facenapi.search.shard import upsert_of
 from facenapi.services.selection import select_faces
+from facenapi.stages import stage
 from facenapi.storage.base import DEFAULT_GALLERY, NewFace, UnknownGalleryError, UnknownPersonError
 
 if TYPE_CHECKING:
@@ -66,8 +67,10 @@ class Enroller:
         await self._check_references(enrolment)
         photo = await self._photos.load(enrolment.source)
         faces = await select_faces(self._detector, photo, enrolment.boxes, enrolment.selector, enrolment.source.param)
-        vectors = await self._detector.embed(photo, faces)
-        attributes = await self._detector.attributes(photo, faces, enrolment.wanted)
+        with stage("embed"):
+            vectors = await self._detector.embed(photo, faces)
+        with stage("attributes"):
+            attributes = await self._detector.attributes(photo, faces, enrolment.wanted)
         new = [
             self._new_face(enrolment, photo, face.box.rounded(), vector)
             for face, vector in zip(faces, vectors, strict=True)
@@ -129,12 +132,14 @@ class Enroller:
             known = face.person_id is not None or face.cam_id is not None
             judged.append(replace(face, friend=friend) if known else face)
         try:
-            stored = await self._store.add_faces(judged)
+            with stage("store"):
+                stored = await self._store.add_faces(judged)
         except UnknownGalleryError as error:
             raise _unknown_gallery(error.name) from error
         except UnknownPersonError as error:
             raise _unknown_person(judged[0].person_id) from error
-        await self._searcher.apply([upsert_of(face) for face in stored])
+        with stage("search"):
+            await self._searcher.apply([upsert_of(face) for face in stored])
         return stored
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from facenapi.search.shard import Query
 from facenapi.services.selection import select_faces
+from facenapi.stages import stage
 from facenapi.storage.base import DEFAULT_GALLERY
 
 if TYPE_CHECKING:
@@ -70,10 +71,13 @@ class Identifier:
         """
         photo = await self._photos.load(source)
         faces = await select_faces(self._detector, photo, boxes, selector, source.param)
-        vectors = await self._detector.embed(photo, faces)
-        answers = await asyncio.gather(*(self._search(vector, search) for vector in vectors))
+        with stage("embed"):
+            vectors = await self._detector.embed(photo, faces)
+        with stage("search"):
+            answers = await asyncio.gather(*(self._search(vector, search) for vector in vectors))
         ids = {hit.id for answer in answers for hit in answer.hits}
-        documents = await self._store.get_faces(search.owner, sorted(ids))
+        with stage("store"):
+            documents = await self._store.get_faces(search.owner, sorted(ids))
         return Identified(
             {
                 face.box.as_key(): self._matches(answer, documents, search)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from facenapi.errors import BadImage
 from facenapi.fetch import Fetcher
 from facenapi.photo import Photo
+from facenapi.stages import stage
 from facenapi.workers import Workers
 
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ class PhotoLoader:
         """
         data = source.data
         if data is None:
-            data = await self._fetcher.fetch(source.url, source.param)
+            with stage("fetch"):
+                data = await self._fetcher.fetch(source.url, source.param)
         limit = self._config.max_photo_bytes
         if len(data) > limit:
             raise BadImage(source.param, f"The photo is larger than {limit} bytes")
-        return await self._workers.run(Photo, data, source.param, self._config.max_size, self._config.detect_size)
+        with stage("decode"):
+            return await self._workers.run(Photo, data, source.param, self._config.max_size, self._config.detect_size)
 
     @property
     def busy(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from facenapi.errors import NoFaces, TooManyFaces
+from facenapi.stages import stage
 
 if TYPE_CHECKING:
     from facenapi.detector.base import Detection, Detector
@@ -18,12 +19,14 @@ async def faces_in_boxes(detector: Detector, photo: Photo, boxes: Sequence[Box])
 
     Two boxes around one face return it once.
     """
-    detected = await detector.detect(photo)
+    with stage("detect"):
+        detected = await detector.detect(photo)
     chosen: list[Detection] = []
     for box in boxes:
         best = max(detected, key=lambda face: face.box.overlap(box), default=None)
         if best is None or best.box.overlap(box) == 0:
-            best = await detector.locate(photo, box)
+            with stage("detect"):
+                best = await detector.locate(photo, box)
         if not any(best is face for face in chosen):
             chosen.append(best)
     return chosen
@@ -40,7 +43,8 @@ async def select_faces(
     """
     if boxes:
         return await faces_in_boxes(detector, photo, boxes)
-    faces = await detector.detect(photo)
+    with stage("detect"):
+        faces = await detector.detect(photo)
     if not faces:
         raise NoFaces(param)
     if selector == "reject" and len(faces) > 1:

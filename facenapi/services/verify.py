@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from facenapi.services.selection import select_faces
+from facenapi.stages import stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,4 +61,5 @@ class Verifier:
     ) -> tuple[list[Box], NDArray[np.float32]]:
         photo = await self._photos.load(source)
         faces = await select_faces(self._detector, photo, boxes, selector, source.param)
-        return [face.box for face in faces], await self._detector.embed(photo, faces)
+        with stage("embed"):
+            return [face.box for face in faces], await self._detector.embed(photo, faces)

@@ -1,0 +1,28 @@
+"""A pulse of the event loop: how late it wakes up, and the sign of life for systemd's watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING
+
+from facenapi import notify
+
+if TYPE_CHECKING:
+    from facenapi.metrics import Metrics
+
+PERIOD_S = 0.02
+
+
+async def beat(metrics: Metrics) -> None:
+    """Run until cancelled. A loop that is stuck sends no sign of life, and systemd restarts the service."""
+    watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
+    due = time.monotonic()
+    while True:
+        start = time.monotonic()
+        if watchdog_s and start >= due:
+            notify.watchdog()
+            due = start + watchdog_s
+        await asyncio.sleep(PERIOD_S)
+        metrics.lag(max(0.0, time.monotonic() - start - PERIOD_S))
