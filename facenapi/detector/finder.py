@@ -23,6 +23,7 @@ _SMALLEST = 24.0
 # Where MTCNN's boxes have the five points on a frontal face, as fractions of the box.
 _POINTS_IN_BOX = np.array([[0.27, 0.36], [0.73, 0.36], [0.50, 0.58], [0.31, 0.75], [0.69, 0.75]])
 _BORDER = 0.3
+_THINNEST = 4.0  # pixels; a box with less inside is taken to be this large
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,10 @@ class Finder:
     def locate(self, photo: Photo, box: Box) -> Detection:
         """Return the face in a box in which :meth:`find` saw none: the caller knows better."""
         raster = photo.reduced
-        corners = np.array([[box.x1, box.y1, box.x2, box.y2]]) * ([raster.scale_x, raster.scale_y] * 2)
+        width, height = max(box.width, _THINNEST), max(box.height, _THINNEST)
+        corners = np.array([[box.x1, box.y1, box.x1 + width, box.y1 + height]]) * (
+            [raster.scale_x, raster.scale_y] * 2
+        )
         square = squares(corners)
         side = square[:, 2:] - square[:, :2]
         # The network was trained on squares about as tight as these.
@@ -64,7 +68,7 @@ class Finder:
         if faces.scores[best] >= 0.5:
             points = faces.points[best] / (raster.scale_x, raster.scale_y)
         else:
-            points = _POINTS_IN_BOX * (box.width, box.height) + (box.x1, box.y1)
+            points = _POINTS_IN_BOX * (width, height) + (box.x1, box.y1)
         return Detection(box, float(faces.scores[best]), points.astype(np.float32))
 
     def _find_with_border(self, pixels: NDArray[np.uint8], smallest: float, largest: float) -> Faces:

@@ -56,7 +56,7 @@ def test_halve_of_too_few_pixels_is_empty():
 
 
 def test_outside_of_the_photo_is_black(pixels):
-    points = DLIB + (400, 100)  # the right part of the chip lies beyond the 512 pixels
+    points = DLIB + np.array([400, 100])  # the right part of the chip lies beyond the 512 pixels
     chip = warp(pixels["astronaut"], chip_matrix(points, DLIB, 150), 150)
     assert not chip[:, 120:].any()
     assert chip[:, :100].any()

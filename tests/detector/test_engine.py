@@ -2,6 +2,7 @@ import sys
 import threading
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from facenapi.detector.build.graph import Graph
@@ -19,22 +20,27 @@ def doubler():
     return graph.finish({"doubled": ("N", 3)})
 
 
+class Session:
+    """Stands before a real session: records the sizes of batches and can hold them back."""
+
+    def __init__(self, inner):
+        self.inner, self.sizes = inner, []
+        self.gate, self.entered = threading.Event(), threading.Event()
+
+    def run(self, names, feed):
+        self.sizes.append(len(feed["input"]))
+        self.entered.set()
+        self.gate.wait(30)
+        return self.inner.run(names, feed)
+
+
 class Watched(Engine):
-    """Counts the sizes of the batches, and can hold the first one back."""
+    """An engine whose session is watched."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
-        self.sizes_run, self.gate, self.entered = [], threading.Event(), threading.Event()
-        session = self._session
-
-        class Session:
-            def run(_, names, feed):
-                self.sizes_run.append(len(feed["input"]))
-                self.entered.set()
-                self.gate.wait(30)
-                return session.run(names, feed)
-
-        self._session = Session()
+        self._session = Session(self._session)
+        self.gate, self.entered, self.sizes_run = self._session.gate, self._session.entered, self._session.sizes
 
 
 def in_threads(jobs):
@@ -180,8 +186,6 @@ def test_auto_without_driver_warns_and_takes_the_cpu(monkeypatch, caplog):
 
 
 def test_cuda_that_lands_on_the_cpu_stops_the_start(monkeypatch, doubler):
-    import onnxruntime
-
     options = onnxruntime.SessionOptions
     cpu = onnxruntime.InferenceSession
 

@@ -1,0 +1,196 @@
+import asyncio
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facenapi.detector.pipeline import FaceDetector
+from facenapi.errors import Overloaded, StartupError
+from facenapi.geometry import Box
+from facenapi.options import Config
+from tests.support import photos
+
+WANTED = frozenset({"age", "gender", "emotions"})
+UPSTREAM = {"astronaut": Box(181.6, 63.7, 264.6, 171.1), "grace_hopper": Box(178.4, 109.9, 351.4, 329.8)}
+
+
+def started(model_pack, **options):
+    return FaceDetector(Config(model_pack=str(model_pack), device="cpu", **options))
+
+
+@pytest.mark.parametrize("name", UPSTREAM)
+async def test_finds_what_upstream_finds(detector, make_photo, name):
+    (face,) = await detector.detect(make_photo(getattr(photos, name)()))
+    assert face.box.overlap(UPSTREAM[name]) > 0.9
+    assert face.score > 0.9
+    inside = (face.landmarks > (face.box.x1, face.box.y1)) & (face.landmarks < (face.box.x2, face.box.y2))
+    assert inside.all()
+
+
+async def test_largest_first(detector, make_photo):
+    faces = await detector.detect(make_photo(photos.two_faces()))
+    assert len(faces) == 2
+    assert faces[0].box.area > faces[1].box.area
+
+
+async def test_no_face(detector, make_photo):
+    photo = make_photo(photos.no_face())
+    assert await detector.detect(photo) == []
+    assert (await detector.embed(photo, [])).shape == (0, 128)
+    assert await detector.attributes(photo, [], WANTED) == []
+
+
+async def test_embeddings_are_unit_vectors_that_tell_people_apart(detector, make_photo):
+    photo = make_photo(photos.two_faces())
+    vectors = await detector.embed(photo, await detector.detect(photo))
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert detector.confidence(float(vectors[0] @ vectors[1])) < 0.6616
+    assert detector.confidence(float(vectors[0] @ vectors[0])) == 1.0
+
+
+async def test_attributes(detector, make_photo):
+    photo = make_photo(photos.astronaut())
+    (face,) = await detector.detect(photo)
+    (told,) = await detector.attributes(photo, [face], WANTED)
+    assert told.gender == "female"
+    assert 25 < told.age < 42
+    assert told.emotions[0] == "happy"
+    assert len(told.emotions) == 2
+    (only,) = await detector.attributes(photo, [face], frozenset({"gender"}))
+    assert (only.age, only.gender, only.emotions) == (None, "female", None)
+
+
+async def test_box_that_the_caller_drew(detector, make_photo):
+    photo = make_photo(photos.astronaut())
+    (face,) = await detector.detect(photo)
+    drawn = Box(175, 60, 270, 175)
+    located = await detector.locate(photo, drawn)
+    assert located.box == drawn
+    assert np.abs(located.landmarks - face.landmarks).max() < 8
+    vectors = await detector.embed(photo, [face, located])
+    assert detector.confidence(float(vectors[0] @ vectors[1])) > 0.75
+
+
+@pytest.mark.parametrize(
+    "box",
+    [Box(10, 10, 60, 60), Box(-500, -500, -400, -400), Box(600, 600, 601, 601), Box(5, 5, 5, 5), Box(9, 9, 2, 2)],
+)
+async def test_box_without_a_face_still_gives_a_vector(detector, make_photo, box):
+    photo = make_photo(photos.astronaut())
+    located = await detector.locate(photo, box)
+    vectors = await detector.embed(photo, [located])
+    assert vectors.shape == (1, 128)
+    assert np.isfinite(vectors).all()
+    assert len(await detector.attributes(photo, [located], WANTED)) == 1
+
+
+async def test_same_answer_in_any_order_and_company(detector, make_photo):
+    """Bit-equal alone and among others at the same time, first and last."""
+    files = [photos.astronaut(), photos.grace_hopper(), photos.two_faces()]
+
+    async def all_of(data):
+        photo = make_photo(data)
+        faces = await detector.detect(photo)
+        vectors = await detector.embed(photo, faces)
+        return faces, vectors, await detector.attributes(photo, faces, WANTED)
+
+    alone = [await all_of(data) for data in files]
+    together = await asyncio.gather(*[all_of(data) for data in (files * 4)[::-1]])
+    for i, (faces, vectors, told) in enumerate(together[::-1]):
+        expected = alone[i % 3]
+        assert [face.box for face in faces] == [face.box for face in expected[0]]
+        assert np.array_equal(vectors, expected[1])
+        assert told == expected[2]
+
+
+@pytest.mark.parametrize("scale", [2, 5])
+async def test_large_photos_keep_their_coordinates(detector, make_photo, scale):
+    image = Image.open(io.BytesIO(photos.astronaut()))
+    large = image.resize((512 * scale, 512 * scale), Image.Resampling.BICUBIC)
+    photo = make_photo(photos.encode(large, "JPEG", quality=92))
+    face = (await detector.detect(photo))[0]  # enlarged grain may look like a tiny second face
+    assert face.box.overlap(UPSTREAM["astronaut"].scaled(scale)) > 0.85
+    small = make_photo(photos.astronaut())
+    (vector,) = await detector.embed(photo, [face])
+    (other,) = await detector.embed(small, await detector.detect(small))
+    assert detector.confidence(float(vector @ other)) > 0.85
+
+
+async def test_small_face_on_a_large_photo_is_cut_from_the_full_one(detector, make_photo):
+    """1/8 of the pixels must not be all that the embedding sees."""
+    image = Image.open(io.BytesIO(photos.astronaut())).convert("RGB")
+    canvas = Image.new("RGB", (5200, 3900), (90, 90, 90))
+    canvas.paste(image, (2000, 1500))
+    photo = make_photo(photos.encode(canvas, "JPEG", quality=95))
+    assert photo.reduced.scale_x == 0.25
+    (face,) = await detector.detect(photo)
+    (vector,) = await detector.embed(photo, [face])
+    small = make_photo(photos.astronaut())
+    (other,) = await detector.embed(small, await detector.detect(small))
+    assert detector.confidence(float(vector @ other)) > 0.75
+
+
+async def test_size_limits_are_in_pixels_of_the_photo(model_pack, make_photo):
+    image = Image.open(io.BytesIO(photos.astronaut()))
+    photo = make_photo(photos.encode(image.resize((2560, 2560)), "JPEG"))  # a face of 420 x 535 pixels
+    for smallest, largest, count in ((500, 0, 1), (600, 0, 0), (30, 600, 1), (30, 480, 0)):
+        running = started(model_pack, nnd_min_face_size=smallest, nnd_max_face_size=largest)
+        await running.start()
+        assert len(await running.detect(photo)) == count
+        await running.close()
+
+
+async def test_face_that_fills_the_frame(detector, make_photo):
+    image = Image.open(io.BytesIO(photos.astronaut())).convert("RGB")
+    (face,) = await detector.detect(make_photo(photos.encode(image.crop((188, 66, 262, 166)))))
+    assert face.box.x1 >= 0
+    assert face.box.overlap(Box(0, 0, 74, 100)) > 0.7
+
+
+async def test_full_queue_is_refused_and_a_caller_that_left_is_dropped(model_pack, make_photo):
+    running = started(model_pack, threads=1, inference_queue=2)
+    await running.start()
+    photo = make_photo(photos.two_faces())
+    jobs = [asyncio.ensure_future(running.detect(photo)) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await running.detect(photo)
+    jobs[2].cancel()
+    await asyncio.wait(jobs)
+    assert len(jobs[0].result()) == len(jobs[1].result()) == 2
+    assert jobs[2].cancelled()
+    assert len(await running.detect(photo)) == 2
+    await running.close()
+
+
+async def test_views_are_part_of_the_embedding_name(model_pack, make_photo):
+    one = started(model_pack, embedding_views=1)
+    assert one.embedding_name == "dlib-resnet29-128-1view"
+    await one.start()
+    photo = make_photo(photos.astronaut())
+    vectors = await one.embed(photo, await one.detect(photo))
+    assert vectors.shape == (1, 128)
+    await one.close()
+
+
+async def test_info_tells_the_real_provider(detector):
+    info = detector.info()
+    assert info["provider"] == "CPUExecutionProvider"
+    assert info["embedding"] == "dlib-resnet29-128"
+
+
+def test_no_pack(tmp_path):
+    with pytest.raises(StartupError, match="facenapi models build"):
+        FaceDetector(Config(data_dir=str(tmp_path)))
+
+
+async def test_damaged_pack_stops_the_start(model_pack, tmp_path):
+    copy = shutil.copytree(model_pack, tmp_path / "pack")
+    (copy / "pnet.onnx").write_bytes(b"x")
+    running = FaceDetector(Config(model_pack=str(copy)))
+    with pytest.raises(StartupError, match=r"pnet\.onnx is damaged"):
+        await running.start()
+    await running.close()

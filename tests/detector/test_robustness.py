@@ -1,0 +1,55 @@
+"""A person stays the same person in altered photos, and never becomes the other one."""
+
+import io
+
+import pytest
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+
+from tests.support import photos
+
+FACES = {"astronaut": (165, 40, 285, 195), "grace_hopper": (150, 60, 385, 365)}
+STRICT = 0.7834
+
+
+def upright(image):
+    """A photo taken with the camera on its side."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return photos.encode(image.rotate(90, expand=True), "JPEG", quality=95, exif=exif)
+
+
+def altered(name):
+    """Ten alterations of a portrait, as files."""
+    image = Image.open(io.BytesIO(getattr(photos, name)())).convert("RGB")
+    return {
+        "mirrored": photos.encode(ImageOps.mirror(image)),
+        "half size": photos.encode(image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)),
+        "JPEG quality 30": photos.encode(image, "JPEG", quality=30),
+        "darker": photos.encode(ImageEnhance.Brightness(image).enhance(0.5)),
+        "brighter": photos.encode(ImageEnhance.Brightness(image).enhance(1.5)),
+        "rotated 15 degrees": photos.encode(image.rotate(15, Image.Resampling.BICUBIC)),
+        "EXIF-rotated": upright(image),
+        "grey": photos.encode(ImageOps.grayscale(image)),
+        "blurred": photos.encode(image.filter(ImageFilter.GaussianBlur(2))),
+        "cropped close": photos.encode(image.crop(FACES[name])),
+    }
+
+
+@pytest.mark.slow
+async def test_twenty_altered_portraits(detector, make_photo):
+    originals = {}
+    for name in FACES:
+        photo = make_photo(getattr(photos, name)())
+        originals[name] = (await detector.embed(photo, await detector.detect(photo)))[0]
+    recognised, mistaken = [], []
+    for name, other in (("astronaut", "grace_hopper"), ("grace_hopper", "astronaut")):
+        for change, data in altered(name).items():
+            photo = make_photo(data)
+            faces = await detector.detect(photo)
+            for vector in await detector.embed(photo, faces[:1]):
+                if detector.confidence(float(vector @ originals[name])) >= 0.75:
+                    recognised.append((name, change))
+                if detector.confidence(float(vector @ originals[other])) >= STRICT:
+                    mistaken.append((name, change))
+    assert len(recognised) >= 18, recognised
+    assert not mistaken
