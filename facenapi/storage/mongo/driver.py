@@ -1,0 +1,164 @@
+"""The one place that knows the drivers: Motor, and PyMongo's own asynchronous client.
+
+Motor is at the end of its life (critical fixes until May 2027), so everything runs on both. They differ in
+what must be awaited; that, the connection's settings and the meaning of errors are all that is here.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from bson.int64 import Int64
+from pymongo import AsyncMongoClient, ReturnDocument
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.uri_parser import parse_uri
+from pymongo.write_concern import WriteConcern
+
+from facenapi.errors import Overloaded, StartupError, Unavailable
+from facenapi.options import Config
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+AFTER = ReturnDocument.AFTER
+
+
+class Driver:
+    """A client and a database, majority writes, reads from the primary."""
+
+    def __init__(self, config: Config) -> None:
+        uri = config.mongo_uri or _uri_of(config)
+        milliseconds = round(config.mongo_timeout * 1000)
+        self._awaits = config.mongo_driver == "pymongo"
+        try:
+            parse_uri(uri, validate=True)
+            client = _client_class(config)(
+                uri, appname="facenapi", retryWrites=True, retryReads=True, maxPoolSize=config.mongo_pool_size,
+                serverSelectionTimeoutMS=milliseconds, connectTimeoutMS=milliseconds,
+                waitQueueTimeoutMS=milliseconds, socketTimeoutMS=3 * milliseconds)
+        except (InvalidURI, ConfigurationError, ValueError, TypeError):
+            # The driver's message may quote the URI, and that holds the password.
+            raise StartupError("mongo_uri, mongo_host or mongo_db is not valid: see MongoDB's connection string "
+                               "format") from None
+        self._client: Any = client
+        self._db = client.get_database(
+            config.mongo_db, write_concern=WriteConcern("majority", wtimeout=milliseconds))
+        # Survives a failover: what a local read shows may be rolled back.
+        self._settled = self._db.with_options(read_concern=ReadConcern("majority"))
+
+    def collection(self, name: str, *, settled: bool = False) -> Any:
+        """Return a collection; ``settled`` reads see only what a majority has."""
+        return (self._settled if settled else self._db)[name]
+
+    async def command(self, name: str) -> dict[str, Any]:
+        """Run an administrative command."""
+        answer: dict[str, Any] = await self._client.admin.command(name)
+        return answer
+
+    async def aggregate(self, collection: Any, stages: Sequence[dict[str, Any]], **options: Any) -> list[Any]:
+        """Run an aggregation and return all it yields."""
+        cursor = collection.aggregate(stages, **options)
+        return [entry async for entry in (await cursor if self._awaits else cursor)]
+
+    async def index_names(self, collection: Any) -> dict[str, list[tuple[str, int]]]:
+        """Return the keys of a collection's indexes by name."""
+        cursor = collection.list_indexes()
+        return {entry["name"]: list(entry["key"].items())
+                async for entry in (await cursor if self._awaits else cursor)}
+
+    async def drop(self) -> None:
+        """Delete the whole database: for tests and trials."""
+        await self._client.drop_database(self._db.name)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        closing = self._client.close()
+        if self._awaits:
+            await closing
+
+
+def _uri_of(config: Config) -> str:
+    hosts = config.mongo_host or "localhost"
+    places = (host if ":" in host else f"{host}:{config.mongo_port}" for host in hosts.split(","))
+    return f"mongodb://{','.join(places)}"
+
+
+def _client_class(config: Config) -> Any:
+    if config.mongo_driver == "pymongo":
+        return AsyncMongoClient
+    # Motor runs each operation in a thread and reads the number of threads when it is imported.
+    os.environ["MOTOR_MAX_WORKERS"] = str(config.mongo_pool_size)
+    from motor.motor_asyncio import AsyncIOMotorClient  # noqa: PLC0415  (after the line above)
+
+    return AsyncIOMotorClient
+
+
+def unknown_outcome(error: BaseException) -> bool:
+    """Whether a write that failed so may have happened, or will if tried again."""
+    if isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError):
+        return False
+    if isinstance(error, BulkWriteError):
+        return bool(error.details and error.details.get("writeConcernErrors"))
+    return (isinstance(error, ConnectionFailure | WriteConcernError)
+            or (isinstance(error, PyMongoError) and error.has_error_label("RetryableWriteError")))
+
+
+def reason_of(error: PyMongoError) -> Exception:
+    """Return what the rest of the server is told of a driver's error; the log gets the whole."""
+    if isinstance(error, WaitQueueTimeoutError):
+        return Overloaded("Too many operations wait for the database")
+    logger.error("MongoDB: %s: %s", type(error).__name__, error)
+    if isinstance(error, ConnectionFailure):
+        return Unavailable("The database cannot be reached")
+    if isinstance(error, WriteConcernError):
+        return Unavailable("The database has not confirmed the write")
+    code = f" (code {error.code})" if isinstance(error, OperationFailure) and error.code else ""
+    return Unavailable(f"The database refused the operation{code}")
+
+
+class Bounded(Protocol):
+    """Something that counts its operations in flight."""
+
+    in_flight: int
+    max_in_flight: int
+
+
+def operation(method: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Make a method of the store an operation: bounded in number, and no driver's exception leaves it."""
+
+    @functools.wraps(method)
+    async def bounded(*args: P.args, **kwargs: P.kwargs) -> R:
+        store: Any = args[0]
+        if store.in_flight >= store.max_in_flight:
+            raise Overloaded("Too many operations wait for the database")
+        store.in_flight += 1
+        try:
+            return await method(*args, **kwargs)
+        except PyMongoError as error:
+            raise reason_of(error) from error
+        finally:
+            store.in_flight -= 1
+
+    return bounded
+
+
+def int64(value: int | None) -> Int64 | None:
+    """Return a number that BSON holds in 64 bits whatever its size, so that all documents are alike."""
+    return None if value is None else Int64(value)

@@ -1,0 +1,239 @@
+"""Writing faces. Each write of a face is one atomic step on one document, guarded by its revision.
+
+A revision is taken from a counter before the write. Should the write then take long, the face gets a new
+one, so that the feed never has to look further back than its margin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from pymongo import ReplaceOne
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from facenapi.errors import Unavailable
+from facenapi.storage.base import (
+    Face,
+    FaceChange,
+    FaceFilter,
+    IdTakenError,
+    NewFace,
+    Page,
+    UnknownGalleryError,
+    UnknownPersonError,
+)
+from facenapi.storage.mongo.base import PAUSES, key
+from facenapi.storage.mongo.documents import Document, document_of, grave_of
+from facenapi.storage.mongo.driver import int64, operation, unknown_outcome
+from facenapi.storage.mongo.galleries import Galleries
+from facenapi.storage.mongo.lists import Lists
+from facenapi.storage.mongo.metas import Metas
+from facenapi.storage.rules import changed, gallery_order, named_galleries
+
+_OF_NEW_FACE = [f.name for f in fields(NewFace)]
+MAX_ROUNDS = 50
+# A third of the feed's margin: the rest is for clocks that differ and for the write itself.
+LATE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Revisions, and when they were taken: by the calendar, and by this process's own clock."""
+
+    revs: range
+    changed_ms: int
+    taken: float
+
+    @property
+    def late(self) -> bool:
+        """Whether a reader of the feed might no longer look for these revisions."""
+        return time.monotonic() - self.taken > LATE_S
+
+
+class Faces(Metas, Galleries, Lists):
+    """The part of the store that writes faces."""
+
+    async def stamp(self, count: int) -> Stamp:
+        """Take revisions."""
+        changed_ms, taken = round(time.time() * 1000), time.monotonic()
+        last = await self.count_up("rev", count)
+        return Stamp(range(last - count + 1, last + 1), changed_ms, taken)
+
+    async def _restamp(self, face_ids: Sequence[int], stamp: Stamp) -> None:
+        """Give what was written late a new revision, until one is written in time."""
+        while stamp.late:
+            stamp = await self.stamp(1)
+            late = {"_id": {"$in": [int64(i) for i in face_ids]}, "rev": {"$lt": int64(stamp.revs[0])}}
+            news = {"$set": {"rev": int64(stamp.revs[0]), "changed": int64(stamp.changed_ms)}}
+            await self.repeated(lambda late=late, news=news: self.faces.update_many(late, news))  # type: ignore[misc]
+
+    # -- adding ---------------------------------------------------------------------------------
+    @operation
+    async def add_faces(self, new: Sequence[NewFace]) -> list[Face]:
+        """Store new faces. If that fails half way, what was stored is deleted again."""
+        if not new:
+            return []
+        births = [await self._require(face.owner, face.galleries, face.person_id) for face in new]
+        stamp = await self.stamp(len(new))
+        faces = [Face(**{**{name: getattr(face, name) for name in _OF_NEW_FACE},
+                         "galleries": gallery_order(face.galleries)}, id=self.ids.next(face.cell), rev=rev)
+                 for face, rev in zip(new, stamp.revs, strict=True)]
+        await self.hint(faces)
+        faces = await self._insert(faces, stamp)
+        await self.hint(faces)
+        await self._restamp([face.id for face in faces], stamp)
+        for face, born in zip(faces, births, strict=True):
+            lost = await self.lost(face.owner, born)
+            if lost:
+                await self._bury(faces)
+                raise UnknownGalleryError(min(lost))
+        return faces
+
+    async def _require(self, owner: str, galleries: Sequence[str], person_id: int | None) -> dict[str, str]:
+        """Return the birth marks of the galleries; raise UnknownGalleryError or UnknownPersonError."""
+        births = await self.births(owner, galleries)
+        if person_id is not None and await self.persons.find_one({"_id": key(owner, person_id)}) is None:
+            raise UnknownPersonError(person_id)
+        return births
+
+    async def _insert(self, faces: list[Face], stamp: Stamp) -> list[Face]:
+        """Insert faces and return them, with other ids where theirs were taken.
+
+        After an unknown outcome what a majority has decides: a document with this id and this revision
+        is the face, stored; one with another revision took the id; none: the face is inserted again.
+        """
+        missing = faces
+        for pause in (*PAUSES, None):
+            try:
+                await self.faces.insert_many([document_of(face, stamp.changed_ms) for face in missing], ordered=False)
+            except PyMongoError as error:
+                clash = isinstance(error, BulkWriteError)
+                if pause is None or not (clash or unknown_outcome(error)):
+                    await self._give_up(faces)
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return faces
+            stored = await self._stored_revs([face.id for face in faces])
+            faces = [face if stored.get(face.id, face.rev) == face.rev else replace(face, id=self.ids.next(face.cell))
+                     for face in faces]
+            missing = [face for face in faces if face.id not in stored]
+            if not missing:
+                return faces
+        raise AssertionError
+
+    async def _stored_revs(self, ids: Sequence[int]) -> dict[int, int]:
+        cursor = self.settled_faces.find({"_id": {"$in": [int64(i) for i in ids]}}, {"rev": 1})
+        return {int(document["_id"]): int(document["rev"]) async for document in cursor}
+
+    async def _give_up(self, faces: list[Face]) -> None:
+        """Try to leave nothing of faces that are reported as not stored."""
+        try:
+            await self._bury(faces)
+        except (PyMongoError, Unavailable):
+            return  # The client is told of the first failure.
+
+    @operation
+    async def restore_faces(self, faces: Sequence[Face]) -> int:
+        """Store faces of an export."""
+        ids = [int64(face.id) for face in faces]
+        cursor = self.faces.find({"_id": {"$in": ids}}, {"owner": 1, "gone": 1, "rev": 1})
+        there = {int(document["_id"]): document async for document in cursor}
+        for face in faces:
+            if there.get(face.id, {"owner": face.owner})["owner"] != face.owner:
+                raise IdTakenError(face.id)
+        new = list({face.id: face for face in faces if there.get(face.id, {"gone": True}).get("gone")}.values())
+        for face in new:
+            await self._require(face.owner, face.galleries, face.person_id)
+        if not new:
+            return 0
+        stamp = await self.stamp(len(new))
+        new = [replace(face, rev=rev, galleries=gallery_order(face.galleries))
+               for face, rev in zip(new, stamp.revs, strict=True)]
+        await self.hint(new)
+        # What is there is a tombstone of this owner, or what an earlier try of this very write left.
+        await self._replace([({"_id": int64(face.id), "owner": face.owner, "rev": {"$in": [
+            int64(face.rev), there.get(face.id, {}).get("rev")]}}, document_of(face, stamp.changed_ms))
+            for face in new], upsert=True)
+        await self.hint(new)
+        await self._restamp([face.id for face in new], stamp)
+        return len(new)
+
+    async def _replace(self, steps: Sequence[tuple[Document, Document]], *, upsert: bool = False) -> None:
+        """Replace each document that fits its query, if any does."""
+        writes = [ReplaceOne(query, document, upsert=upsert) for query, document in steps]
+        await self.repeated(lambda: self.faces.bulk_write(writes, ordered=False))
+
+    # -- changing -------------------------------------------------------------------------------
+    @operation
+    async def update_face(self, owner: str, face_id: int, change: FaceChange) -> Face | None:
+        """Apply an edit."""
+        if not await self.fetch(owner, [face_id]):
+            return None
+        births = await self._require(owner, sorted(named_galleries(change)), change.person_id)
+        face = await self._update(owner, face_id, change)
+        if face is not None:
+            lost = await self.lost(owner, births)
+            if lost:
+                await self._update(owner, face_id, FaceChange(del_galleries=tuple(lost)))
+                raise UnknownGalleryError(min(lost))
+        return face
+
+    async def _update(self, owner: str, face_id: int, change: FaceChange) -> Face | None:
+        for _ in range(MAX_ROUNDS):
+            old = (await self.fetch(owner, [face_id])).get(face_id)
+            if old is None:
+                return None
+            new = changed(old, change)
+            if new == old or await self._swap(old, new):
+                return (await self.fetch(owner, [face_id])).get(face_id) if new != old else old
+        raise Unavailable("The face changes faster than it can be edited")
+
+    async def _swap(self, old: Face, new: Face) -> bool:
+        """Store a face in the place of what it was; false if it has changed meanwhile."""
+        stamp = await self.stamp(1)
+        new = replace(new, rev=stamp.revs[0])
+        await self.hint([new])
+        query = {"_id": int64(old.id), "rev": {"$in": [int64(old.rev), int64(new.rev)]}}
+        document = document_of(new, stamp.changed_ms)
+        result = await self.repeated(lambda: self.faces.replace_one(query, document))
+        await self.hint([new])
+        await self.unhint([old])
+        await self._restamp([new.id], stamp)
+        return bool(result.matched_count)
+
+    # -- deleting -------------------------------------------------------------------------------
+    @operation
+    async def delete_face(self, owner: str, face_id: int) -> Face | None:
+        """Delete one face."""
+        for _ in range(MAX_ROUNDS):
+            face = (await self.fetch(owner, [face_id])).get(face_id)
+            if face is None or await self._bury([face]):
+                return face
+        raise Unavailable("The face changes faster than it can be deleted")
+
+    @operation
+    async def delete_faces(self, owner: str, where: FaceFilter, limit: int = 1000) -> list[Face]:
+        """Delete up to ``limit`` faces."""
+        for _ in range(MAX_ROUNDS):
+            faces = await self.matching(owner, where, Page(limit))
+            gone = await self._bury(faces)
+            if gone or not faces:
+                return gone
+        raise Unavailable("The faces change faster than they can be deleted")
+
+    async def _bury(self, faces: Sequence[Face]) -> list[Face]:
+        """Put tombstones in the place of faces; return those that had not changed meanwhile."""
+        if not faces:
+            return []
+        stamp = await self.stamp(len(faces))
+        await self._replace([({"_id": int64(face.id), "rev": int64(face.rev)}, grave_of(face, rev, stamp.changed_ms))
+                             for face, rev in zip(faces, stamp.revs, strict=True)])
+        stored = await self._stored_revs([face.id for face in faces])
+        gone = [face for face, rev in zip(faces, stamp.revs, strict=True) if stored.get(face.id) == rev]
+        await self.unhint(gone)
+        await self._restamp([face.id for face in gone], stamp)
+        return gone

@@ -1,0 +1,159 @@
+"""Tokens, persons and cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pymongo import UpdateOne
+
+from facenapi.storage.base import Camera, Page, Person, Token
+from facenapi.storage.mongo.base import key
+from facenapi.storage.mongo.documents import Document
+from facenapi.storage.mongo.driver import AFTER, int64, operation
+from facenapi.storage.mongo.lists import Lists
+from facenapi.storage.rules import camera_key, day_of
+
+
+class Nouns(Lists):
+    """The part of the store that keeps all but faces and galleries."""
+
+    # -- tokens ---------------------------------------------------------------------------------
+    @operation
+    async def add_token(self, token: Token) -> None:
+        """Store a token."""
+        document = {"owner": token.owner, "label": token.label, "created": int64(token.created_ms),
+                    "active": token.active}
+        await self.repeated(lambda: self.tokens.replace_one({"_id": token.key_hash}, document, upsert=True))
+
+    @operation
+    async def find_token(self, key_hash: str) -> Token | None:
+        """Return the token with this hash."""
+        document = await self.tokens.find_one({"_id": key_hash})
+        return _token(document) if document else None
+
+    @operation
+    async def list_tokens(self) -> list[Token]:
+        """Return all tokens, oldest first."""
+        found = [_token(document) async for document in self.tokens.find({})]
+        return sorted(found, key=lambda token: (token.created_ms, token.key_hash))
+
+    @operation
+    async def set_token_active(self, key_hash: str, active: bool) -> bool:
+        """Revoke or revive a token."""
+        result = await self.repeated(lambda: self.tokens.update_one({"_id": key_hash}, {"$set": {"active": active}}))
+        return bool(result.matched_count)
+
+    # -- persons --------------------------------------------------------------------------------
+    @operation
+    async def new_person(self, owner: str) -> int:
+        """Make a person."""
+        number = await self.count_up(f"person:{owner}")
+        await self._put_persons(owner, [number])
+        return number
+
+    @operation
+    async def restore_persons(self, owner: str, ids: Sequence[int]) -> None:
+        """Make persons with given ids."""
+        if ids:
+            await self._put_persons(owner, ids)
+            await self.repeated(lambda: self.counters.update_one(
+                {"_id": f"person:{owner}"}, {"$max": {"value": int64(max(ids))}}, upsert=True))
+
+    async def _put_persons(self, owner: str, ids: Sequence[int]) -> None:
+        updates = [UpdateOne({"_id": key(owner, number)}, {"$setOnInsert": {"owner": owner, "number": int64(number)}},
+                             upsert=True) for number in ids]
+        await self.repeated(lambda: self.persons.bulk_write(updates, ordered=False))
+
+    @operation
+    async def get_person(self, owner: str, person_id: int) -> Person | None:
+        """Return a person."""
+        if await self.persons.find_one({"_id": key(owner, person_id)}) is None:
+            return None
+        return (await self._persons(owner, [person_id]))[0]
+
+    @operation
+    async def list_persons(self, owner: str, page: Page) -> list[Person]:
+        """Return a page of persons."""
+        bounds = {"$gt": int64(0 if page.min_id is None else page.min_id)}
+        if page.max_id is not None:
+            bounds["$lt"] = int64(page.max_id)
+        order = 1 if page.min_id is not None else -1
+        cursor = self.persons.find({"owner": owner, "number": bounds}, hint="numbers").sort("number", order)
+        found = await cursor.limit(page.limit).to_list(page.limit)
+        return await self._persons(owner, [int(document["number"]) for document in found][::-order])
+
+    async def _persons(self, owner: str, ids: Sequence[int]) -> list[Person]:
+        """Return persons that exist, with what the faces say of them."""
+        stages: list[Document] = [
+            {"$match": {"owner": owner, "person_id": {"$in": [int64(i) for i in ids]}}},
+            {"$group": {"_id": "$person_id", "count": {"$sum": 1}, "first": {"$min": "$_id"},
+                        "last": {"$max": "$_id"}}}]
+        found = await self.driver.aggregate(self.faces, stages, hint="persons") if ids else []
+        seen = {entry["_id"]: entry for entry in found}
+        faces = await self.fetch(owner, [entry[end] for entry in found for end in ("first", "last")])
+        persons = []
+        for person_id in ids:
+            entry: Mapping[str, Any] = seen.get(person_id, {})
+            last = faces.get(entry.get("last", 0))
+            persons.append(Person(person_id, last.meta if last else "", entry.get("count", 0),
+                                  faces.get(entry.get("first", 0))))
+        return persons
+
+    @operation
+    async def sighting_days(self, owner: str, person_id: int, cam_id: str, start_ms: int, end_ms: int) -> set[int]:
+        """Return the UTC days on which a camera saw a person."""
+        cursor = self.faces.find(
+            {"owner": owner, "person_id": int64(person_id), "cam_key": camera_key(cam_id),
+             "timestamp": {"$gte": int64(start_ms), "$lte": int64(end_ms)}},
+            {"_id": 0, "timestamp": 1}, hint="sightings")
+        return {day_of(int(document["timestamp"])) async for document in cursor}
+
+    # -- cameras --------------------------------------------------------------------------------
+    @operation
+    async def add_camera(self, camera: Camera) -> None:
+        """Store a camera."""
+        seq = await self.count_up("camera")
+        update = {"$set": {"fields": dict(camera.fields)},
+                  "$setOnInsert": {"owner": camera.owner, "id": camera.id, "seq": int64(seq)}}
+        place = {"_id": key(camera.owner, camera.id)}
+        await self.repeated(lambda: self.cameras.update_one(place, update, upsert=True))
+
+    @operation
+    async def get_camera(self, owner: str, camera_id: str) -> Camera | None:
+        """Return a camera."""
+        document = await self.cameras.find_one({"_id": key(owner, camera_id)})
+        return _camera(document) if document else None
+
+    @operation
+    async def list_cameras(self, owner: str, detector: str | None = None) -> list[Camera]:
+        """Return the cameras."""
+        cursor = self.cameras.find({"owner": owner}, hint="order").sort("seq", 1)
+        found = [_camera(document) async for document in cursor]
+        return [camera for camera in found if detector is None or camera.fields.get("detector") == detector]
+
+    @operation
+    async def update_camera(self, owner: str, camera_id: str, fields: Mapping[str, Any]) -> Camera | None:
+        """Merge fields into a camera."""
+        place = {"_id": key(owner, camera_id)}
+        if not fields:
+            document = await self.cameras.find_one(place)
+        else:
+            update = {"$set": {f"fields.{name}": value for name, value in fields.items()}}
+            document = await self.repeated(lambda: self.cameras.find_one_and_update(
+                place, update, return_document=AFTER))
+        return _camera(document) if document else None
+
+    @operation
+    async def delete_camera(self, owner: str, camera_id: str) -> bool:
+        """Delete a camera."""
+        place = {"_id": key(owner, camera_id)}
+        return await self.repeated(lambda: self.cameras.find_one_and_delete(place)) is not None
+
+
+def _token(document: Document) -> Token:
+    return Token(document["_id"], document["owner"], document["label"], int(document["created"]), document["active"])
+
+
+def _camera(document: Document) -> Camera:
+    return Camera(document["id"], document["owner"], document["fields"])
