@@ -38,10 +38,11 @@ class Metrics:
         self._lag = Histogram(
             "facenapi_loop_lag_seconds", "How late the event loop woke up", buckets=_SECONDS, registry=self._registry
         )
-        self._worst = Gauge(
-            "facenapi_loop_lag_max_seconds", "Latest wake-up since the start", registry=self._registry
-        )
-        self.worst_lag = 0.0
+        self._worst_lag = self._maximum("facenapi_loop_lag_max_seconds", "Latest wake-up since the start")
+        self._worst_busy = self._maximum("facenapi_loop_busy_max_seconds", "Longest delay by the loop's own work")
+
+    def _maximum(self, name: str, text: str) -> _Maximum:
+        return _Maximum(Gauge(name, text, registry=self._registry))
 
     def request(self, handler: str, method: str, status: int, seconds: float, stages: Mapping[str, float]) -> None:
         """Count an answered request. ``handler`` is the class, never the path."""
@@ -50,16 +51,28 @@ class Metrics:
         for name, spent in stages.items():
             self._stages.labels(name).observe(spent)
 
-    def lag(self, seconds: float) -> None:
-        """Record how late the event loop was."""
-        self._lag.observe(seconds)
-        if seconds > self.worst_lag:
-            self.worst_lag = seconds
-            self._worst.set(seconds)
+    def lag(self, late_s: float, busy_s: float) -> None:
+        """Record how late the event loop was, and how much of that it spent computing itself."""
+        self._lag.observe(late_s)
+        self._worst_lag.see(late_s)
+        self._worst_busy.see(busy_s)
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+class _Maximum:
+    """The largest value seen."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._largest = 0.0
+
+    def see(self, value: float) -> None:
+        if value > self._largest:
+            self._largest = value
+            self._gauge.set(value)
 
 
 class _Gauges(Collector):

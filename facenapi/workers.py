@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -20,6 +21,7 @@ class Workers:
         self._name = name
         self._limit = limit
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._lock = threading.Lock()
         self.busy = 0
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -30,14 +32,15 @@ class Workers:
         """
         if self.busy >= self._limit:
             raise Overloaded(f"Too many photos are waiting ({self._name})")
-        self.busy += 1
+        self._count(1)
         job = self._executor.submit(function, *args, **kwargs)
-        job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done) if not loop.is_closed() else None)
-        loop = asyncio.get_running_loop()
+        job.add_done_callback(lambda _: self._count(-1))
         return await asyncio.wrap_future(job)
 
-    def _done(self) -> None:
-        self.busy -= 1
+    def _count(self, step: int) -> None:
+        """Count jobs in and out; out from the threads, and a job that was given up still counts until it ends."""
+        with self._lock:
+            self.busy += step
 
     def close(self) -> None:
         """Drop what is queued and wait for what is running."""

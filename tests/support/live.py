@@ -1,0 +1,122 @@
+"""A server in its own process for benchmarks and trials, and what they need to talk to it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+PACK = Path(os.environ.get("FACENAPI_TEST_PACK", ROOT / "var" / "models" / "default"))
+
+
+class Server:
+    """``facenapi serve`` on a free port of 127.0.0.1: a context manager; it may be killed and started again."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.options = [f"--data_dir={folder}", f"--model_pack={PACK}", "--gae=True", "--port=0", *options]
+        self.log = folder / "server.log"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.key = self._command("token", "create", "--label=trial")
+        self.start()
+
+    def _command(self, *words: str) -> str:
+        arguments = [sys.executable, "-m", "facenapi", *words, *self.options]
+        return subprocess.run(arguments, check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
+
+    def start(self, timeout_s: float = 120.0) -> None:
+        """Start the process and wait until it serves."""
+        begin = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "facenapi", "serve", *self.options], stderr=log, stdout=log, cwd=ROOT
+            )
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            found = re.search(rb"serves http://127.0.0.1:(\d+)/", self.log.read_bytes()[begin:])
+            if found:
+                self.url = f"http://127.0.0.1:{int(found[1])}"
+                return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise RuntimeError(f"the server did not start:\n{self.log.read_text()[begin:][-2000:]}")
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM, and the wait for its end."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(60)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def call(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json"):
+        """Send one request on a connection of its own; return status and decoded JSON."""
+        headers = {"Authorization": f"Token {self.key}", "Content-Type": kind}
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                status, content = reply.status, reply.read()
+        except urllib.error.HTTPError as error:
+            status, content = error.code, error.read()
+        return status, json.loads(content) if content.startswith((b"{", b"[")) else content
+
+    def memory_mb(self) -> float:
+        """Resident memory of the process."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+    def figure(self, name: str) -> float:
+        """One figure of /metrics, summed over its labels."""
+        with urllib.request.urlopen(self.url + "/metrics", timeout=30) as reply:
+            lines = reply.read().decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"{name}(\{{|\s)", line))
+
+
+def form(fields: dict[str, object]) -> tuple[bytes, str]:
+    """Return a multipart body and its content type; bytes are file parts."""
+    boundary, body = "bOuNdArY", b""
+    for name, value in fields.items():
+        filename = '; filename="photo.jpg"' if isinstance(value, bytes) else ""
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'
+        body += head.encode() + (value if isinstance(value, bytes) else str(value).encode()) + b"\r\n"
+    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def jpeg(pixels: np.ndarray | Image.Image, quality: int = 90) -> bytes:
+    """Return a picture as JPEG bytes."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def report(rows: list[tuple[str, str]], summary: str, figures: dict[str, object], as_json: bool) -> None:
+    """Print a table and a summary line, or the figures as JSON."""
+    if as_json:
+        print(json.dumps(figures, indent=2, sort_keys=True))
+        return
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:{width}}  {value}")
+    print(summary)

@@ -1,0 +1,126 @@
+"""The main job with the real networks: a server in its own process, real sockets, real faces."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+
+from tests.support.live import Server, form, jpeg
+
+pytestmark = pytest.mark.slow
+
+STRICT = 0.7834
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, model_pack):
+    with Server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+def post(server, path, **fields):
+    status, answer = server.call("POST", path, *form(fields))
+    assert status == 200, answer
+    return answer
+
+
+def exif_rotated(image):
+    """Turn the pixels and say so in the file, as a camera does."""
+    turned = image.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    turned.save(out, "JPEG", quality=92, exif=exif)
+    return out.getvalue()
+
+
+def close_crop(image, box):
+    """Return the face with a little around it."""
+    x1, y1, x2, y2 = box
+    margin = (x2 - x1) // 4
+    return image.crop((x1 - margin, y1 - margin, x2 + margin, y2 + margin))
+
+
+def alterations(image, box):
+    """Ten pictures of the same face that are not the same file."""
+    half = image.resize((image.width // 2, image.height // 2))
+    return {
+        "mirrored": jpeg(ImageOps.mirror(image)),
+        "half size": jpeg(half),
+        "JPEG quality 30": jpeg(image, quality=30),
+        "darker": jpeg(ImageEnhance.Brightness(image).enhance(0.6)),
+        "brighter": jpeg(ImageEnhance.Brightness(image).enhance(1.4)),
+        "rotated 15 degrees": jpeg(image.rotate(15, Image.Resampling.BICUBIC)),
+        "EXIF-rotated": exif_rotated(image),
+        "grey": jpeg(ImageOps.grayscale(image)),
+        "blurred": jpeg(image.filter(ImageFilter.GaussianBlur(1.5))),
+        "cropped close": jpeg(close_crop(image, box)),
+    }
+
+
+def test_detect_finds_the_astronaut(server, astronaut):
+    answer = post(server, "/v1/detect", photo=astronaut, age=1, gender=1, emotions=1)
+    [face] = answer["faces"]
+    # What mtcnn 1.0.0 itself says of this photo: 181.6, 63.7, 264.6, 171.1.
+    x1, y1 = max(face["x1"], 181.6), max(face["y1"], 63.7)
+    x2, y2 = min(face["x2"], 264.6), min(face["y2"], 171.1)
+    shared = (x2 - x1) * (y2 - y1)
+    union = (face["x2"] - face["x1"]) * (face["y2"] - face["y1"]) + 83.0 * 107.4 - shared
+    assert shared / union > 0.6
+    assert face["gender"] == "female"
+    assert 20 < face["age"] < 50
+    assert len(face["emotions"]) == 2
+    assert face["emotions"][0] == "happy"
+
+
+def test_altered_portraits_are_identified_and_verified(server, astronaut, grace_hopper):
+    portraits = {"Eileen Collins": astronaut, "Grace Hopper": grace_hopper}
+    boxes = {}
+    for name, photo in portraits.items():
+        face = post(server, "/v1/face", photo=photo, meta=name)["results"][0]
+        boxes[name] = (face["x1"], face["y1"], face["x2"], face["y2"])
+    missed = []
+    for name, original in portraits.items():
+        image = Image.open(io.BytesIO(original)).convert("RGB")
+        for how, photo in alterations(image, boxes[name]).items():
+            matches = post(server, "/v1/identify", photo=photo, threshold="none", n=5)["results"]
+            [ranked] = matches.values()
+            verified = post(server, "/v1/verify", photo1=photo, photo2=original)
+            first = ranked[0]
+            good = first["face"]["meta"] == name and first["confidence"] >= 0.75
+            assert verified["verified"] == (first["confidence"] >= 0.75), how
+            assert verified["results"][0]["confidence"] == pytest.approx(first["confidence"], abs=1e-4)
+            for match in ranked:
+                assert match["face"]["meta"] == name or match["confidence"] < STRICT, how
+            if not good:
+                missed.append((name, how, first["confidence"]))
+    assert len(missed) <= 2, missed
+
+
+def test_an_answered_write_survives_kill_9_and_a_deletion_too(tmp_path, model_pack, astronaut, grace_hopper):
+    with Server(tmp_path) as server:
+        face = post(server, "/v1/face", photo=astronaut, meta="kept")["results"][0]
+        server.kill()
+        server.start()
+        assert server.call("GET", f"/v1/face/id/{face['id']}") == (200, face)
+        [found] = post(server, "/v1/identify", photo=astronaut)["results"].values()
+        assert found == [{"confidence": 1, "face": face}]
+        assert server.call("DELETE", f"/v1/face/id/{face['id']}")[0] == 204
+        assert list(post(server, "/v1/identify", photo=astronaut)["results"].values()) == [[]]
+        server.kill()
+        server.start()
+        assert server.call("GET", f"/v1/face/id/{face['id']}")[0] == 404
+        assert list(post(server, "/v1/identify", photo=astronaut)["results"].values()) == [[]]
+
+
+def test_the_same_photo_gives_the_same_answer(server, astronaut):
+    answers = {str(post(server, "/v1/detect", photo=astronaut, age=1, gender=1, emotions=1)) for _ in range(5)}
+    assert len(answers) == 1
+
+
+def test_a_photo_of_noise_has_no_faces(server):
+    noise = np.random.default_rng(1).integers(0, 255, (400, 600, 3), np.uint8)
+    assert post(server, "/v1/detect", photo=jpeg(noise)) == {"faces": [], "orientation": 1}
