@@ -30,10 +30,10 @@ def from_text(text: str) -> int:
     >>> from_text("2016-06-13T14:06:42.0759+03:00")
     1465816002075
     """
-    moment = datetime.fromisoformat(text.strip())
+    moment = datetime.fromisoformat(text.strip().upper())
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     try:
-        return (moment - _EPOCH) // timedelta(milliseconds=1)
+        return (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
     except OverflowError as error:  # a zone that leads out of the calendar
         raise ValueError(text) from error

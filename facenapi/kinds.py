@@ -7,13 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from facenapi.geometry import Box
-from facenapi.params import Kind, MustError, choice, complex_of, names, number_of, text_of
+from facenapi.params import (
+    LARGEST_ID,
+    MOST_ITEMS,
+    Kind,
+    MustError,
+    choice,
+    complex_of,
+    integer,
+    list_of,
+    names,
+    number_of,
+    text_of,
+    word_of,
+)
+from facenapi.patterns import COORDINATE, UNIT, listed, text_schema, whole, words
 from facenapi.request import Texts, Upload
 
 GALLERY_PATTERN = r"[a-zA-Z0-9_-]{1,48}"
 THRESHOLDS: dict[str, float | None] = {"strict": 0.7834, "medium": 0.6616, "low": 0.5690, "none": None}
 DEFAULT_THRESHOLD = 0.75
-_FARTHEST = 1_000_000  # pixels; keeps sums of coordinates exact
+_FARTHEST = 999_999  # pixels; keeps sums of coordinates exact
 _BOX_KEYS = ("x1", "y1", "x2", "y2")
 
 
@@ -34,30 +48,41 @@ def photo(name: str) -> Kind:
         # A part without a file name looks like a text field: a URL is told from a picture by how it begins.
         if data is not None and not re.match(rb"\s*[a-zA-Z][a-zA-Z0-9+.-]*://", data):
             return PhotoSource(name, data=data)
-        return PhotoSource(name, url=text_of(raw).strip())
+        return PhotoSource(name, url=word_of(raw))
 
-    return Kind(parse, {"type": "string", "format": "uri", "description": "URL, or the file as a multipart part"})
+    url = {"type": "string", "format": "uri", "pattern": "^https?://"}
+    return Kind(parse, "file part, or http(s) URL", texts=(url,), form=({"type": "string", "format": "binary"}, url))
 
 
 def parse_threshold(raw: Any) -> float | None:
     """Return a threshold 0…1, None for "none"."""
-    word = text_of(raw).strip().lower() if isinstance(raw, str | Texts | Upload) else ""
-    if word in THRESHOLDS:
-        return THRESHOLDS[word]
-    try:
-        value = float(number_of(raw))
-    except MustError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise MustError("must be strict, medium, low, none or a number from 0 to 1")
-    return value
+    if isinstance(raw, int | float) and not isinstance(raw, bool):
+        if 0 <= raw <= 1:
+            return float(raw)
+    else:
+        word = word_of(raw).lower()
+        if word in THRESHOLDS:
+            return THRESHOLDS[word]
+        if re.fullmatch(UNIT, word, re.IGNORECASE):
+            return float(word)
+    raise MustError("must be strict, medium, low, none or a number from 0 to 1")
+
+
+def coordinate_of(raw: Any) -> float:
+    """Return a coordinate in pixels."""
+    if isinstance(raw, str | Texts | Upload) and not re.fullmatch(COORDINATE, word_of(raw)):
+        raise MustError("must be a number of pixels")
+    value = number_of(raw)
+    if abs(value) >= _FARTHEST + 1:
+        raise MustError(f"must not be beyond {_FARTHEST} pixels")
+    return float(value)
 
 
 def parse_boxes(raw: Any) -> tuple[Box, ...]:
     """Return boxes from an object, a list of four numbers, or a list of these."""
     value = complex_of(raw)
     if isinstance(value, list) and value and all(isinstance(item, list | dict) for item in value):
-        return tuple(_box(item) for item in value)
+        return tuple(_box(item) for item in list_of(value))
     return (_box(value),)
 
 
@@ -66,15 +91,15 @@ def _box(value: Any) -> Box:
         value = [value[key] for key in _BOX_KEYS]
     if not isinstance(value, list) or len(value) != 4:
         raise MustError('must be {"x1", "y1", "x2", "y2"}, [x1, y1, x2, y2] or a list of these')
-    x1, y1, x2, y2 = (float(number_of(number)) for number in value)
-    if max(abs(x1), abs(y1), abs(x2), abs(y2)) > _FARTHEST or x1 >= x2 or y1 >= y2:
-        raise MustError(f"must have x1 < x2 and y1 < y2, none beyond {_FARTHEST}")
+    x1, y1, x2, y2 = (coordinate_of(number) for number in value)
+    if x1 >= x2 or y1 >= y2:
+        raise MustError("must have x1 < x2 and y1 < y2")
     return Box(x1, y1, x2, y2)
 
 
 def _parse_gallery_name(raw: Any) -> str:
     value = text_of(raw)
-    if not re.fullmatch(GALLERY_PATTERN, value, re.ASCII):
+    if not re.fullmatch(GALLERY_PATTERN, value):
         raise MustError("must be 1 to 48 letters, digits, _ or -")
     return value
 
@@ -83,8 +108,8 @@ def _parse_gallery_edit(raw: Any) -> tuple[str, tuple[str, ...]]:
     value = complex_of(raw)
     if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in ("add", "del", "set"):
         raise MustError('must be an object with exactly one of the keys "add", "del" and "set"')
-    [(verb, listed)] = value.items()
-    return verb, GALLERIES.parse(listed)
+    [(verb, listed_names)] = value.items()
+    return verb, GALLERIES.parse(listed_names)
 
 
 def camera_id(value: str) -> str:
@@ -93,62 +118,108 @@ def camera_id(value: str) -> str:
     >>> camera_id("12345678-1234-5678-1234-56781234ABCD")
     '1234567812345678123456781234abcd'
     """
-    return value.strip().replace("-", "").lower()
+    return value.replace("-", "").lower()
 
 
 def _parse_camera(raw: Any) -> str:
-    value = camera_id(text_of(raw))
+    value = camera_id(word_of(raw))
     if not re.fullmatch(r"[0-9a-f]{32}", value):
         raise MustError("must be a UUID")
     return value
 
 
 def _parse_cameras(raw: Any) -> tuple[str, ...]:
-    value = complex_of(raw)
-    if not isinstance(value, list) or not all(
-        isinstance(item, str | int) and not isinstance(item, bool) and len(str(item)) <= 64 for item in value
-    ):
+    value = list_of(raw)
+    if not all(isinstance(item, str | int) and not isinstance(item, bool) and len(str(item)) <= 64 for item in value):
         raise MustError("must be a list of camera ids")
     return tuple(camera_id(text_of(str(item))) for item in value)
 
 
 def _parse_roi(raw: Any) -> list[int]:
-    value = complex_of(raw)
-    numbers = [number_of(item) for item in value] if isinstance(value, list) else []
-    if len(numbers) != 4 or any(item != int(item) or not 0 <= item <= _FARTHEST for item in numbers):
+    value = list_of(raw)
+    if len(value) != 4:
         raise MustError("must be [width, height, x, y] in whole pixels")
-    return [int(item) for item in numbers]
+    return [_SIDE.parse(item) for item in value]
 
 
-_BOX_SCHEMA = {
-    "oneOf": [
-        {
-            "type": "object",
-            "required": list(_BOX_KEYS),
-            "properties": {key: {"type": "number"} for key in _BOX_KEYS},
-        },
-        {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
-    ]
-}
+def _any_of(*schemas: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": list(schemas)}
+
+
+_SIDE = integer(0, _FARTHEST)
+_FOUR = text_schema(listed(COORDINATE, "{3}"))
+COORDINATE_KIND = Kind(
+    coordinate_of,
+    "number",
+    values=({"type": "number", "exclusiveMinimum": -_FARTHEST - 1, "exclusiveMaximum": _FARTHEST + 1},),
+    texts=(text_schema(COORDINATE),),
+)
+_NUMBER = _any_of(*COORDINATE_KIND.schemas())
+_BOXES = (
+    {"type": "object", "required": list(_BOX_KEYS), "properties": dict.fromkeys(_BOX_KEYS, _NUMBER)},
+    {"type": "array", "items": _NUMBER, "minItems": 4, "maxItems": 4},
+)
 
 THRESHOLD = Kind(
     parse_threshold,
-    {"oneOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "enum": list(THRESHOLDS)}]},
+    "strict, medium, low, none or a number from 0 to 1",
+    values=({"type": "number", "minimum": 0, "maximum": 1},),
+    texts=({"enum": list(THRESHOLDS)}, text_schema(words(*THRESHOLDS)), text_schema(UNIT)),
 )
 SELECTOR = choice("reject", "biggest", "all")
-BOXES = Kind(parse_boxes, {"oneOf": [*_BOX_SCHEMA["oneOf"], {"type": "array", "items": _BOX_SCHEMA}]})
-GALLERIES = names("gallery names (letters, digits, _ and -, at most 48)", GALLERY_PATTERN, "employees")
-GALLERY_NAME = Kind(_parse_gallery_name, {"type": "string", "pattern": f"^{GALLERY_PATTERN}$"})
+BOXES = Kind(
+    parse_boxes,
+    '{"x1", "y1", "x2", "y2"}, [x1, y1, x2, y2] or a list of these',
+    values=(
+        *_BOXES,
+        {"type": "array", "items": _any_of(*_BOXES), "minItems": 1, "maxItems": MOST_ITEMS},
+    ),
+    texts=(_FOUR,),
+    form=(_FOUR,),
+)
+GALLERIES = names("gallery names (letters, digits, _ and -, at most 48)", GALLERY_PATTERN)
+GALLERY_NAME = Kind(
+    _parse_gallery_name, "letters, digits, _ and -", texts=({"type": "string", "pattern": f"^{GALLERY_PATTERN}$"},)
+)
+_EDITED = _any_of(*GALLERIES.schemas(), {"type": "array", "maxItems": 0})
 GALLERY_EDIT = Kind(
     _parse_gallery_edit,
-    {
-        "type": "object",
-        "minProperties": 1,
-        "maxProperties": 1,
-        "properties": dict.fromkeys(("add", "del", "set"), GALLERIES.schema),
-        "additionalProperties": False,
-    },
+    '{"add": […]}, {"del": […]} or {"set": […]}',
+    values=(
+        {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "properties": dict.fromkeys(("add", "del", "set"), _EDITED),
+            "additionalProperties": False,
+        },
+    ),
+    form=(text_schema(rf'\{{"(?:add|del|set)": ?\[(?:"{GALLERY_PATTERN}"(?:, ?"{GALLERY_PATTERN}"){{0,99}})?\]\}}'),),
 )
-ROI = Kind(_parse_roi, {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 4, "maxItems": 4})
-CAMERA = Kind(_parse_camera, {"type": "string", "format": "uuid"})
-CAMERAS = Kind(_parse_cameras, {"type": "array", "items": {"type": "string", "maxLength": 64}})
+ROI = Kind(
+    _parse_roi,
+    "[width, height, x, y]",
+    values=({"type": "array", "items": _any_of(*_SIDE.schemas()), "minItems": 4, "maxItems": 4},),
+    texts=(text_schema(listed(whole(0, _FARTHEST), "{3}")),),
+    form=(text_schema(listed(whole(0, _FARTHEST), "{3}")),),
+)
+CAMERA = Kind(_parse_camera, "UUID", texts=(text_schema("(?:-{0,4}[0-9a-fA-F]){32}-{0,4}"),))
+_CAMERA_NAME = r"[^\x00,\[\]{}\" \t\r\n]{1,64}"
+CAMERAS = Kind(
+    _parse_cameras,
+    "list of camera ids, or a,b",
+    values=(
+        {
+            "type": "array",
+            "items": {
+                "anyOf": [
+                    {"type": "string", "maxLength": 64, "pattern": r"^[^\x00]*$"},
+                    {"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
+                ]
+            },
+            "minItems": 1,
+            "maxItems": MOST_ITEMS,
+        },
+    ),
+    texts=(text_schema(listed(_CAMERA_NAME, f"{{0,{MOST_ITEMS - 1}}}", quote='"')),),
+)

@@ -21,8 +21,8 @@ class Operation:
     """What the documentation says of a method.
 
     ``answer``: JSON schema of the 2xx body, None for 204. ``errors``: codes beyond those that every
-    operation can answer. ``public``: answers without a token. ``interruptible``: a client that hangs up
-    cancels it.
+    operation can answer. ``headers``: of the 2xx answer, with their meaning. ``public``: answers without a
+    token. ``interruptible``: a client that hangs up cancels it.
     """
 
     summary: str
@@ -31,6 +31,7 @@ class Operation:
     status: int
     errors: tuple[str, ...]
     example: dict[str, Any]
+    headers: dict[str, str]
     public: bool
     interruptible: bool
 
@@ -42,11 +43,12 @@ def operation(
     status: int = 200,
     errors: tuple[str, ...] = (),
     example: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
     public: bool = False,
     interruptible: bool = False,
 ) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
     """Declare a handler's method; its parameters arrive as keyword arguments beside those of the path."""
-    declared = Operation(summary, params, answer, status, errors, example or {}, public, interruptible)
+    declared = Operation(summary, params, answer, status, errors, example or {}, headers or {}, public, interruptible)
 
     def decorate(method: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         @functools.wraps(method)

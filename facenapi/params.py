@@ -9,24 +9,41 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from facenapi import clock, jsonio
 from facenapi.errors import BadParam, MalformedJson
+from facenapi.patterns import NUMBER, SPACE, listed, text_schema, whole, words
 from facenapi.request import Parameters, Texts, Upload
 
 LARGEST_ID = (1 << 53) - 1
+MOST_ITEMS = 1000  # of a list in a parameter
 _TRUE, _FALSE = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
+
+Schema = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a raw value is read. ``parse`` raises MustError, a phrase that begins with "must"."""
+    """How a raw value is read.
+
+    ``parse`` raises MustError, a phrase that begins with "must". ``phrase`` says what it is to people.
+    ``values`` and ``texts`` are the schemas of what is taken: as a JSON value, and as a text in a JSON
+    body, a form or a query. ``form``: what forms and queries take, where that is not both of them.
+    """
 
     parse: Callable[[Any], Any]
-    schema: dict[str, Any]
+    phrase: str
+    values: tuple[Schema, ...] = ()
+    texts: tuple[Schema, ...] = ()
+    form: tuple[Schema, ...] | None = None
+
+    def schemas(self, *, form: bool = False) -> list[Schema]:
+        """Return the alternatives in a JSON body, or in a form or query."""
+        return list(self.form if form and self.form is not None else self.values + self.texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +83,7 @@ def shown(raw: Any) -> Any:
     elif isinstance(raw, bool) or (isinstance(raw, int) and abs(raw) <= LARGEST_ID):
         return raw
     elif not isinstance(raw, str):
-        raw = repr(raw)
+        raw = reprlib.repr(raw)
     return raw[:200].encode(errors="replace").decode()
 
 
@@ -89,26 +106,34 @@ def text_of(raw: Any) -> str:
     return text
 
 
+def word_of(raw: Any) -> str:
+    """Return a text without the space around it."""
+    return text_of(raw).strip(SPACE)
+
+
 def complex_of(raw: Any) -> Any:
     """Return a value that may be a list or an object: JSON as it is, or JSON text, or a,b, or repeated."""
     if isinstance(raw, Texts) and len(raw.values) > 1:
         return [text_of(Texts((value,))) for value in raw.values if value]
     if not isinstance(raw, Texts | Upload | str):
         return raw
-    text = text_of(raw).strip()
+    text = word_of(raw)
     if text[:1] in ("[", "{"):
         return jsonio.loads(text)
-    return [part.strip() for part in text.split(",")]
+    return [part.strip(SPACE) for part in text.split(",")]
 
 
 def number_of(raw: Any) -> float | int:
+    """Return a number that any arithmetic can bear, also from text."""
     value = raw if isinstance(raw, int | float) and not isinstance(raw, bool) else None
     if value is None:
-        text = text_of(raw).strip()
-        if not re.fullmatch(r"[-+]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][-+]?\d{1,3})?", text, re.ASCII):
+        text = word_of(raw)
+        if not re.fullmatch(NUMBER, text):
             raise MustError("must be a number")
-        value = int(text) if re.fullmatch(r"[-+]?\d+", text, re.ASCII) else float(text)
-    if isinstance(value, float) and not math.isfinite(value):
+        value = int(text) if re.fullmatch(r"[-+]?[0-9]+", text) else float(text)
+    if isinstance(value, int) and value.bit_length() > 512:
+        raise MustError("must be a number of a sensible size")
+    if not math.isfinite(value):
         raise MustError("must be a finite number")
     return value
 
@@ -125,37 +150,47 @@ def text(max_length: int = 4096) -> Kind:
             raise MustError(f"must be at most {max_length} characters long")
         return value
 
-    return Kind(parse, {"type": "string", "maxLength": max_length})
+    schema = {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": r"^[^\x00]*$"}
+    return Kind(parse, "text", texts=(schema,))
 
 
 def integer(low: int, high: int = LARGEST_ID) -> Kind:
     """Return a whole number from ``low`` to ``high``, also as text."""
+    digits = re.compile(whole(low, high))
 
     def parse(raw: Any) -> int:
-        value = number_of(raw)
-        if value != int(value) or not low <= value <= high:
-            raise MustError(f"must be a whole number from {low} to {high}")
-        return int(value)
+        if isinstance(raw, int | float) and not isinstance(raw, bool):
+            if low <= raw <= high and raw == int(raw):
+                return int(raw)
+        elif digits.fullmatch(word := word_of(raw)):
+            return int(word)
+        raise MustError(f"must be a whole number from {low} to {high}")
 
-    return Kind(parse, {"type": "integer", "minimum": low, "maximum": high})
+    upper = "" if high == LARGEST_ID else f" to {high}"
+    return Kind(
+        parse,
+        f"whole number{f' from {low}' if low or upper else ''}{upper}",
+        values=({"type": "integer", "minimum": low, "maximum": high},),
+        texts=(text_schema(digits.pattern),),
+    )
 
 
 def choice(*values: str) -> Kind:
     """Return one of some words, in any case."""
 
     def parse(raw: Any) -> str:
-        value = text_of(raw).strip().lower()
+        value = word_of(raw).lower()
         if value not in values:
             raise MustError("must be one of " + ", ".join(values))
         return value
 
-    return Kind(parse, {"type": "string", "enum": list(values)})
+    return Kind(parse, " or ".join(values), texts=({"enum": list(values)}, text_schema(words(*values))))
 
 
 def _parse_boolean(raw: Any) -> bool:
-    if isinstance(raw, bool):
-        return raw
-    word = str(raw) if isinstance(raw, int) else text_of(raw).strip().lower() if not isinstance(raw, float) else ""
+    if isinstance(raw, int | float) and raw in (0, 1):
+        return bool(raw)
+    word = "" if isinstance(raw, int | float) else word_of(raw).lower()
     if word not in _TRUE + _FALSE:
         raise MustError("must be a boolean: 1, yes, true, on or 0, no, false, off")
     return word in _TRUE
@@ -163,26 +198,56 @@ def _parse_boolean(raw: Any) -> bool:
 
 def _parse_time(raw: Any) -> int:
     try:
-        return clock.from_text(text_of(raw))
+        return clock.from_text(word_of(raw))
     except ValueError as error:
+        if isinstance(error, MustError):
+            raise
         raise MustError("must be a time in ISO 8601, such as 2016-06-13T11:06:42.075000") from error
 
 
-def names(what: str, pattern: str, example: str) -> Kind:
+def list_of(raw: Any, most: int = MOST_ITEMS) -> list[Any]:
+    """Return a list of at most ``most`` items."""
+    value = complex_of(raw)
+    if not isinstance(value, list):
+        raise MustError("must be a list")
+    if len(value) > most:
+        raise MustError(f"must have at most {most} items")
+    return value
+
+
+def names(what: str, pattern: str) -> Kind:
     """A list of names."""
 
     def parse(raw: Any) -> tuple[str, ...]:
-        value = complex_of(raw)
-        if not isinstance(value, list) or not all(
-            isinstance(item, str) and re.fullmatch(pattern, item, re.ASCII) for item in value
-        ):
+        value = list_of(raw)
+        if not all(isinstance(item, str) and re.fullmatch(pattern, item) for item in value):
             raise MustError(f"must be a list of {what}")
         return tuple(dict.fromkeys(value))
 
+    item = {"type": "string", "pattern": f"^{pattern}$"}
     return Kind(
-        parse, {"type": "array", "items": {"type": "string", "pattern": f"^{pattern}$"}, "example": [example]}
+        parse,
+        "list of names, or a,b",
+        values=({"type": "array", "items": item, "minItems": 1, "maxItems": MOST_ITEMS},),
+        texts=(text_schema(listed(pattern, f"{{0,{MOST_ITEMS - 1}}}", quote='"')),),
     )
 
 
-BOOLEAN = Kind(_parse_boolean, {"type": "boolean"})
-TIME = Kind(_parse_time, {"type": "string", "format": "date-time", "example": "2016-06-13T11:06:42.075000"})
+BOOLEAN = Kind(
+    _parse_boolean,
+    "boolean",
+    values=({"type": "boolean"}, {"enum": [0, 1]}),
+    texts=(text_schema(words(*_TRUE, *_FALSE)),),
+)
+TIME = Kind(
+    _parse_time,
+    "time in ISO 8601, UTC if without zone",
+    texts=(
+        {"type": "string", "format": "date-time"},
+        {"type": "string", "format": "date"},
+        text_schema(
+            "[0-9]{3}[1-9]-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+            r"(?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
+        ),
+    ),
+)

@@ -109,7 +109,11 @@ def _read_multipart(content_type: str, body: bytes) -> dict[str, Any]:
     for name, values in texts.items():
         merged.setdefault(_name(name, "body"), []).extend(values)
     found: dict[str, Any] = {name: Texts(tuple(values)) for name, values in merged.items()}
-    return found | {_name(name, "body"): Upload(uploads[0].body) for name, uploads in files.items()}
+    for name, uploads in files.items():
+        # A form in a browser sends an empty file where none was chosen.
+        if uploads[0].body or _name(name, "body") not in found:
+            found[_name(name, "body")] = Upload(uploads[0].body)
+    return found
 
 
 def _boundary(content_type: str) -> bytes:

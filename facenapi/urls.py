@@ -13,6 +13,7 @@ from tornado.routing import URLSpec
 from facenapi.handlers.base import ApiHandler, NotFoundHandler
 from facenapi.handlers.cameras import CameraHandler, CamerasHandler
 from facenapi.handlers.detect import DetectHandler
+from facenapi.handlers.docs import DocsHandler, DocsPageHandler, OpenApiHandler
 from facenapi.handlers.faces import FaceHandler, FacesHandler
 from facenapi.handlers.galleries import GalleriesHandler, GalleryHandler
 from facenapi.handlers.health import LiveHandler, MetricsHandler, ReadyHandler
@@ -52,6 +53,13 @@ API: list[tuple[str, type[ApiHandler]]] = [
     ("/camera/{cam_id}", CameraHandler),
 ]
 
+# Documentation, without a token.
+DOCS: list[tuple[str, type[ApiHandler]]] = [
+    ("/docs", DocsHandler),
+    ("/docs/{documented}", DocsPageHandler),
+    ("/docs/{documented}/openapi.json", OpenApiHandler),
+]
+
 # For machines and people who operate the server; without a version, without a token.
 SERVICE: list[tuple[str, type[ApiHandler]]] = [
     ("/health", ReadyHandler),
@@ -73,9 +81,12 @@ def pattern(template: str) -> str:
 
 def routes(app: Application) -> list[Any]:
     """Return the routing table."""
-    target = {"app": app}
+    target: dict[str, Any] = {"app": app}
+    documented = {"app": app, "table": tuple(API)}
+    version = "(?:/v(?P<version>[01]))?"
     return [
-        *(URLSpec(rf"(?:/v(?P<version>[01]))?{pattern(path)}/?", handler, target) for path, handler in API),
+        *(URLSpec(f"{version}{pattern(path)}/?", handler, target) for path, handler in API),
+        *(URLSpec(f"{version}{pattern(path)}/?", handler, documented) for path, handler in DOCS),
         *(URLSpec(rf"{path}/?", handler, target) for path, handler in SERVICE),
         URLSpec(r".*", NotFoundHandler, target),
     ]

@@ -14,7 +14,7 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from facenapi import jsonio, stages
 from facenapi.errors import ApiError, BadParam, MethodNotAllowed, NotFound, TooLarge
-from facenapi.operation import operation, operation_of
+from facenapi.operation import operation_of
 from facenapi.request import Parameters, read_parameters
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+_REFUSED = ("OPTIONS", "PATCH")  # methods that are answered 405, after their body
 # A body somewhat too large is read and thrown away, so that the client gets to read the answer.
 LINGER_FACTOR = 8
 
@@ -35,7 +36,7 @@ class ApiHandler(RequestHandler):
     token, ``self.version`` the API version of the path.
     """
 
-    SUPPORTED_METHODS = METHODS
+    SUPPORTED_METHODS = (*METHODS, *_REFUSED)
     allowed: ClassVar[list[str]] = []
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -207,9 +208,7 @@ class ApiHandler(RequestHandler):
 class NotFoundHandler(ApiHandler):
     """Every path that is nowhere in the table."""
 
-    @operation("Answer 404", public=True)
-    async def get(self) -> None:
-        """Answer 404."""
-        raise NotFound("There is nothing at this path")
-
-    post = put = delete = get
+    def _api_error(self, status_code: int) -> ApiError:
+        """Return the one answer to every method."""
+        del status_code
+        return NotFound("There is nothing at this path")

@@ -20,7 +20,11 @@ _CAM_IDS = Param("cam_ids", CAMERAS, "Only events of these cameras")
 _START = Param("start", TIME, "Only events from this time on")
 _END = Param("end", TIME, "Only events up to this time, inclusive")
 _LIMIT = Param("limit", integer(0, MOST), f"Events per page; 0: as many as fit on one page of {MOST}", default=0)
-_NEXT = {"type": "string", "description": "path and query of the next page; absent on the last"}
+_NEXT = {
+    "type": "string",
+    "description": "path and query of the next page; absent on the last",
+    "examples": ["/v1/history/search?max_id=3754490218243079"],
+}
 _EVENTS = record({"results": array(FACE_REF)}, {"next_page": _NEXT})
 _SIGHTING = record(
     {"person_id": INTEGER, "face_id": INTEGER, "cam_id": TEXT, "meta": TEXT, "screenshot": TEXT, "timestamp": MOMENT}

@@ -7,16 +7,21 @@ from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import BBOX, MF_SELECTOR, PHOTO, THRESHOLD_PARAM
 from facenapi.handlers.views import CONFIDENCE, FACE_REF, array, face_view, record
-from facenapi.kinds import PhotoSource, parse_boxes
+from facenapi.kinds import COORDINATE_KIND, PhotoSource, parse_boxes
 from facenapi.operation import operation
-from facenapi.params import BOOLEAN, Kind, MustError, Param, integer, number_of
+from facenapi.params import BOOLEAN, MustError, Param, integer
 from facenapi.services.identify import Search
 from facenapi.storage.base import DEFAULT_GALLERY
 
 _MATCH = record({"confidence": CONFIDENCE, "face": FACE_REF})
-_COORDINATE = Kind(lambda raw: float(number_of(raw)), {"type": "number"})
+_KEY = {
+    "type": "string",
+    "pattern": r"^\[-?[0-9]+(, -?[0-9]+){3}\]$",
+    "description": "the face's box on the photo: [x1, y1, x2, y2]",
+    "examples": ["[236, 345, 311, 419]"],
+}
 _CORNERS = tuple(
-    Param(name, _COORDINATE, f"{name} of the face's box, as an alternative to bbox")
+    Param(name, COORDINATE_KIND, f"{name} of the face's box, as an alternative to bbox")
     for name in ("x1", "y1", "x2", "y2")
 )
 
@@ -33,9 +38,10 @@ class IdentifyHandler(ApiHandler):
         Param("n", integer(0), "Most faces to return for each face on the photo; 0: as many as allowed", default=1),
         MF_SELECTOR,
         Param("strict", BOOLEAN, "Whether a dead search shard is an error, instead of a partial answer"),
-        answer=record({"results": {"type": "object", "additionalProperties": array(_MATCH)}}),
+        answer=record({"results": {"type": "object", "propertyNames": _KEY, "additionalProperties": array(_MATCH)}}),
         errors=("BAD_IMAGE", "NO_FACES", "TOO_MANY_FACES", "NOT_FOUND"),
         example={"photo": "http://static.example.com/sample.jpg", "n": 10},
+        headers={"X-Live-Servers": "Search shards that took part, and all of them: LIVE/TOTAL"},
         interruptible=True,
     )
     async def post(

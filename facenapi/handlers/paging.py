@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from facenapi import jsonio
 from facenapi.params import LARGEST_ID, Param, integer
-from facenapi.request import Parameters, Texts
+from facenapi.request import Parameters, Texts, Upload
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
@@ -19,26 +19,32 @@ LIMIT = Param("limit", integer(1, MOST), "Entries per page", default=DEFAULT_LIM
 MAX_ID = Param("max_id", integer(0, LARGEST_ID), "Only entries with a smaller id")
 MIN_ID = Param("min_id", integer(0, LARGEST_ID), "Only entries with a larger id: the page before")
 PAGING = (LIMIT, MAX_ID, MIN_ID)
+# What a link carries on from a body; a query it carries on whole.
+_FILTERS = ("person_id", "cam_ids", "start", "end", "friend", "limit")
 
 
 def link(request: HTTPServerRequest, parameters: Parameters, **bound: int | None) -> str | None:
     """Return path and query of a neighbouring page, None if there is none.
 
-    It is the request's own path and query with the bound replaced. What came in a body moves into the
-    query, so that a filter survives.
+    It is the request's own path and query with the bound replaced. A filter that came in a body moves into
+    the query, so that it survives.
     """
     [(name, value)] = bound.items()
     if value is None:
         return None
-    pairs: list[tuple[str, str]] = []
-    for key, raw in {**parameters.query, **parameters.body}.items():
-        if key in ("max_id", "min_id") or parameters.raw(key) is None:
-            continue
-        if isinstance(raw, Texts):
-            pairs += [(key, item.decode(errors="replace")) for item in raw.values]
-        elif isinstance(raw, str):
-            pairs.append((key, raw))
-        else:
-            pairs.append((key, jsonio.dumps(raw)))
-    query = urlencode([*pairs, (name, str(value))], quote_via=quote, safe=':,[]"{}')
+    pairs: list[tuple[str, bytes]] = []
+    for key in dict.fromkeys((*parameters.query, *(key for key in _FILTERS if key in parameters.body))):
+        raw = parameters.raw(key) if key in _FILTERS else parameters.query[key]
+        if key not in ("max_id", "min_id") and raw is not None:
+            pairs += [(key, item) for item in _texts(raw)]
+    query = urlencode([*pairs, (name, str(value))], quote_via=quote, safe=":,")
     return f"{request.path}?{query}"
+
+
+def _texts(raw: Any) -> tuple[bytes, ...]:
+    """Return a value, which has been read before, as a query holds it."""
+    if isinstance(raw, Texts):
+        return raw.values
+    if isinstance(raw, Upload):
+        return (raw.data,)
+    return ((raw if isinstance(raw, str) else jsonio.dumps(raw)).encode(),)

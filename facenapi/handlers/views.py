@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facenapi import clock
-from facenapi.storage.base import Face
+from facenapi.storage.base import DEFAULT_GALLERY, Face
 
 Json = dict[str, Any]
 
@@ -51,34 +51,66 @@ def results(items: Json, **more: Json) -> Json:
     return record({"results": array(items), **more})
 
 
-INTEGER = {"type": "integer"}
-NUMBER = {"type": "number"}
+INTEGER: Json = {"type": "integer"}
+AGE = {"type": "number", "minimum": 0, "examples": [26]}
 TEXT = {"type": "string"}
 TRUTH = {"type": "boolean"}
-LINK = {"type": ["string", "null"], "description": "path and query of the page, null at the end"}
-MOMENT = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$"}
-BOX = record({"x1": INTEGER, "y1": INTEGER, "x2": INTEGER, "y2": INTEGER})
-CONFIDENCE = {"type": "number", "minimum": 0, "maximum": 1}
-GENDER = {"type": "string", "enum": ["male", "female"]}
+LINK = {
+    "type": ["string", "null"],
+    "description": "path and query of the page, null at the end",
+    "examples": ["/v1/faces?max_id=3754490218243079"],
+}
+MOMENT = {
+    "type": "string",
+    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}$",
+    "examples": ["2016-06-13T11:06:42.075000"],
+}
+BOX = record({"x1": INTEGER, "y1": INTEGER, "x2": INTEGER, "y2": INTEGER}) | {
+    "examples": [{"x1": 236, "x2": 311, "y1": 345, "y2": 419}]
+}
+CONFIDENCE = {"type": "number", "minimum": 0, "maximum": 1, "examples": [0.7239]}
+GENDER = {"type": "string", "enum": ["male", "female"], "examples": ["female"]}
 EMOTIONS = {
     "type": "array",
     "minItems": 2,
     "maxItems": 2,
     "items": {"type": "string", "enum": ["neutral", "happy", "sad", "surprise", "fear", "angry", "disgust"]},
     "description": "the two strongest, strongest first",
+    "examples": [["neutral", "sad"]],
 }
-ATTRIBUTES = {"age": NUMBER, "gender": GENDER, "emotions": EMOTIONS}
-FACE = record(
-    {
-        "id": INTEGER,
-        **BOX["properties"],
-        "meta": TEXT,
-        "galleries": array(TEXT),
-        "photo": TEXT,
-        "photo_hash": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-        "timestamp": MOMENT,
-    },
-    {"person_id": INTEGER, "friend": TRUTH, "cam_id": TEXT, **ATTRIBUTES, "thumbnail": TEXT, "normalized": TEXT},
-)
+ATTRIBUTES = {"age": AGE, "gender": GENDER, "emotions": EMOTIONS}
+_FACE: Json = {
+    "id": INTEGER,
+    **BOX["properties"],
+    "meta": TEXT,
+    "galleries": array(TEXT),
+    "photo": TEXT,
+    "photo_hash": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "timestamp": MOMENT,
+}
+_SOMETIMES: Json = {
+    "person_id": INTEGER,
+    "friend": TRUTH,
+    "cam_id": TEXT,
+    **ATTRIBUTES,
+    "thumbnail": TEXT,
+    "normalized": TEXT,
+}
+FACE = record(_FACE, _SOMETIMES) | {
+    "examples": [
+        {
+            "galleries": [DEFAULT_GALLERY, "niceppl"],
+            "id": 3754490218243079,
+            "meta": "Sam Berry",
+            "photo": "http://static.example.com/sample.jpg",
+            "photo_hash": "dc7ac54590729669ca869a18d92cd05e",
+            "timestamp": "2016-06-13T11:06:42.075000",
+            "x1": 236,
+            "x2": 311,
+            "y1": 345,
+            "y2": 419,
+        }
+    ]
+}
 FACE_REF = {"$ref": "#/components/schemas/Face"}
 BOX_REF = {"$ref": "#/components/schemas/Box"}

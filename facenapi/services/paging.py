@@ -31,8 +31,14 @@ async def window(fetch: Callable[[Page], Awaitable[list[T]]], id_of: Callable[[T
     if beyond:
         # Fetched backwards, the entry beyond the page is the newest.
         items = items[1:] if backwards else items[:-1]
-    if not items:
-        return Window([], None, None)
+    if not items:  # nothing is left here, but there may be something on the side the client came from
+        return Window(
+            [],
+            page.min_id + 1 if page.min_id is not None and await fetch(Page(1, max_id=page.min_id + 1)) else None,
+            page.max_id - 1
+            if page.max_id and not backwards and await fetch(Page(1, min_id=page.max_id - 1))
+            else None,
+        )
     first, last = id_of(items[0]), id_of(items[-1])
     newer = beyond if backwards else page.max_id is not None and bool(await fetch(Page(1, min_id=first)))
     older = bool(await fetch(Page(1, max_id=last))) if backwards else beyond

@@ -1,0 +1,48 @@
+"""The errors of the contract as OpenAPI responses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facenapi.handlers.views import BOX_REF, TEXT, array, record
+
+Json = dict[str, Any]
+
+_WORD: Json = {"type": ["string", "number", "boolean", "null"]}
+_RETRY: Json = {"Retry-After": {"required": True, "description": "Seconds", "schema": {"type": "integer"}}}
+_CHALLENGE: Json = {"WWW-Authenticate": {"required": True, "description": "The scheme", "schema": {"const": "Token"}}}
+
+
+def _error(code: str | int, **extra: Json) -> Json:
+    return record({"code": {"const": code}, "reason": TEXT, **extra})
+
+
+def _response(text: str, *errors: Json, headers: Json | None = None) -> Json:
+    schema = errors[0] if len(errors) == 1 else {"oneOf": list(errors)}
+    response: Json = {"description": text, "content": {"application/json": {"schema": schema}}}
+    return response | ({"headers": headers} if headers else {})
+
+
+def error_responses(version: int) -> dict[str, Json]:
+    """Return the response of every status that is an error; the two versions differ in TOO_MANY_FACES."""
+    return {
+        "400": _response(
+            "The request is wrong: a parameter, the JSON, the photo or the number of faces on it",
+            _error("BAD_PARAM", param=TEXT, value=_WORD),
+            _error("MALFORMED_JSON"),
+            _error("BAD_IMAGE", param=TEXT),
+            _error("NO_FACES", param=TEXT),
+            _error("TOO_MANY_FACES" if version else 400, faces=array(BOX_REF)),
+        ),
+        "401": _response("No token, or not a good one", _error("AUTH_FAILED"), headers=_CHALLENGE),
+        "404": _response("There is no such thing", _error("NOT_FOUND")),
+        "413": _response("The body is too large", _error("TOO_LARGE")),
+        "429": _response("Too many requests", _error("OVERLOADED"), headers=_RETRY),
+        "500": _response("The server made a mistake", _error("INTERNAL_ERROR")),
+        "503": _response(
+            "Too much work is waiting, or the database or a search shard is down",
+            _error("OVERLOADED"),
+            _error("SERVICE_UNAVAILABLE"),
+            headers=_RETRY,
+        ),
+    }
