@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CELL = 12  # the proposal network's window, and the step between windows
 STRIDE = 2
+_REDUCE_ABOVE = 1024
 _MOST_CANDIDATES = 3000  # bounds time and memory on pictures made to look like crowds
 
 
@@ -60,7 +61,7 @@ class Mtcnn:
 
     def find(self, pixels: NDArray[np.uint8], min_size: float, max_size: float = np.inf) -> Faces:
         """Return the faces on (H, W, 3) RGB pixels between two sizes of box."""
-        boxes = self._propose(_normalised(pixels.astype(np.float32)), min_size, max_size)
+        boxes = self._propose(pixels, min_size, max_size)
         if not len(boxes):
             return NO_FACES
         packed = pack_pixels(pixels)
@@ -82,33 +83,52 @@ class Mtcnn:
         landmarks = points.reshape(-1, 2, 5).transpose(0, 2, 1) * size + boxes[:, None, :2] - 1
         return Faces(refined(boxes, moves), scores[:, 0], landmarks)
 
-    def _propose(self, values: NDArray[np.float32], min_size: float, max_size: float) -> NDArray[np.float64]:
+    def _propose(self, pixels: NDArray[np.uint8], min_size: float, max_size: float) -> NDArray[np.float64]:
         """Return square candidates of all sizes."""
+        source = Source(pixels)
         all_boxes, all_scores = [np.empty((0, 4))], [np.empty(0, np.float32)]
-        for scale in scales(min(values.shape[:2]), min_size, max_size, self._settings.scale_factor):
-            boxes, scores = self._propose_at(values, scale)
+        for scale in scales(min(pixels.shape[:2]), min_size, max_size, self._settings.scale_factor):
+            level = area_resize(source.at(scale), int(pixels.shape[0] * scale), int(pixels.shape[1] * scale))
+            boxes, scores = self._windows(self._proposal.run(level[None])[0][0], scale)
             keep = suppress(boxes, scores, 0.5)
             all_boxes.append(boxes[keep])
             all_scores.append(scores[keep])
         boxes, scores = np.concatenate(all_boxes), np.concatenate(all_scores)
         return squares(boxes[suppress(boxes, scores, 0.7)])
 
-    def _propose_at(
-        self,
-        values: NDArray[np.float32],
-        scale: float,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        level = area_resize(values, int(values.shape[0] * scale), int(values.shape[1] * scale))
-        moves, scores = self._proposal.run(level[None])
-        rows, columns = np.nonzero(scores[0, 0] > self._settings.proposal)
-        best = scores[0, 0, rows, columns]
-        if len(best) > _MOST_CANDIDATES:
-            strongest = np.sort(np.argsort(-best, kind="stable")[:_MOST_CANDIDATES])
-            rows, columns, best = rows[strongest], columns[strongest], best[strongest]
+    def _windows(self, cells: NDArray[np.float32], scale: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return boxes and scores of the windows that pass, from the (5, h, w) map of one scale."""
+        threshold = np.clip(self._settings.proposal, 1e-6, 1 - 1e-6)
+        rows, columns = np.nonzero(cells[4] > np.log(threshold / (1 - threshold)))
+        logits = cells[4, rows, columns]
+        if len(logits) > _MOST_CANDIDATES:
+            strongest = np.sort(np.argsort(-logits, kind="stable")[:_MOST_CANDIDATES])
+            rows, columns, logits = rows[strongest], columns[strongest], logits[strongest]
         low = np.column_stack([columns, rows]) * STRIDE
         window = np.hstack([low + 1, low + CELL])
-        boxes: NDArray[np.float64] = (window + moves[0, :, rows, columns] * (CELL - 1.0)) / scale
-        return boxes, best
+        boxes: NDArray[np.float64] = (window + cells[:4, rows, columns].T * (CELL - 1.0)) / scale
+        return boxes, 1 / (1 + np.exp(-logits))
+
+
+class Source:
+    """The picture at full, half, quarter … size: small levels of a large one need not read all of it."""
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self._pixels = pixels
+        self._reduced: dict[int, NDArray[np.float32]] = {}
+
+    def at(self, scale: float) -> NDArray[np.float32]:
+        """Return normalised values from which ``scale`` still shrinks by 1.5 or more.
+
+        Up to 1,024 pixels it is the picture itself, exactly as the upstream package resizes.
+        """
+        factor = 1
+        while max(self._pixels.shape) > _REDUCE_ABOVE and scale * 2 * factor * 1.5 <= 1.0:
+            factor *= 2
+        if factor not in self._reduced:
+            pixels = self._pixels if factor == 1 else np.asarray(Image.fromarray(self._pixels).reduce(factor))
+            self._reduced[factor] = _normalised(pixels.astype(np.float32))
+        return self._reduced[factor]
 
 
 def scales(shorter_side: int, min_size: float, max_size: float, factor: float) -> list[float]:

@@ -80,12 +80,13 @@ class Graph:
     def prelu(self, x: str, slope: NDArray[np.floating]) -> str:
         """Return x where positive, else slope * x, exactly, without the runtime's slow PRelu.
 
-        ``slope`` must broadcast against x. For slopes within 0…1 this is max(x, slope * x).
+        ``slope`` must broadcast against x. Up to a slope of 1 this is max(x, slope * x), above min(x, slope * x).
         """
-        if slope.min() >= 0.0 and slope.max() <= 1.0:
-            return self.op("Max", x, self.op("Mul", x, self.weight(slope)))
-        negative = self.op("Relu", self.op("Neg", x))
-        return self.op("Sub", self.relu(x), self.op("Mul", negative, self.weight(slope)))
+        above = np.maximum(slope, 1.0)
+        if (above > 1.0).any():
+            x = self.op("Min", x, self.op("Mul", x, self.weight(above)))
+            slope = np.where(above > 1.0, 1.0, slope)
+        return self.op("Max", x, self.op("Mul", x, self.weight(slope)))
 
     def dense(
         self,

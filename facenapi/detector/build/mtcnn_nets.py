@@ -1,7 +1,7 @@
 """The three networks of MTCNN (Zhang et al. 2016) from the weights of the ``mtcnn`` package.
 
-Each takes (N, 3, H, W) RGB as (x - 127.5) / 128 and gives ``boxes`` (regression), ``scores``
-(probability of a face) and, the last one, ``points`` (five x, then five y).
+Each takes (N, 3, H, W) RGB as (x - 127.5) / 128. The second and third give ``boxes`` (regression),
+``scores`` (probability of a face) and, the third, ``points`` (five x, then five y).
 """
 
 from __future__ import annotations
@@ -17,23 +17,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Arrays = Iterator[NDArray[np.float32]]
+    Weights = NDArray[np.float32]
+    Arrays = Iterator[Weights]
 
 _END = (0, 0, 1, 1)  # "same" pooling of these sizes adds one row and column at the end
 
 
 def proposal_net(arrays: list[NDArray[np.float32]]) -> bytes:
-    """PNet: any size in, a map of cells 12 pixels wide every 2 pixels out."""
+    """PNet: any size in, ``cells`` out: for each window, 12 pixels wide every 2 pixels, the box and the logit."""
     graph, rest = Graph("pnet", ("N", 3, "H", "W")), iter(arrays)
     x = _conv_prelu(graph, "input", rest)
     x = graph.pool("MaxPool", x, 2, 2, _END)
     x = _conv_prelu(graph, x, rest)
     x = _conv_prelu(graph, x, rest)
-    boxes = graph.conv(x, _oihw(next(rest)), next(rest))
-    scores = graph.op("Softmax", graph.conv(x, _oihw(next(rest)), next(rest)), axis=1)
-    graph.op("Identity", boxes, output="boxes")
-    _face_column(graph, scores)
-    return graph.finish({"boxes": ("N", 4, "h", "w"), "scores": ("N", 1, "h", "w")})
+    weights, bias = _oihw(next(rest)), next(rest)
+    face, face_bias = _face_logit(_oihw(next(rest)), next(rest))
+    # One layer for both answers, and no softmax over a million cells of which a few hundred pass.
+    joined = np.concatenate([weights, face]), np.concatenate([bias, face_bias])
+    graph.op("Identity", graph.conv(x, *joined), output="cells")
+    return graph.finish({"cells": ("N", 5, "h", "w")})
 
 
 def refine_net(arrays: list[NDArray[np.float32]]) -> bytes:
@@ -43,7 +45,7 @@ def refine_net(arrays: list[NDArray[np.float32]]) -> bytes:
     x = graph.pool("MaxPool", _conv_prelu(graph, x, rest), 3, 2)
     x = _dense_prelu(graph, _conv_prelu(graph, x, rest), rest)
     graph.dense(x, next(rest), next(rest), output="boxes")
-    _face_column(graph, graph.op("Softmax", graph.dense(x, next(rest), next(rest)), axis=1))
+    graph.op("Sigmoid", graph.dense(x, *_face_logit(next(rest).T, next(rest), transposed=True)), output="scores")
     return graph.finish({"boxes": ("N", 4), "scores": ("N", 1)})
 
 
@@ -56,7 +58,7 @@ def output_net(arrays: list[NDArray[np.float32]]) -> bytes:
     x = _dense_prelu(graph, _conv_prelu(graph, x, rest), rest)
     graph.dense(x, next(rest), next(rest), output="boxes")
     graph.dense(x, next(rest), next(rest), output="points")
-    _face_column(graph, graph.op("Softmax", graph.dense(x, next(rest), next(rest)), axis=1))
+    graph.op("Sigmoid", graph.dense(x, *_face_logit(next(rest).T, next(rest), transposed=True)), output="scores")
     return graph.finish({"boxes": ("N", 4), "points": ("N", 10), "scores": ("N", 1)})
 
 
@@ -75,6 +77,7 @@ def _dense_prelu(graph: Graph, x: str, rest: Arrays) -> str:
     return graph.prelu(graph.dense(flat, next(rest), next(rest)), next(rest))
 
 
-def _face_column(graph: Graph, probabilities: str) -> None:
-    start, end, axis = (graph.weight(np.array([i], np.int64)) for i in (1, 2, 1))
-    graph.op("Slice", probabilities, start, end, axis, output="scores")
+def _face_logit(weights: Weights, bias: Weights, *, transposed: bool = False) -> tuple[Weights, Weights]:
+    """Turn a softmax over (no face, face), outputs first, into one logit: the softmax is its sigmoid."""
+    face = weights[1:] - weights[:1]
+    return (face.T if transposed else face), bias[1:] - bias[:1]
