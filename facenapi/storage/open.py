@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 
 def open_store(config: Config, *, shared: bool = False) -> Store:
-    """Return the store, not started yet. ``shared``: for a command that may run beside a server."""
+    """Return the store, not started yet: MongoDB if any mongo_ option was given, else the embedded one.
+
+    ``shared``: for a command that may run beside a server.
+    """
+    if any(name.startswith("mongo_") for name in config.given):
+        # Imported here so that an embedded server neither waits for the drivers nor needs their memory.
+        from facenapi.storage.mongo.store import MongoStore  # noqa: PLC0415
+
+        return MongoStore(config)
     folder = Path(config.data_dir) / "store"
-    return SqliteStore(folder, shared=shared and (folder / "facenapi.sqlite").exists())
+    return SqliteStore(folder, config.store_sync, shared=shared and (folder / "facenapi.sqlite").exists())
