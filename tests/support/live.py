@@ -23,6 +23,8 @@ PACK = Path(os.environ.get("FACENAPI_TEST_PACK", ROOT / "var" / "models" / "defa
 class Server:
     """``facenapi serve`` on a free port of 127.0.0.1: a context manager; it may be killed and started again."""
 
+    module = "facenapi"
+
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.options = [f"--data_dir={folder}", f"--model_pack={PACK}", "--gae=True", "--port=0", *options]
@@ -32,7 +34,7 @@ class Server:
         self.start()
 
     def _command(self, *words: str) -> str:
-        arguments = [sys.executable, "-m", "facenapi", *words, *self.options]
+        arguments = [sys.executable, "-m", self.module, *words, *self.options]
         return subprocess.run(arguments, check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
 
     def start(self, timeout_s: float = 120.0) -> None:
@@ -40,7 +42,7 @@ class Server:
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "facenapi", "serve", *self.options], stderr=log, stdout=log, cwd=ROOT
+                [sys.executable, "-m", self.module, "serve", *self.options], stderr=log, stdout=log, cwd=ROOT
             )
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
