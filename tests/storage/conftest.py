@@ -42,7 +42,8 @@ def open_store(name: str, request, folder):
         return SqliteStore(folder / "data", place)
     if place == "double":
         return MongoStore(mongo_config(request.getfixturevalue("double"), mongo_driver=kind))
-    return MongoStore(Config(mongo_uri=REAL_URI, mongo_db=f"facenapi_test_{uuid.uuid4().hex[:12]}", mongo_driver=kind))
+    name = f"facenapi_test_{uuid.uuid4().hex[:12]}"
+    return MongoStore(Config(mongo_uri=REAL_URI, mongo_db=name, mongo_driver=kind))
 
 
 @pytest.fixture(params=BACKENDS)

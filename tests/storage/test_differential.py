@@ -222,8 +222,8 @@ async def walk(store, seed: int, steps: int) -> None:
     await walker.follow()
 
 
-async def test_600_random_operations(store):
-    await walk(store, seed=1, steps=600)
+async def test_300_random_operations(store):
+    await walk(store, seed=1, steps=300)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -95,8 +96,10 @@ class Lists(MongoBase):
 
     def _next_rev(self, rev: int, page: list[Document], more: bool) -> int:
         last = int(page[-1]["rev"]) if page else rev
-        young = time.time() * 1000 - MARGIN_MS
-        settled = next((int(document["rev"]) - 1 for document in page if document["changed"] > young), last)
+        old = time.time() * 1000 - MARGIN_MS
+        # Whatever comes late has a revision above that of every change that is old.
+        ancient = list(itertools.takewhile(lambda document: document["changed"] <= old, page))
+        settled = last if len(ancient) == len(page) else int(ancient[-1]["rev"]) if ancient else rev
         settled = min(settled, self._unsettled.get(rev, settled))
         if not more:
             return settled

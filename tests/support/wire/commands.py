@@ -71,7 +71,7 @@ class Commands:
         """Run a write, unless it is the second try of one that has been done."""
         concern = command.get("writeConcern", {})
         if concern.get("w") != "majority" or not concern.get("wtimeout"):
-            raise Refused(100, "UnsatisfiableWriteConcern", f"the double wants w: majority and a timeout, not {concern}")
+            raise Refused(100, "UnsatisfiableWriteConcern", f"the double: not majority with timeout: {concern}")
         if command.get("readConcern"):
             raise Refused(72, "InvalidOptions", "a write has no read concern")
         transaction = (command["lsid"]["id"], command.get("txnNumber"))
@@ -231,7 +231,7 @@ class Commands:
 def _only(command: Command, known: set[str], name: str) -> None:
     unknown = set(command) - known
     if unknown:
-        raise Refused(40415, "UnknownField", f"the double: {name} has fields that it does not know: {sorted(unknown)}")
+        raise Refused(40415, "UnknownField", f"the double does not know of {name}: {sorted(unknown)}")
 
 
 def _known_operators(update: Command) -> None:

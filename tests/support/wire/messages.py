@@ -56,9 +56,6 @@ def _sections(payload: bytes) -> dict[str, Any]:
 def reply(message: Message, answer: dict[str, Any]) -> bytes:
     """Return the bytes of an answer."""
     body = bson.encode(answer)
-    if message.legacy:
-        body = struct.pack("<iqii", 8, 0, 0, 1) + body
-    else:
-        body = struct.pack("<IB", 0, 0) + body
+    body = (struct.pack("<iqii", 8, 0, 0, 1) if message.legacy else struct.pack("<IB", 0, 0)) + body
     code = OP_REPLY if message.legacy else OP_MSG
     return HEADER.pack(16 + len(body), 0, message.request_id, code) + body

@@ -14,9 +14,10 @@ from tests.support.wire import messages
 from tests.support.wire.commands import Commands, Refused
 
 HELLO = {
-    "helloOk": True, "isWritablePrimary": True, "ismaster": True, "setName": "double", "setVersion": 1, "secondary": False,
+    "helloOk": True, "isWritablePrimary": True, "ismaster": True, "secondary": False, "readOnly": False,
+    "setName": "double", "setVersion": 1,
     "maxBsonObjectSize": 16 * 2**20, "maxMessageSizeBytes": 48_000_000, "maxWriteBatchSize": 100_000,
-    "logicalSessionTimeoutMinutes": 30, "minWireVersion": 0, "maxWireVersion": 21, "readOnly": False, "ok": 1.0,
+    "logicalSessionTimeoutMinutes": 30, "minWireVersion": 0, "maxWireVersion": 21, "ok": 1.0,
 }
 NOT_PRIMARY = Refused(10107, "NotWritablePrimary", "not primary", "RetryableWriteError").answer
 UNCONFIRMED = {"code": 64, "codeName": "WriteConcernTimeout", "errmsg": "waiting for replication timed out",

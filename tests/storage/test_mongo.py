@@ -1,0 +1,445 @@
+"""MongoStore when the network, the servers or other clients get in the way: each write once, or reported failed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pymongo.common
+import pytest
+from bson.int64 import Int64
+
+from facenapi.errors import Overloaded, StartupError, Unavailable
+from facenapi.options import Config
+from facenapi.storage.base import FaceChange, FaceFilter, Page, UnknownGalleryError
+from facenapi.storage.mongo import MongoStore, base, faces, galleries, lists
+from facenapi.storage.mongo import store as store_module
+from facenapi.storage.mongo.base import INDEXES
+from tests.storage.conftest import mongo_config
+from tests.storage.samples import add, new_face, read_feed
+from tests.support.wire import Fault
+
+LASTING = 1000  # more often than anything tries again
+
+
+@pytest.fixture(params=["motor", "pymongo"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def store(io_loop, double, kind, monkeypatch):
+    # How long the driver waits before it looks at a server again that it has lost.
+    monkeypatch.setattr(pymongo.common, "MIN_HEARTBEAT_INTERVAL", 0.01)
+    monkeypatch.setattr(base, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(faces, "PAUSES", (0.0, 0.0, 0.0))
+    store = MongoStore(mongo_config(double, mongo_driver=kind))
+    io_loop.run_sync(store.start)
+    double.seen.clear()
+    yield store
+    double.faults.clear()
+    io_loop.run_sync(store.close)
+
+
+def seen(double, name, collection=None):
+    return [command for command in double.seen if next(iter(command)) == name
+            and collection in (None, command[name])]
+
+
+async def everything(store):
+    return await store.list_faces("ann", FaceFilter(), Page(1000))
+
+
+# -- each write once ------------------------------------------------------------------------------
+
+HARMLESS = ["drop before", "drop after", "not primary", "unconfirmed"]
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+@pytest.mark.parametrize("command", ["findAndModify", "update", "insert"])
+async def test_a_face_is_stored_once_whatever_fails_on_the_way(store, double, command, fault):
+    double.faults = [Fault(command, fault)]
+    [face] = await store.add_faces([new_face(meta="a")])
+    assert await everything(store) == [face]
+    [summary] = await store.list_metas("ann", None, Page())
+    assert (summary.count, summary.face) == (1, face)
+    assert not double.faults[0].times
+
+
+@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("fault", HARMLESS)
+async def test_a_face_is_stored_once_when_it_fails_repeatedly(store, double, fault, times):
+    double.faults = [Fault("insert", fault, times)]
+    added = await store.add_faces([new_face(), new_face()])
+    assert await everything(store) == added[::-1]
+    assert await store.count_faces("ann") == 2
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+async def test_persons_are_counted_by_one_each(store, double, fault):
+    double.faults = [Fault("findAndModify", fault)]
+    first = await store.new_person("ann")
+    second = await store.new_person("ann")
+    # A majority that does not answer in time leaves a number unused, but never gives one twice.
+    assert (first, second) == ((2, 3) if fault == "unconfirmed" else (1, 2))
+    assert [person.id for person in await store.list_persons("ann", Page())] == [second, first]
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+async def test_an_edit_and_a_deletion_happen_once(store, double, fault):
+    [face, other] = await add(store, "a", "a")
+    double.faults = [Fault("update", fault, collection="faces")]
+    edited = await store.update_face("ann", face.id, FaceChange(meta="b"))
+    assert edited.meta == "b"
+    double.faults = [Fault("update", fault, collection="faces")]
+    assert await store.delete_face("ann", face.id) == edited
+    double.faults = [Fault("update", fault, collection="faces")]
+    assert await store.delete_faces("ann", FaceFilter(meta="a")) == [other]
+    assert await everything(store) == []
+    stones = (await read_feed(store))[1]
+    assert sorted(stone.id for stone in stones) == [face.id, other.id]
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+async def test_one_of_two_creators_of_a_gallery_is_told_so(store, double, fault):
+    double.faults = [Fault("findAndModify", fault, collection="galleries")]
+    assert await store.add_gallery("ann", "staff")
+    assert not await store.add_gallery("ann", "staff")
+    double.faults = [Fault("findAndModify", fault, collection="galleries")]
+    assert await store.remove_gallery("ann", "staff")
+    assert not await store.has_gallery("ann", "staff")
+
+
+# -- or reported failed ---------------------------------------------------------------------------
+
+@pytest.mark.parametrize("fault", ["drop before", "not primary"])
+async def test_a_face_that_cannot_be_stored_is_reported_and_leaves_nothing(store, double, fault):
+    double.faults = [Fault("insert", fault, LASTING)]
+    with pytest.raises(Unavailable):
+        await store.add_faces([new_face(meta="a"), new_face(meta="b")])
+    double.faults.clear()
+    assert await everything(store) == []
+    assert await store.list_metas("ann", None, Page()) == []
+
+
+async def test_a_majority_that_never_answers_is_reported(store, double):
+    double.faults = [Fault("insert", "unconfirmed", LASTING), Fault("find", "refuse", LASTING, collection="faces",
+                     answer={"ok": 0.0, "code": 50, "codeName": "MaxTimeMSExpired", "errmsg": "no majority"})]
+    with pytest.raises(Unavailable):
+        await store.add_faces([new_face()])
+
+
+async def test_an_edit_that_cannot_be_stored_is_reported(store, double):
+    [face] = await add(store, "a")
+    double.faults = [Fault("update", "drop before", LASTING, collection="faces")]
+    with pytest.raises(Unavailable):
+        await store.update_face("ann", face.id, FaceChange(meta="b"))
+    with pytest.raises(Unavailable):
+        await store.delete_face("ann", face.id)
+    double.faults.clear()
+    assert await everything(store) == [face]
+    assert [entry.meta for entry in await store.list_metas("ann", None, Page())] == ["a"]
+
+
+async def test_an_id_that_is_taken_is_replaced(store, double):
+    [taken] = await add(store, "a", cell=3)
+    store.ids._last = taken.id - 1024
+    store.ids._clock = lambda: 0.0
+    added = await store.add_faces([new_face(cell=3, meta="b"), new_face(cell=3, meta="c")])
+    assert [face.id for face in added] == [taken.id + 2048, taken.id + 1024]
+    assert len(await everything(store)) == 3
+    assert {entry.meta for entry in await store.list_metas("ann", None, Page())} == {"a", "b", "c"}
+
+
+async def test_a_duplicate_key_after_an_unknown_outcome_is_the_face_itself(store, double):
+    [before] = await add(store, "a", cell=3)
+    # The driver's own second try is refused too, so the store tries again and meets its own document.
+    double.faults = [Fault("insert", "drop after"), Fault("insert", "not primary")]
+    [face] = await store.add_faces([new_face(cell=3)])
+    assert await everything(store) == [face, before]
+
+
+async def test_a_refused_operation_is_unavailable_without_details(store, double):
+    double.faults = [Fault("find", "refuse", 2, answer={"ok": 0.0, "code": 13, "codeName": "Unauthorized",
+                                                        "errmsg": "not authorized on secret"})]
+    with pytest.raises(Unavailable) as caught:
+        await store.get_faces("ann", [1])
+    assert "secret" not in caught.value.reason
+    assert "13" in caught.value.reason
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+async def test_a_cursor_that_is_lost_in_the_middle_is_reported_not_the_end(store, double):
+    await store.add_faces([new_face() for _ in range(300)])
+    double.faults = [Fault("getMore", "refuse", answer={"ok": 0.0, "code": 43, "codeName": "CursorNotFound",
+                                                         "errmsg": "cursor id 5 not found"})]
+    with pytest.raises(Unavailable):
+        await store.changes_since(0)
+    assert len((await store.changes_since(0)).faces) == 300
+
+
+@pytest.mark.parametrize("fault", ["drop before", "not primary"])
+async def test_a_read_is_tried_again(store, double, fault):
+    [face] = await add(store, "a")
+    double.faults = [Fault("find", fault)]
+    assert await everything(store) == [face]
+
+
+async def test_a_slow_answer_keeps_nobody_else_waiting(store, double):
+    double.faults = [Fault("find", "slow", seconds=0.5, collection="tokens")]
+    slow = asyncio.ensure_future(store.find_token("h"))
+    await asyncio.sleep(0.05)
+    await asyncio.gather(*(store.count_faces("ann") for _ in range(20)))
+    assert not slow.done()
+    assert await slow is None
+
+
+async def test_operations_are_bounded(store, double):
+    store.max_in_flight = 2
+    double.faults = [Fault("find", "slow", 2, seconds=0.2)]
+    waiting = [asyncio.ensure_future(store.find_token("h")) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await store.list_tokens()
+    await asyncio.gather(*waiting)
+    assert await store.list_tokens() == []
+
+
+async def test_the_feed_is_read_from_what_a_majority_has(store, double):
+    await store.changes_since(0)
+    assert [find["readConcern"]["level"] for find in seen(double, "find", "faces")] == ["majority"]
+
+
+# -- indexes and documents ------------------------------------------------------------------------
+
+async def test_every_query_names_its_index(store, double):
+    await store.add_gallery("ann", "staff")
+    person = await store.new_person("ann")
+    await add(store, "a", "b", galleries=("staff",), person_id=person, cam_id="c")
+    for where in (FaceFilter(), FaceFilter(gallery="staff"), FaceFilter(meta="a"), FaceFilter(person_id=person),
+                  FaceFilter(events=True), FaceFilter(events=True, friend=True), FaceFilter(cam_ids=("c",)),
+                  FaceFilter(events=True, end_ms=0), FaceFilter(gallery="staff", meta="a")):
+        await store.list_faces("ann", where, Page())
+    await store.list_metas("ann", "staff", Page())
+    await store.count_faces("ann", "staff")
+    await store.list_persons("ann", Page())
+    await store.list_cameras("ann")
+    await store.list_galleries("ann")
+    await store.sighting_days("ann", person, "c", 0, 1)
+    await store.delete_faces("ann", FaceFilter(meta="a"))
+    await store.changes_since(0)
+    assert double.commands.unhinted == []
+    used = {command["hint"] for command in double.seen if "hint" in command}
+    assert used == {name for indexes in INDEXES.values() for name in indexes}
+
+
+async def test_a_wide_time_range_walks_the_ids(store, double, monkeypatch):
+    monkeypatch.setattr(lists, "SORTED_EVENTS", 1)
+    await add(store, "a", "b", cam_id="c")
+    await store.list_faces("ann", FaceFilter(cam_ids=("c",), start_ms=0), Page())
+    await store.list_faces("ann", FaceFilter(events=True, start_ms=0), Page())
+    assert [find["hint"] for find in seen(double, "find", "faces") if "hint" in find][-2:] == ["cameras", "events"]
+
+
+async def test_numbers_that_can_grow_are_64_bits_wide(store, double):
+    person = await store.new_person("ann")
+    await add(store, "a", person_id=person)
+    [insert] = seen(double, "insert", "faces")
+    [document] = insert["documents"]
+    assert {name for name, value in document.items() if isinstance(value, Int64)} == {
+        "_id", "rev", "changed", "timestamp", "person_id"}
+
+
+async def test_other_clients_get_in_between(store, double):
+    """A second server on the same database sees what the first one does, and neither undoes the other."""
+    other = MongoStore(mongo_config(double))
+    await other.start()
+    names = [f"g{i}" for i in range(6)]
+    for name in names:
+        await store.add_gallery("ann", name)
+    [face] = await add(store, "a")
+    await asyncio.gather(*((store, other)[i % 2].update_face("ann", face.id, FaceChange(add_galleries=(name,)))
+                           for i, name in enumerate(names)))
+    assert (await other.get_faces("ann", [face.id]))[face.id].galleries == ("default", *names)
+    deleted = await asyncio.gather(*((store, other)[i % 2].delete_face("ann", face.id) for i in range(4)))
+    assert sum(found is not None for found in deleted) == 1
+    await other.close()
+
+
+# -- the feed -------------------------------------------------------------------------------------
+
+async def test_a_revision_that_commits_late_is_not_missed(store, double):
+    held = await store.stamp(1)
+    [face] = await add(store, "a")
+    faces_seen, _, end = await read_feed(store)
+    assert faces_seen == [face]
+    late = faces.document_of(replace(face, id=face.id + 1024, rev=held.revs[0]), held.changed_ms)
+    await store.faces.insert_one(late)
+    for limit in (1, 2, 10):
+        assert [found.id for found in (await read_feed(store, end, limit))[0]] == [face.id + 1024, face.id]
+
+
+async def test_a_late_revision_is_not_missed_behind_several_pages(store, double):
+    held = await store.stamp(1)
+    added = await add(store, *"abcde")
+    first = await store.changes_since(0, 2)
+    second = await store.changes_since(first.next_rev, 2)
+    late = faces.document_of(replace(added[0], id=added[0].id + 1024, rev=held.revs[0]), held.changed_ms)
+    await store.faces.insert_one(late)
+    last = await store.changes_since(second.next_rev, 2)
+    assert (first.more, second.more, last.more) == (True, True, False)
+    assert held.revs[0] > last.next_rev
+
+
+async def test_changes_that_have_settled_do_not_come_again(store, double, monkeypatch):
+    await add(store, "a", "b")
+    monkeypatch.setattr(lists, "MARGIN_MS", -1000)
+    _, _, end = await read_feed(store)
+    assert (await read_feed(store, end))[:2] == ([], [])
+
+
+async def test_a_write_that_took_long_gets_a_new_revision(store, double, monkeypatch):
+    monkeypatch.setattr(faces, "LATE_S", 0.15)
+    double.faults = [Fault("insert", "slow", seconds=0.3)]
+    [face] = await store.add_faces([new_face()])
+    [stored] = await everything(store)
+    assert (stored.id, stored.rev > face.rev) == (face.id, True)
+
+
+# -- metas and galleries after a crash ------------------------------------------------------------
+
+async def test_what_a_dead_server_left_of_metas_is_put_right(store, double):
+    [face] = await add(store, "a")
+    await store.hint([replace(face, meta="never stored", id=face.id + 1024), replace(face, id=face.id - 1024)])
+    [summary] = await store.list_metas("ann", None, Page())
+    assert (summary.meta, summary.count, summary.face) == ("a", 1, face)
+    assert await store.metas.count_documents({}) == 1
+
+
+async def test_a_gallery_being_removed_by_a_dead_server_comes_free(store, double, monkeypatch):
+    await store.add_gallery("ann", "staff")
+    mark = {"closing": Int64(time.time() * 1000), "closer": "x"}
+    await store.galleries.update_one({"name": "staff"}, {"$set": mark})
+    assert not await store.remove_gallery("ann", "staff")
+    monkeypatch.setattr(galleries, "CLOSING_S", 0.05)
+    await store.add_faces([new_face(galleries=("staff",))])
+    assert len(await store.delete_faces("ann", FaceFilter(gallery="staff"))) == 1
+    assert await store.remove_gallery("ann", "staff")
+
+
+async def test_a_face_whose_gallery_goes_meanwhile_is_taken_back(store, double):
+    await store.add_gallery("ann", "staff")
+    double.faults = [Fault("insert", "slow", seconds=0.3)]
+    adding = asyncio.ensure_future(store.add_faces([new_face(galleries=("staff",))]))
+    while not seen(double, "insert"):
+        await asyncio.sleep(0.01)
+    assert await store.remove_gallery("ann", "staff")
+    with pytest.raises(UnknownGalleryError):
+        await adding
+    assert await everything(store) == []
+    assert await store.list_metas("ann", "staff", Page()) == []
+
+
+# -- locks ----------------------------------------------------------------------------------------
+
+async def test_a_lock_excludes_other_servers_and_a_dead_one_only_for_a_time(store, double, monkeypatch):
+    other = MongoStore(mongo_config(double))
+    await other.start()
+    inside = 0
+
+    async def visit(which):
+        nonlocal inside
+        async with which.lock("a"):
+            inside += 1
+            assert inside == 1
+            await asyncio.sleep(0.01)
+            inside -= 1
+
+    await asyncio.gather(*(visit((store, other)[i % 2]) for i in range(6)))
+    await store.leases.insert_one({"_id": "b", "holder": "dead", "until": Int64(time.time() * 1000 + 100)})
+    async with other.lock("b"):
+        pass
+    monkeypatch.setattr(store_module, "MAX_WAIT_S", 0.1)
+    await store.leases.insert_one({"_id": "c", "holder": "other", "until": Int64(2**50)})
+    with pytest.raises(Unavailable):
+        async with other.lock("c"):
+            pass
+    await other.close()
+
+
+async def test_a_lease_is_renewed_while_it_is_held(store, double, monkeypatch):
+    monkeypatch.setattr(store_module, "LEASE_S", 0.1)
+    async with store.lock("a"):
+        first = (await store.leases.find_one({"_id": "a"}))["until"]
+        while (await store.leases.find_one({"_id": "a"}))["until"] == first:
+            await asyncio.sleep(0.02)
+    assert await store.leases.find_one({"_id": "a"}) is None
+
+
+# -- starting -------------------------------------------------------------------------------------
+
+async def refused(config: Config) -> str:
+    with pytest.raises(StartupError) as caught:
+        await MongoStore(config).start()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+async def test_no_server_stops_the_start_and_the_password_stays_secret(kind, double, caplog):
+    caplog.set_level(logging.DEBUG)
+    uri = "mongodb://admin:s3cret@127.0.0.1:1/?authSource=admin"
+    message = await refused(Config(mongo_uri=uri, mongo_driver=kind, mongo_timeout=0.2))
+    assert "mongo_uri" in message
+    assert "s3cret" not in message + caplog.text
+
+
+@pytest.mark.parametrize("uri", [
+    "mongodb://a:s3cret@", "http://s3cret", "mongodb://s3:cr:et@h/", "mongodb://h/?s3=&tls"])
+async def test_a_uri_that_is_none_is_refused_without_repeating_it(kind, uri):
+    assert "s3" not in await refused(Config(mongo_uri=uri, mongo_driver=kind))
+
+
+async def test_a_standalone_server_is_refused_with_advice(kind, double):
+    double.hello = {"setName": None, "hosts": None, "primary": None, "setVersion": None}
+    assert "replica set" in await refused(mongo_config(double, mongo_driver=kind))
+
+
+async def test_a_database_of_a_newer_release_is_refused(store, double):
+    await store.about.update_one({"_id": "schema"}, {"$set": {"version": 99}})
+    assert "newer release" in await refused(mongo_config(double))
+
+
+async def test_indexes_can_be_left_to_an_administrator(kind, double):
+    config = mongo_config(double, mongo_driver=kind, mongo_create_indexes=False)
+    assert "faces.members" in await refused(config)
+    store = MongoStore(mongo_config(double))
+    await store.start()
+    await store.close()
+    store = MongoStore(config)
+    await store.start()
+    await store.close()
+
+
+async def test_an_index_that_is_in_the_way_is_named(store, double):
+    indexes = double.commands._indexes["facenapi", "faces"]
+    indexes["feed"] = {"key": {"rev": -1}, "name": "feed"}
+    assert "faces.feed" in await refused(mongo_config(double))
+
+
+async def test_health_needs_a_write_that_a_majority_confirms(store, double):
+    await store.ping()
+    double.faults = [Fault("findAndModify", "unconfirmed", LASTING)]
+    with pytest.raises(Unavailable, match="confirmed"):
+        await store.ping()
+
+
+def test_motor_gets_a_thread_for_each_connection():
+    code = ("from facenapi.options import Config; from facenapi.storage.mongo.driver import Driver; "
+            "Driver(Config(mongo_pool_size=37)); import motor.frameworks.asyncio as m; print(m.max_workers)")
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout == "37\n"
