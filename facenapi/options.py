@@ -28,9 +28,12 @@ def option(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Config:
-    """All options with their values. ``Config()`` has the defaults; tests pass what they change."""
+    """All options with their values. ``Config()`` has the defaults; tests pass what they change.
+
+    Whoever needs an option reads it when it is needed, so that :meth:`adopt` has effect.
+    """
 
     # -- Server ---------------------------------------------------------------------------------
     host: str = option("Server", "127.0.0.1", "Address to listen on; 0.0.0.0 for all interfaces.")
@@ -43,7 +46,17 @@ class Config:
     )
     # -- Limits ---------------------------------------------------------------------------------
     max_body_size: int = option("Limits", 24 * 1024 * 1024, "Largest request body, in bytes.", low=1024, high=1 << 30)
-    max_requests: int = option("Limits", 256, "Requests in flight; one more is answered 503.", low=1, high=100000)
+    max_requests: int = option(
+        "Limits", 256, "Requests in flight; one more is answered 503.", low=1, high=100000, reload=True
+    )
+    rate_limit: float = option(
+        "Limits",
+        0.0,
+        "Requests per second that one token may make on average, twice as many at once; more are answered 429. 0: any.",
+        low=0,
+        high=1000000,
+        reload=True,
+    )
     max_decode_jobs: int = option(
         "Limits", 64, "Photos waiting for or in decoding; one more is answered 503.", low=1, high=100000
     )
@@ -54,7 +67,7 @@ class Config:
         "Limits", 75.0, "Seconds after which an idle or header-less connection is closed.", low=1, high=86400
     )
     # -- Photos ---------------------------------------------------------------------------------
-    max_size: int = option("Photos", 6000, "Longest side of a photo, in pixels.", low=16, high=65535)
+    max_size: int = option("Photos", 6000, "Longest side of a photo, in pixels.", low=16, high=65535, reload=True)
     max_photo_bytes: int = option("Photos", 10 * 1024 * 1024, "Largest photo file, in bytes.", low=1024, high=1 << 30)
     fetch_timeout: float = option(
         "Photos", 10.0, "Seconds in which a photo URL must have been fetched.", low=0.1, high=600
@@ -69,7 +82,8 @@ class Config:
     fetch_proxy: str = option(
         "Photos",
         "",
-        "HTTP proxy for photo URLs, http://host:port; needs pycurl. The proxy then has to refuse private targets.",
+        "HTTP proxy for photo URLs, http://host:port; needs pip install 'facenapi[proxy]'. Names are then "
+        "resolved by the proxy, which has to refuse private targets.",
     )
     # -- Storage --------------------------------------------------------------------------------
     store_sync: str = option(
@@ -124,6 +138,12 @@ class Config:
     nnd_scale_factor: float = option(
         "Detection", 0.79, "Step between the sizes at which faces are looked for.", low=0.3, high=0.95
     )
+    detect_rotated: bool = option(
+        "Detection",
+        False,
+        "Whether a photo without faces is looked at again turned by 90, 180 and 270 degrees; takes four times "
+        "as long for photos that really have none.",
+    )
     gae: bool = option("Detection", False, "Whether gender, age and emotions are offered.")
     # -- Networks -------------------------------------------------------------------------------
     inference_queue: int = option(
@@ -136,6 +156,13 @@ class Config:
         "accurate. Vectors made with different values cannot be compared.",
         low=1,
         high=2,
+    )
+    embedding_precision: str = option(
+        "Networks",
+        "auto",
+        "8-bit embedding network, three times as fast on a CPU with VNNI and within a cosine of 0.999 of the other; "
+        "auto takes it where the processor has VNNI. On a GPU always fp32.",
+        choices=("auto", "fp32", "int8"),
     )
     attribute_views: int = option(
         "Networks", 4, "Views of a face averaged for age, gender and emotions: 1, 2 or 4.", low=1, high=4
@@ -211,6 +238,17 @@ class Config:
     log_rotate_interval: int = option("Logging", 1, "With log_rotate_mode=time: units between rotations.", low=1)
     # Not an option: the names that a file or the command line set.
     given: frozenset[str] = frozenset()
+
+    def adopt(self, other: Config) -> tuple[list[str], list[str]]:
+        """Take over what can change while the server runs.
+
+        Returns the names of the options that changed, and of those that differ but need a restart.
+        """
+        differing = [name for name in TABLE if getattr(self, name) != getattr(other, name)]
+        changed = [name for name in differing if TABLE[name].metadata["reload"]]
+        for name in changed:
+            setattr(self, name, getattr(other, name))
+        return changed, [name for name in differing if name not in changed]
 
     @property
     def pack_folder(self) -> Path:

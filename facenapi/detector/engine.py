@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -195,6 +196,21 @@ def choose_device(wanted: str, threads: int, gpu_memory: int) -> Device:
         raise StartupError(f"device is cuda, but {cause}")
     log.warning("device=auto: running on the CPU, because %s", cause)
     return Device("cpu", threads)
+
+
+def wants_int8(precision: str) -> bool:
+    """Tell whether 8-bit networks are to be used for ``auto``, ``fp32`` or ``int8``.
+
+    ``auto`` takes them where the processor multiplies 8-bit numbers without saturating (VNNI, or the dot
+    products of Arm): elsewhere they are less exact and hardly faster.
+    """
+    if precision != "auto":
+        return precision == "int8"
+    try:
+        processor = Path("/proc/cpuinfo").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return not {"avx512_vnni", "avx_vnni", "asimddp"}.isdisjoint(processor.split())
 
 
 def _providers(device: Device) -> list[Any]:

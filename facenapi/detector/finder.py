@@ -28,11 +28,13 @@ _THINNEST = 4.0  # pixels; a box with less inside is taken to be this large
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes of face to find in pixels of the photo (largest 0: any) and the longer side to look at."""
+    """Sizes of face to find in pixels of the photo (largest 0: any), the longer side to look at, and whether
+    to turn a photo on which nothing was found."""
 
     smallest: int
     largest: int
     longer_side: int
+    rotated: bool = False
 
 
 class Finder:
@@ -50,6 +52,8 @@ class Finder:
         faces = self._detector.find(raster.pixels, smallest, largest)
         if not len(faces):
             faces = self._find_with_border(raster.pixels, smallest, largest)
+        if not len(faces) and self._limits.rotated:
+            faces = self._find_rotated(raster.pixels, smallest, largest)
         return self._in_photo(photo, raster, faces)
 
     def locate(self, photo: Photo, box: Box) -> Detection:
@@ -80,6 +84,14 @@ class Finder:
         shift = np.array([columns, rows])
         return Faces(faces.boxes - np.tile(shift, 2), faces.scores, faces.points - shift)
 
+    def _find_rotated(self, pixels: NDArray[np.uint8], smallest: float, largest: float) -> Faces:
+        """Look at the picture turned by 90, 180 and 270 degrees; take the turn with the best face."""
+        tries = []
+        for turns in (1, 2, 3):
+            faces = self._detector.find(np.ascontiguousarray(np.rot90(pixels, turns)), smallest, largest)
+            tries.append(_turned_back(faces, turns, pixels.shape[1], pixels.shape[0]))
+        return max(tries, key=lambda faces: faces.scores.max(initial=0))
+
     def _in_photo(self, photo: Photo, raster: Raster, faces: Faces) -> list[Detection]:
         scale = np.array([raster.scale_x, raster.scale_y])
         boxes = faces.boxes / np.tile(scale, 2)
@@ -89,3 +101,14 @@ class Finder:
         boxes = np.clip(boxes, 0, np.tile([photo.width, photo.height], 2))
         found = [Detection(Box(*boxes[i].tolist()), float(faces.scores[i]), points[i]) for i in np.flatnonzero(fits)]
         return sorted(found, key=lambda face: (-face.box.area, face.box))
+
+
+def _turned_back(faces: Faces, turns: int, width: int, height: int) -> Faces:
+    """Return faces found on a picture of width x height after ``turns`` quarter turns to the left."""
+    corners = faces.boxes.reshape(-1, 2, 2)
+    points = faces.points
+    for turn in range(turns, 0, -1):
+        # One turn took (x, y) to (y, side - x), where side is the width before it.
+        side = width if turn % 2 else height
+        corners, points = (np.stack([side - 1 - at[..., 1], at[..., 0]], axis=-1) for at in (corners, points))
+    return Faces(np.hstack([corners.min(axis=1), corners.max(axis=1)]), faces.scores, points)

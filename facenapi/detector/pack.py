@@ -36,11 +36,15 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class EmbedderPart:
-    """One network of an embedder; its unit vector enters the joined one with sqrt(weight)."""
+    """One network of an embedder; its unit vector enters the joined one with sqrt(weight).
+
+    ``file_int8`` is a copy in 8 bits that computes the same to within a cosine of 0.999, if there is one.
+    """
 
     file: str
     weight: float
     input: InputSpec
+    file_int8: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,8 @@ def _parse(folder: Path, manifest: dict[str, Any]) -> Pack:
         raise ValueError(f"format {manifest['format']} is not {FORMAT}")
     embedder = manifest["embedder"]
     parts = tuple(
-        EmbedderPart(part["file"], float(part["weight"]), _input(part["input"])) for part in embedder["parts"]
+        EmbedderPart(part["file"], float(part["weight"]), _input(part["input"]), part.get("file_int8"))
+        for part in embedder["parts"]
     )
     if not parts or any(part.weight <= 0 for part in parts):
         raise ValueError("the embedder needs networks with positive weights")

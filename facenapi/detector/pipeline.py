@@ -14,7 +14,7 @@ import numpy as np
 from facenapi.detector.attributes import READERS, AttributeReader, describe
 from facenapi.detector.base import Attributes, Detection
 from facenapi.detector.embedding import EmbeddingNet
-from facenapi.detector.engine import Device, Engine, choose_device
+from facenapi.detector.engine import Device, Engine, choose_device, wants_int8
 from facenapi.detector.finder import Finder, Limits
 from facenapi.detector.mtcnn import Mtcnn, Settings
 from facenapi.detector.pack import Pack, load_pack
@@ -105,7 +105,11 @@ class FaceDetector:
         config, pack = self._config, self._pack
         device = choose_device(config.device, self._threads, config.gpu_memory << 20)
         self._finder = self._load_finder(pack, device)
-        parts = [(part, self._engine(pack, part.file, device, "embedder")) for part in pack.embedder.parts]
+        int8 = device.kind == "cpu" and wants_int8(config.embedding_precision)
+        parts = [
+            (part, self._engine(pack, (part.file_int8 if int8 else None) or part.file, device, "embedder"))
+            for part in pack.embedder.parts
+        ]
         self._embedder = EmbeddingNet(parts, config.embedding_views)
         self._readers = []
         for net in pack.attributes:
@@ -125,7 +129,7 @@ class FaceDetector:
         settings = Settings(
             config.nnd_p_net_thresh, config.nnd_r_net_thresh, config.nnd_o_net_thresh, config.nnd_scale_factor
         )
-        limits = Limits(config.nnd_min_face_size, config.nnd_max_face_size, config.detect_size)
+        limits = Limits(config.nnd_min_face_size, config.nnd_max_face_size, config.detect_size, config.detect_rotated)
         return Finder(Mtcnn(nets[0], nets[1], nets[2], settings), limits)
 
     def _engine(self, pack: Pack, file: str, device: Device, use: str) -> Engine:

