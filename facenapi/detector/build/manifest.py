@@ -7,7 +7,7 @@ from typing import Any
 from facenapi.detector.build.sources import FACE_API, MTCNN, Package
 
 # The version of the conversion: a change of it makes `facenapi models build` build anew.
-CONVERTER = 3
+CONVERTER = 4
 
 # dlib's mean face in its 150 px chip with 25 % padding: eye centres, nose tip, mouth corners.
 DLIB_TEMPLATE = [[47.549, 46.599], [100.476, 46.599], [74.013, 76.562], [50.415, 103.023], [97.610, 103.023]]

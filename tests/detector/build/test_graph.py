@@ -11,13 +11,14 @@ def run(model, values):
 
 
 @pytest.mark.parametrize("slope", [[0.0, 0.25, 1.0], [-0.5, 0.3, 2.7]])
-def test_prelu_is_exact_without_the_slow_operator(slope):
-    slope = np.array(slope, np.float32).reshape(3, 1, 1)
-    graph = Graph("prelu", ("N", 3, 4, 4))
+@pytest.mark.parametrize("size", [(), (4, 4)])
+def test_prelu_is_exact_without_the_slow_operator(slope, size):
+    slope = np.array(slope, np.float32).reshape(3, *[1] * len(size))
+    graph = Graph("prelu", ("N", 3, *size))
     graph.op("Identity", graph.prelu("input", slope), output="out")
-    model = graph.finish({"out": ("N", 3, 4, 4)})
+    model = graph.finish({"out": ("N", 3, *size)})
     assert b"PRelu" not in model
-    values = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    values = np.random.default_rng(0).normal(size=(2, 3, *size)).astype(np.float32)
     assert np.array_equal(run(model, values), np.where(values > 0, values, values * slope))
 
 
