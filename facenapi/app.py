@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 class RequestCount:
     """How many requests are in flight, and how many may be."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, config: Config) -> None:
+        self._config = config
         self.running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -52,7 +52,7 @@ class RequestCount:
         """Count one more; raise Overloaded (and count it all the same: leave() follows) above the limit."""
         self.running += 1
         self._idle.clear()
-        if self.running > self._limit:
+        if self.running > self._config.max_requests:
             raise Overloaded("Too many requests are in flight")
 
     def leave(self) -> None:
@@ -75,12 +75,12 @@ class Application:
     def __init__(self, config: Config, *, store: Store | None = None, detector: Detector | None = None) -> None:
         self.config = config
         self.draining = False
-        self.requests = RequestCount(config.max_requests)
+        self.requests = RequestCount(config)
         self.store: Store = store or open_store(config)
         self.detector: Detector = detector or FaceDetector(config)
         self.searcher = open_searcher(config, self.store)
         self.photos = PhotoLoader(config)
-        self.auth = Authenticator(self.store)
+        self.auth = Authenticator(config, self.store)
         self.faces = FaceKeeper(self.store, self.searcher)
         self.galleries = GalleryKeeper(self.store, self.faces)
         self.persons = PersonFinder(config, self.detector, self.store, self.searcher)
@@ -118,6 +118,11 @@ class Application:
         self._http.add_sockets(sockets)
         port: int = sockets[0].getsockname()[1]
         return port
+
+    def reload(self, config: Config) -> tuple[list[str], list[str]]:
+        """Take over what can change at run time; return what changed, and what needs a restart."""
+        self.auth.forget()
+        return self.config.adopt(config)
 
     async def readiness(self) -> dict[str, Any]:
         """Return whether requests can be served, and the state of each part."""

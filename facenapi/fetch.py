@@ -12,14 +12,15 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit
 
-from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders, HTTPInputError
 from tornado.netutil import DefaultLoopResolver, Resolver
-from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, SimpleAsyncHTTPClient
+from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
-from facenapi.errors import BadImage, Overloaded
+from facenapi.errors import BadImage, Overloaded, StartupError
 
 MAX_URL_LENGTH = 2048
+_CURL_TIMEOUT = 28
 
 # Not for a photo, although Python's is_global says yes for some of them: IETF protocol assignments, 6to4
 # relays, NAT64, 6to4 (both embed an IPv4 address), site-local, segment routing, documentation.
@@ -70,18 +71,26 @@ class GuardedResolver(Resolver):
 class Fetcher:
     """Fetches photos. At most ``max_clients`` at a time, each within ``timeout_s`` and ``max_bytes``."""
 
-    def __init__(self, timeout_s: float, max_bytes: int, max_clients: int, allow_private: bool) -> None:
+    def __init__(
+        self, timeout_s: float, max_bytes: int, max_clients: int, *, allow_private: bool, proxy: str = ""
+    ) -> None:
+        """``proxy``: http://host:port of an HTTP proxy; raises StartupError if it cannot be used."""
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._max_clients = max_clients
         self._running = 0
-        self._client = SimpleAsyncHTTPClient(
-            force_instance=True,
-            resolver=GuardedResolver(allow_private=allow_private),
-            max_clients=max_clients,
-            max_body_size=1 << 40,  # _Seen keeps the limit: it can tell why it stopped
-            max_header_size=65536,
-        )
+        self._proxy = _proxy_options(proxy)
+        self._client: AsyncHTTPClient
+        if proxy:
+            self._client = _proxy_client(max_clients)
+        else:
+            self._client = SimpleAsyncHTTPClient(
+                force_instance=True,
+                resolver=GuardedResolver(allow_private=allow_private),
+                max_clients=max_clients,
+                max_body_size=1 << 40,  # _Seen keeps the limit: it can tell why it stopped
+                max_header_size=65536,
+            )
 
     async def fetch(self, url: str, param: str) -> bytes:
         """Return the bytes behind a URL.
@@ -110,18 +119,21 @@ class Fetcher:
             headers=HTTPHeaders({"Accept": "image/*", "User-Agent": "facenapi"}),
             header_callback=seen.header,
             streaming_callback=seen.chunk,
+            **self._proxy,
         )
         try:
             response: HTTPResponse = await self._client.fetch(request, raise_error=False)
-            if response.error is not None and not isinstance(response.error, HTTPClientError):
-                raise response.error
-            if response.code >= 599 and response.error is not None:
+            if response.error is not None and (
+                response.code == 599 or not isinstance(response.error, HTTPClientError)
+            ):
                 raise response.error
         except ForbiddenTargetError:
             raise BadImage(param, "The URL leads to an address that is not public") from None
         except HTTPTimeoutError:
             raise BadImage(param, f"The URL did not answer within {self._timeout_s:g} seconds") from None
-        except (HTTPStreamClosedError, OSError, ValueError, UnicodeError):
+        except (HTTPClientError, OSError, ValueError, UnicodeError) as error:
+            if getattr(error, "errno", None) == _CURL_TIMEOUT:
+                raise BadImage(param, f"The URL did not answer within {self._timeout_s:g} seconds") from None
             reason = f"larger than {self._max_bytes} bytes" if seen.too_large else "not reachable"
             raise BadImage(param, f"The photo at the URL is {reason}") from None
         if 300 <= response.code < 400:
@@ -133,6 +145,23 @@ class Fetcher:
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+
+
+def _proxy_options(proxy: str) -> dict[str, Any]:
+    if not proxy:
+        return {}
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if not parts.hostname:
+        raise StartupError(f"fetch_proxy {proxy} is not of the form http://host:port")
+    return {"proxy_host": parts.hostname, "proxy_port": parts.port or 3128}
+
+
+def _proxy_client(max_clients: int) -> AsyncHTTPClient:
+    try:
+        from tornado.curl_httpclient import CurlAsyncHTTPClient  # noqa: PLC0415 - pycurl is an extra
+    except ImportError:
+        raise StartupError("fetch_proxy needs pycurl: pip install 'facenapi[proxy]'") from None
+    return CurlAsyncHTTPClient(force_instance=True, max_clients=max_clients)
 
 
 class _Seen:

@@ -19,8 +19,8 @@ def set_up_logging(config: Config) -> None:
     """Send the log to standard error, to a file, or both. Raises StartupError if the file cannot be written."""
     if config.logging == "none":
         return
+    set_level(config)
     root = logging.getLogger()
-    root.setLevel(config.logging.upper())
     logging.captureWarnings(True)
     handlers: list[logging.Handler] = []
     if config.log_to_stderr:
@@ -35,6 +35,12 @@ def set_up_logging(config: Config) -> None:
     for handler in handlers:
         handler.setFormatter(logging.Formatter(FORMAT))
         root.addHandler(handler)
+
+
+def set_level(config: Config) -> None:
+    """Log from the configured level on."""
+    if config.logging != "none":
+        logging.getLogger().setLevel(config.logging.upper())
 
 
 def _file_handler(config: Config) -> logging.Handler:

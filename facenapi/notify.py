@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 
 def send(message: str) -> None:
@@ -23,6 +24,11 @@ def send(message: str) -> None:
 def ready() -> None:
     """Requests are being served."""
     send("READY=1\nSTATUS=Serving")
+
+
+def reloading() -> None:
+    """The configuration is being read again; systemd wants to know when that began."""
+    send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 def watchdog() -> None:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from facenapi import __version__, notify
 from facenapi.app import Application
-from facenapi.config import load
-from facenapi.logs import set_up_logging
+from facenapi.config import ConfigError, load
+from facenapi.logs import set_level, set_up_logging
 from facenapi.options import Config
 
 log = logging.getLogger(__name__)
@@ -23,13 +23,14 @@ def main(arguments: Sequence[str]) -> int:
     set_up_logging(config)
     for warning in warnings:
         log.warning("%s", warning)
-    return asyncio.run(_serve(config))
+    return asyncio.run(_serve(config, arguments))
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, arguments: Sequence[str]) -> int:
     app = Application(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, _reload, app, arguments)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     starting = asyncio.ensure_future(app.start())
@@ -51,6 +52,23 @@ async def _serve(config: Config) -> int:
     finally:
         await app.close()
     return 0
+
+
+def _reload(app: Application, arguments: Sequence[str]) -> None:
+    """Read the configuration again; a mistake in it changes nothing."""
+    notify.reloading()
+    try:
+        config, _ = load(arguments)
+    except ConfigError as error:
+        for line in error.lines:
+            log.error("Not reloaded: %s", line)  # noqa: TRY400 - the line says it all
+    else:
+        changed, restart = app.reload(config)
+        set_level(app.config)
+        log.info("Reloaded; changed: %s", ", ".join(changed) or "nothing")
+        if restart:
+            log.warning("These options change with a restart only: %s", ", ".join(restart))
+    notify.ready()
 
 
 def _on_signal(stop: asyncio.Event) -> None:

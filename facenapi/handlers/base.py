@@ -65,8 +65,6 @@ class ApiHandler(RequestHandler):
         """Say JSON, and nothing of what software this is."""
         self.set_header("Content-Type", "application/json; charset=UTF-8")
         self.clear_header("Server")
-        if request_id := getattr(self, "request_id", ""):
-            self.set_header("X-Request-Id", request_id)
 
     # -- before the body ------------------------------------------------------------------------
     async def prepare(self) -> None:
@@ -171,6 +169,7 @@ class ApiHandler(RequestHandler):
 
     def finish(self, chunk: Any = None) -> Any:
         """End the answer; while the server drains, or with a body unread, the connection ends with it."""
+        self.set_header("X-Request-Id", self.request_id)
         if self.app.draining or self._early:
             self.set_header("Connection", "close")
         if self.request.headers.get("X-Timing"):

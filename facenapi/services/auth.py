@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 import time
 from typing import TYPE_CHECKING
 
 from facenapi import clock
-from facenapi.errors import AuthFailed
+from facenapi.errors import AuthFailed, Overloaded
 from facenapi.storage.base import Token
 
 if TYPE_CHECKING:
+    from facenapi.options import Config
     from facenapi.storage.base import Store
 
 CACHE_SECONDS = 1.0  # a revoked token works for at most this much longer
@@ -36,10 +38,12 @@ async def create_token(store: Store, owner: str = "", label: str = "", short: bo
 
 
 class Authenticator:
-    """Finds the owner behind an Authorization header."""
+    """Finds the owner behind an Authorization header, and keeps each token to its rate."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, config: Config, store: Store) -> None:
+        self._config = config
         self._store = store
+        self._buckets: dict[str, tuple[float, float]] = {}
         self._cache: dict[str, tuple[float, Token | None]] = {}
 
     async def owner(self, header: str | None) -> str:
@@ -47,6 +51,7 @@ class Authenticator:
 
         Raises:
             AuthFailed: no header, another scheme, an unknown or an inactive token.
+            Overloaded: this token has used up its rate (429).
         """
         if not header:
             raise AuthFailed("A token is needed: Authorization: Token KEY")
@@ -57,7 +62,26 @@ class Authenticator:
         token = await self._find(key_hash)
         if token is None or not hmac.compare_digest(token.key_hash, key_hash) or not token.active:
             raise AuthFailed("The token is unknown or not active")
+        self._take(key_hash)
         return token.owner
+
+    def forget(self) -> None:
+        """Look tokens up anew."""
+        self._cache.clear()
+
+    def _take(self, key_hash: str) -> None:
+        """Take one request out of the token's bucket, which fills at ``rate_limit`` and holds two seconds' worth."""
+        rate = self._config.rate_limit
+        if not rate:
+            return
+        now, full = time.monotonic(), max(2 * rate, 1.0)
+        level, since = self._buckets.get(key_hash, (full, now))
+        level = min(full, level + (now - since) * rate)
+        if level < 1:
+            raise Overloaded("This token makes too many requests", math.ceil((1 - level) / rate), status=429)
+        if len(self._buckets) >= _CACHE_SIZE:
+            self._buckets.clear()
+        self._buckets[key_hash] = (level - 1, now)
 
     async def _find(self, key_hash: str) -> Token | None:
         now = time.monotonic()

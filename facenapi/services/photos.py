@@ -22,7 +22,11 @@ class PhotoLoader:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._fetcher = Fetcher(
-            config.fetch_timeout, config.max_photo_bytes, config.fetch_max_clients, config.fetch_allow_private
+            config.fetch_timeout,
+            config.max_photo_bytes,
+            config.fetch_max_clients,
+            allow_private=config.fetch_allow_private,
+            proxy=config.fetch_proxy,
         )
         self._workers = Workers("decode", config.threads or os.cpu_count() or 1, config.max_decode_jobs)
 

@@ -1,0 +1,207 @@
+"""The application as a whole: overload, rate limits, drain, reload, request ids, and what the log keeps to itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+import pytest
+from tornado.simple_httpclient import HTTPStreamClosedError
+
+from facenapi.options import Config
+from tests.support.fakes import FakeDetector
+from tests.support.rawserver import RawServer
+from tests.support.server import RED, multipart, picture, serving
+
+
+class SlowDetector(FakeDetector):
+    """Takes its time, and can be held."""
+
+    def __init__(self):
+        self.gate = asyncio.Event()
+        self.waiting = 0
+
+    async def detect(self, photo):
+        self.waiting += 1
+        await self.gate.wait()
+        return await super().detect(photo)
+
+
+async def until(condition):
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to that")
+
+
+async def test_past_the_limit_requests_are_refused_at_once_and_health_still_answers(tmp_path):
+    detector = SlowDetector()
+    async with serving(tmp_path, detector=detector, max_requests=3) as client:
+        accepted = [
+            asyncio.ensure_future(client("POST", "/v1/detect", parts={"photo": picture(RED)})) for _ in range(3)
+        ]
+        await until(lambda: detector.waiting == 3)
+        refused = await client("POST", "/v1/detect", parts={"photo": picture(RED)})
+        assert (refused.status, refused.json["code"]) == (503, "OVERLOADED")
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert (await client("GET", "/v1/galleries")).status == 503
+        assert (await client("GET", "/health", key="")).status == 200
+        assert b"facenapi_requests_in_flight 3.0" in (await client("GET", "/metrics", key="")).body
+        detector.gate.set()
+        assert [reply.status for reply in await asyncio.gather(*accepted)] == [200] * 3
+        assert (await client("GET", "/v1/galleries")).status == 200
+
+
+class BlindDetector(FakeDetector):
+    """Sees nothing, fast."""
+
+    async def detect(self, photo):
+        return []
+
+
+async def test_a_full_decode_queue_is_overload(tmp_path):
+    async with serving(tmp_path, detector=BlindDetector(), max_decode_jobs=1, threads=1) as client:
+        big = picture(RED, size=(3000, 2000))
+        replies = await asyncio.gather(*(client("POST", "/v1/detect", parts={"photo": big}) for _ in range(8)))
+        assert {reply.status for reply in replies} == {200, 503}
+        assert (await client("POST", "/v1/detect", parts={"photo": big})).status == 200
+
+
+async def test_a_token_is_kept_to_its_rate(tmp_path):
+    async with serving(tmp_path, rate_limit=2) as client:
+        statuses = [(await client("GET", "/galleries")).status for _ in range(6)]
+        assert statuses[:4] == [200] * 4
+        assert statuses[-1] == 429
+        reply = await client("GET", "/galleries")
+        assert (reply.json["code"], reply.headers["Retry-After"]) == ("OVERLOADED", "1")
+
+
+async def test_a_client_that_hangs_up_cancels_its_work(tmp_path):
+    detector = SlowDetector()
+    async with serving(tmp_path, detector=detector) as client:
+        kind, body = multipart({"photo": picture(RED)})
+        head = f"POST /face HTTP/1.1\r\nHost: x\r\nAuthorization: Token {client.key}\r\nContent-Type: {kind}\r\n"
+        host, port = client.base.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        await until(lambda: detector.waiting == 1)
+        assert client.app.requests.running == 1
+        writer.close()
+        await until(lambda: client.app.requests.running == 0)
+        detector.gate.set()
+        assert await client.app.store.count_faces((await client.app.store.list_tokens())[0].owner) == 0
+
+
+async def test_drain_finishes_what_is_in_flight(tmp_path):
+    detector = SlowDetector()
+    async with serving(tmp_path, detector=detector) as client:
+        app = client.app
+        running = [
+            asyncio.ensure_future(client("POST", "/v1/detect", parts={"photo": picture(RED)})) for _ in range(20)
+        ]
+        await until(lambda: detector.waiting == 20)
+        draining = asyncio.ensure_future(app.drain())
+        await asyncio.sleep(0.05)
+        assert not draining.done()
+        assert (await app.readiness())["ready"] is False
+        detector.gate.set()
+        replies = await asyncio.gather(*running)
+        await draining
+        assert [reply.status for reply in replies] == [200] * 20
+        assert {reply.headers["Connection"] for reply in replies} == {"close"}
+
+
+async def test_drain_gives_up_in_time(tmp_path, caplog):
+    detector = SlowDetector()
+    async with serving(tmp_path, detector=detector, shutdown_timeout=0.2) as client:
+        running = asyncio.ensure_future(client("POST", "/v1/detect", parts={"photo": picture(RED)}))
+        await until(lambda: detector.waiting == 1)
+        await client.app.drain()
+        with pytest.raises(HTTPStreamClosedError):
+            await running
+        assert "1 requests did not finish in time" in caplog.text
+
+
+async def test_reload_takes_over_what_can_change(tmp_path):
+    async with serving(tmp_path, max_identify_limit=1) as client:
+        for _ in range(3):
+            await client.enrol(RED)
+
+        async def found():
+            reply = await client("POST", "/identify", parts={"photo": picture(RED), "n": 0})
+            return len(reply.json["results"]["[50, 20, 110, 80]"])
+
+        assert await found() == 1
+        new = replace(client.app.config, max_identify_limit=2, port=99)
+        assert client.app.reload(new) == (["max_identify_limit"], ["port"])
+        assert await found() == 2
+
+
+async def test_request_id_and_timing_on_request(tmp_path):
+    async with serving(tmp_path) as client:
+        asked = {"X-Request-Id": "abc-1", "X-Timing": "1"}
+        reply = await client("POST", "/v1/detect", parts={"photo": picture(RED)}, headers=asked)
+        assert reply.headers["X-Request-Id"] == "abc-1"
+        assert {part.split(";")[0] for part in reply.headers["Server-Timing"].split(", ")} == {
+            "decode", "detect", "attributes", "total"}  # fmt: skip
+        plain = await client("GET", "/galleries", headers={"X-Request-Id": "a b\tc"})
+        assert len(plain.headers["X-Request-Id"]) == 16
+        assert "Server-Timing" not in plain.headers
+        assert "Server" not in plain.headers
+
+
+class BrokenDetector(FakeDetector):
+    """Fails in a way that nobody foresaw."""
+
+    async def detect(self, photo):
+        raise RuntimeError("secret detail of /etc/passwd")
+
+
+async def test_internals_stay_in_the_log(tmp_path, caplog):
+    async with serving(tmp_path, detector=BrokenDetector()) as client:
+        reply = await client("POST", "/v1/detect", parts={"photo": picture(RED)})
+        assert reply.status == 500
+        assert reply.json == {
+            "code": "INTERNAL_ERROR",
+            "reason": "The server made a mistake; its log has the details",
+        }
+        assert "secret detail" in caplog.text
+        assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+async def test_no_token_reaches_the_log(tmp_path, caplog, level):
+    caplog.set_level(level)
+    async with serving(tmp_path, detector=BrokenDetector(), fetch_allow_private=True, max_body_size=30000) as client:
+        server = RawServer(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+        key, bad = client.key, "wrong-but-secret-token"
+        query = f"?token={key}&Authorization={key}"
+        await client("GET", "/v1/galleries" + query)
+        await client("GET", "/v1/galleries" + query, key=bad)
+        await client("GET", "/v1/nothing" + query)
+        await client("PATCH", "/v1/face" + query)
+        await client("DELETE", "/v1/detect")
+        await client("POST", "/v1/detect" + query, parts={"photo": picture(RED)})
+        await client("POST", "/v1/detect", json_body={"photo": server.url})
+        await client("POST", "/v1/detect", parts={"photo": bytes(40000)})
+        await client("POST", "/v1/detect", body=b"{", headers={"Content-Type": "application/json"})
+        await client("GET", "/v1/galleries", headers={"Authorization": f"Bearer {key}"})
+        server.stop()
+        assert "path=/v1/detect status=500" in caplog.text
+        assert key not in caplog.text
+        assert bad not in caplog.text
+
+
+async def test_a_path_cannot_write_a_line_of_its_own(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    async with serving(tmp_path) as client:
+        await client("GET", "/face/id/%0aERROR fake".replace(" ", "%20"))
+        assert all("\n" not in record.getMessage() for record in caplog.records)
+
+
+def test_config_adopts_only_what_is_marked():
+    config = Config()
+    assert config.adopt(Config(port=1, logging="debug")) == (["logging"], ["port"])
+    assert (config.port, config.logging) == (8000, "debug")
