@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from facenapi import __version__
-from facenapi.commands import models, serve, token
+from facenapi.commands import check, models, serve, shard, token
 from facenapi.config import EXIT_CONFIG, ConfigError
 from facenapi.config_text import help_text
 from facenapi.errors import ApiError, StartupError
@@ -15,6 +15,8 @@ Command = Callable[[Sequence[str]], int]
 
 COMMANDS: dict[str, Command] = {
     "serve": serve.main,
+    "shard": shard.main,
+    "check": check.main,
     "token": token.main,
     "models": models.main,
 }
@@ -24,6 +26,8 @@ Usage: facenapi [COMMAND] [--config=PATH] [--option=value ...]
 
 Commands:
   serve     run the server (this is what happens without a command)
+  shard     run a search shard, for installations with several
+  check     say what is wrong with an installation before or while it runs
   token     create, list and revoke tokens
   models    list, build and verify model packs
 
@@ -60,3 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def token_main() -> int:
+    """``facenapi token`` under the name that the original had for it."""
+    return main(["token", *sys.argv[1:]])
+
+
+def mass_enroll_main() -> int:
+    """``facenapi mass-enroll`` under the original's name."""
+    return main(["mass-enroll", *sys.argv[1:]])
+
+
+def regenerate_main() -> int:
+    """``facenapi regenerate`` under the original's name."""
+    return main(["regenerate", *sys.argv[1:]])

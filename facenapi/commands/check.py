@@ -1,0 +1,163 @@
+"""Check an installation: the configuration, the store, the model pack, the search index, the port.
+
+It is safe at any time, also while the server runs. One line per part, "ok" or "FAILED" with the reason;
+without names of parts all are checked. "facenapi check configuration --config=FILE" checks a file alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+from facenapi.commands.common import parse, parser
+from facenapi.detector.verify import verify_pack
+from facenapi.errors import ApiError, StartupError
+from facenapi.options import Config
+from facenapi.search.table import read_table
+from facenapi.storage.open import database_file, open_store
+
+_TIMEOUT_S = 5.0
+_LITTLE_DISK = 1 << 30
+
+
+class ProblemError(Exception):
+    """What is wrong with a part, in one line."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check what is asked for; 1 if anything is wrong, 78 if it is the configuration."""
+    own = parser("check", __doc__)
+    own.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
+    chosen, config = parse(own, arguments)
+    unknown = sorted(set(chosen.parts) - set(PARTS))
+    if unknown:
+        own.error(f"there is no part {unknown[0]}; parts are {', '.join(PARTS)}")
+    failed = False
+    for name, check in PARTS.items():
+        if chosen.parts and name not in chosen.parts:
+            continue
+        try:
+            print(f"ok      {name}: {check(config)}", flush=True)
+        except (ProblemError, StartupError, ApiError) as error:
+            failed = True
+            print(f"FAILED  {name}: {error}", flush=True)
+    return 1 if failed else 0
+
+
+def _configuration(config: Config) -> str:
+    # What is wrong with it was raised when it was loaded.
+    return f"{len(config.given)} options set: {', '.join(sorted(config.given)) or 'all have their defaults'}"
+
+
+def _data_dir(config: Config) -> str:
+    folder = Path(config.data_dir)
+    if not folder.is_dir():
+        raise ProblemError(f"there is no folder {folder}: make it, owned by the user that the server runs as")
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise ProblemError(f"{folder} cannot be written by this user; run the check as the user of the server")
+    free = shutil.disk_usage(folder).free
+    if free < _LITTLE_DISK:
+        raise ProblemError(f"{folder} has only {free >> 20} MiB left on its disk")
+    return f"{folder}, {free >> 30} GiB free"
+
+
+def _store(config: Config) -> str:
+    database = database_file(config)
+    if database is not None and not database.exists():
+        return f"{database} does not exist yet; the server makes it when it starts"
+    return asyncio.run(_open_and_ask(config))
+
+
+async def _open_and_ask(config: Config) -> str:
+    store = open_store(config, shared=True)
+    await store.start()
+    try:
+        await store.ping()
+        tokens = await store.list_tokens()
+        owners = {token.owner for token in tokens}
+        faces = sum([await store.count_faces(owner) for owner in owners])
+    finally:
+        await store.close()
+    active = sum(token.active for token in tokens)
+    hint = "" if active else "; facenapi token makes the first token"
+    return f"{faces} faces of {len(owners)} owners, {active} active tokens{hint}"
+
+
+def _models(config: Config) -> str:
+    problems = verify_pack(config.pack_folder)
+    if problems:
+        raise ProblemError("; ".join(problems))
+    return f"{config.pack_folder}: files and outputs are as they should be"
+
+
+def _index(config: Config) -> str:
+    if not config.tntapi_servers_file:
+        return f"embedded, snapshots in {Path(config.data_dir) / 'index'}"
+    dead, faces = [], 0
+    table = read_table(Path(config.tntapi_servers_file))
+    for address in table:
+        try:
+            faces += int(_get(f"http://{address}/health")["faces"])
+        except ProblemError as error:
+            dead.append(f"{address} ({error})")
+    if dead:
+        raise ProblemError(f"{len(dead)} of {len(table)} shards do not serve: {', '.join(dead)}")
+    return f"{len(table)} shards serve {faces} faces"
+
+
+def _get(url: str) -> dict[str, Any]:
+    """Return the JSON object that a part of the installation answers; raise ProblemError."""
+    try:
+        # Without the proxies of the environment: all parts are near.
+        with build_opener(ProxyHandler({})).open(url, timeout=_TIMEOUT_S) as reply:
+            answer = json.loads(reply.read())
+    except HTTPError as error:
+        raise ProblemError(f"answers {error.code}") from error
+    except OSError as error:
+        raise ProblemError(str(getattr(error, "reason", error))) from error
+    except ValueError as error:
+        raise ProblemError("answers something else than JSON") from error
+    return answer if isinstance(answer, dict) else {}
+
+
+def _port(config: Config) -> str:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((config.host, config.port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return _holder(config)
+            raise ProblemError(f"cannot listen on {config.host}:{config.port}: {error.strerror}") from error
+    return f"{config.host}:{config.port} is free"
+
+
+def _holder(config: Config) -> str:
+    """Say that our own server has the port; raise ProblemError if another has."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104
+    place = f"[{host}]:{config.port}" if ":" in host else f"{host}:{config.port}"
+    try:
+        _get(f"http://{place}/health/live")
+    except ProblemError:
+        raise ProblemError(f"{config.host}:{config.port} is taken by another program") from None
+    return f"a facenapi server has {config.host}:{config.port}"
+
+
+PARTS: dict[str, Callable[[Config], str]] = {
+    "configuration": _configuration,
+    "data_dir": _data_dir,
+    "store": _store,
+    "models": _models,
+    "index": _index,
+    "port": _port,
+}

@@ -1,0 +1,55 @@
+"""What commands share: options of their own beside those of the server, progress on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from facenapi.config import load
+from facenapi.options import Config
+
+SERVER_OPTIONS = """\
+Options of the server say which installation is meant: --config=PATH (default: /etc/findface-facenapi.ini if
+it exists), --data_dir=DIR, ... ; facenapi --help-options lists them."""
+
+EXIT_STATUS = """\
+Exit status: 0 done; 1 it failed, with the reason in one line; 2 wrong usage; 78 wrong configuration."""
+
+
+def parser(name: str, text: str | None, *, server_options: bool = True) -> argparse.ArgumentParser:
+    """Return a parser for ``facenapi NAME`` that explains itself by ``text``."""
+    return argparse.ArgumentParser(
+        f"facenapi {name}",
+        description=text,
+        epilog="\n\n".join([SERVER_OPTIONS, EXIT_STATUS] if server_options else [EXIT_STATUS]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def parse(own: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[argparse.Namespace, Config]:
+    """Return a command's own options, and the configuration made of all others.
+
+    Raises:
+        ConfigError: the others are no options of the server, or its file is wrong.
+    """
+    chosen, rest = own.parse_known_args(arguments)
+    config, _ = load(rest)
+    return chosen, config
+
+
+def progress(total: int | None, unit: str, *, done: int = 0, quiet: bool = False) -> tqdm[Any]:
+    """Return a bar with rate and remaining time on standard error; nothing is drawn unless it is a terminal."""
+    return tqdm(
+        total=total,
+        initial=done,
+        unit=f" {unit}",
+        file=sys.stderr,
+        disable=True if quiet else None,
+        dynamic_ncols=True,
+        smoothing=0.05,
+    )

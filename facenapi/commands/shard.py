@@ -1,0 +1,79 @@
+"""Run one search shard: the part of the faces whose cells the table gives to its address.
+
+The table (option tntapi_servers_file) is shared by all shards and API servers; shard_address says which of its
+addresses this process is. The shard reads the faces from the store, listens on the address, answers /health
+with 200 as soon as it has caught up, and follows the store from then on.
+
+    facenapi shard --config=/etc/findface-facenapi.ini --shard_address=127.0.0.1:33001
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from facenapi import __version__, notify
+from facenapi.commands.common import parse, parser
+from facenapi.errors import StartupError
+from facenapi.logs import set_up_logging
+from facenapi.options import Config
+from facenapi.search.server import ShardServer
+from facenapi.storage.open import database_file, open_store
+
+log = logging.getLogger(__name__)
+
+_PULSE_S = 5.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until SIGTERM or SIGINT; a second signal ends at once."""
+    _, config = parse(parser("shard", __doc__), arguments)
+    if not config.tntapi_servers_file:
+        raise StartupError("shard: tntapi_servers_file must name the table of search shards")
+    set_up_logging(config)
+    return asyncio.run(_serve(config))
+
+
+async def _serve(config: Config) -> int:
+    database = database_file(config)
+    if database is not None and not database.exists():
+        raise StartupError(f"There is no database {database} yet: start the API server first")
+    store = open_store(config, shared=True)
+    server = ShardServer.from_config(config, store)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _on_signal, stop)
+    try:
+        await store.start()
+        port = await server.start()
+        log.info("facenapi %s serves the search shard %s on port %d", __version__, config.shard_address, port)
+        notify.ready()
+        pulse = asyncio.create_task(_beat(server))
+        await stop.wait()
+        pulse.cancel()
+        log.info("Stopping")
+        notify.stopping()
+    finally:
+        await server.close()
+        await store.close()
+    return 0
+
+
+async def _beat(server: ShardServer) -> None:
+    """Tell systemd that the loop turns and what the shard holds, until cancelled."""
+    period = min(_PULSE_S, int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6 or _PULSE_S)
+    while True:
+        info = server.shard.info()
+        notify.watchdog()
+        notify.status(f"{'Serving' if info['ready'] else 'Loading'} {info['faces']} faces")
+        await asyncio.sleep(period)
+
+
+def _on_signal(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        sys.exit(1)
+    stop.set()

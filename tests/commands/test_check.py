@@ -1,0 +1,91 @@
+"""facenapi check: one line per part, and a status that scripts can use."""
+
+import json
+import socket
+
+import pytest
+
+from tests.support.fake_server import FakeServer
+
+
+@pytest.fixture
+def data(tmp_path):
+    return f"--data_dir={tmp_path}"
+
+
+def lines(said):
+    return {line[8:].split(":")[0]: line for line in said.out.splitlines()}
+
+
+def test_a_fresh_installation_lacks_models_only(facenapi, data):
+    said = facenapi("check", data, "--port=0")
+    assert said.status == 1
+    found = lines(said)
+    assert [name for name, line in found.items() if line.startswith("FAILED")] == ["models"]
+    assert "facenapi models build" in found["models"]
+    assert "does not exist yet" in found["store"]
+
+
+def test_the_default_pack_is_well(facenapi, data, model_pack):
+    said = facenapi("check", "models", data, f"--model_pack={model_pack}")
+    assert said.status == 0
+    assert list(lines(said)) == ["models"]
+
+
+def test_a_file_alone(facenapi, tmp_path):
+    file = tmp_path / "facenapi.ini"
+    file.write_text("port = 8123\n")
+    said = facenapi("check", "configuration", f"--config={file}")
+    assert said.status == 0
+    assert said.out == "ok      configuration: 1 options set: port\n"
+    file.write_text("prot = 8123\nmax_size = many\n")
+    said = facenapi("check", "configuration", f"--config={file}")
+    assert said.status == 78
+    assert said.err.splitlines() == [
+        f"{file}:1: prot: there is no such option (did you mean port?)",
+        f"{file}:2: max_size: must be a whole number from 16 to 65535, not many",
+    ]
+
+
+def test_a_wrong_part_is_wrong_usage(facenapi, data):
+    said = facenapi("check", "everything", data)
+    assert said.status == 2
+    assert "there is no part everything" in said.err
+
+
+def test_a_missing_data_dir(facenapi, tmp_path):
+    said = facenapi("check", "data_dir", f"--data_dir={tmp_path}/none")
+    assert said.status == 1
+    assert "there is no folder" in said.out
+
+
+def test_a_taken_port(facenapi, data):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        other.close()
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", port))
+        # Bound but deaf: nobody answers there.
+        said = facenapi("check", "port", data, f"--port={port}")
+    assert said.status == 1
+    assert "taken by another program" in said.out
+
+
+def test_dead_shards_are_named(facenapi, data, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        dead = f"127.0.0.1:{other.getsockname()[1]}"
+    table = tmp_path / "tntapi.json"
+    table.write_text(json.dumps([[dead] * 1024]))
+    said = facenapi("check", "index", data, f"--tntapi_servers_file={table}")
+    assert said.status == 1
+    assert f"1 of 1 shards do not serve: {dead}" in said.out
+
+
+def test_beside_a_running_server(facenapi, data, tmp_path):
+    with FakeServer(tmp_path) as server:
+        port = server.url.rsplit(":", 1)[1]
+        said = facenapi("check", "store", "port", "data_dir", data, f"--port={port}")
+    assert said.status == 0, said.out
+    found = lines(said)
+    assert "0 faces of 1 owners, 1 active tokens" in found["store"]
+    assert "a facenapi server has" in found["port"]
