@@ -3,9 +3,10 @@
 A build takes minutes for a million vectors and more than twice the memory of the result. In a child it
 cannot slow the searches down, cannot take the server with it, and gives all of its memory back.
 
-A segment's folder holds ``vectors.npy`` (each vector once), ``ids.npy`` (rows in the order of ids),
-``vector_of.npy`` if faces share vectors, ``graph.nms``, and at last ``segment.json`` with what was
-measured and the fingerprint of every file.
+A segment's folder holds ``vectors.npy`` (each vector once, group by group), ``first.npy`` (where each
+group begins), ``ids.npy`` (of the rows, in their order), ``vector_of.npy`` (which vector each row has),
+``graph.nms`` over the means of the groups, and at last ``segment.json`` with what was measured and the
+fingerprint of every file.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facenapi.search import calibration, files
+from facenapi.search.grouping import group
 from facenapi.search.parts import Segment
 from facenapi.search.segment import Graph, build_graph
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from facenapi.search.collection import Plan
 
-FORMAT = 1
+FORMAT = 2
 NICENESS = 10  # at 19 a busy machine starves the build and the tails pile up
 _BLOCK = 8192
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -79,14 +81,14 @@ def write_order(plan: Plan, folder: Path) -> None:
     """Write what the child needs: ids of the rows, and where each finds its vector."""
     sources = []
     for number, (part, rows) in enumerate(plan.sources):
-        np.save(folder / f"ids{number}.npy", part.ids[rows])
+        np.save(folder / f"source{number}.ids.npy", part.ids[rows])
         if isinstance(part, Segment):
             path = str(part.folder / "vectors.npy")
             rows = part.vectors_of(rows)  # noqa: PLW2901
         else:
-            path = str(folder / f"vectors{number}.npy")
+            path = str(folder / f"source{number}.vectors.npy")
             np.save(path, part.vectors[: part.count])
-        np.save(folder / f"rows{number}.npy", rows)
+        np.save(folder / f"source{number}.rows.npy", rows)
         sources.append(path)
     files.write_json(folder / "order.json", {"format": FORMAT, "sources": sources})
 
@@ -96,14 +98,18 @@ def fill_folder(folder: Path) -> None:
     order = files.read_json(folder / "order.json", FORMAT)
     vectors, ids = _gather(folder, order["sources"])
     unique, vector_of = share_vectors(vectors)
-    if vector_of is not None:
-        vectors = vectors[unique]
-        np.save(folder / "vector_of.npy", vector_of)
-    np.save(folder / "vectors.npy", vectors)
-    np.save(folder / "ids.npy", ids)
-    build_graph(vectors, folder / "graph.nms")
-    measured = calibration.calibrate(vectors, lambda ef: Graph(folder / "graph.nms", vectors.shape[1], ef))
-    for spent in [*folder.glob("rows*.npy"), *folder.glob("ids[0-9]*.npy"), *folder.glob("vectors[0-9]*.npy")]:
+    vectors = vectors[unique]
+    label, means = group(vectors, calibration.similarity_at(vectors, calibration.JOIN_FAR))
+    by_group = np.argsort(label, kind="stable")
+    place = np.empty(len(vectors), np.int32)
+    place[by_group] = np.arange(len(vectors))
+    vectors = vectors[by_group]
+    first = np.searchsorted(label[by_group], np.arange(len(means) + 1))
+    build_graph(means, folder / "graph.nms")
+    levels = calibration.calibrate(vectors, first, lambda ef: Graph(folder / "graph.nms", vectors.shape[1], ef))
+    for name, array in (("vectors", vectors), ("ids", ids), ("vector_of", place[vector_of]), ("first", first)):
+        np.save(folder / f"{name}.npy", array)
+    for spent in folder.glob("source*.npy"):
         spent.unlink()
     (folder / "order.json").unlink()
     for path in folder.iterdir():
@@ -115,9 +121,8 @@ def fill_folder(folder: Path) -> None:
             "dim": vectors.shape[1],
             "rows": len(ids),
             "vectors": len(vectors),
-            "ef": measured.ef,
-            "floor": measured.floor,
-            "recall": measured.recall,
+            "groups": len(means),
+            "levels": [[level.ef, level.floor] for level in levels],
             "files": {path.name: files.fingerprint(path) for path in sorted(folder.iterdir())},
         },
     )
@@ -125,14 +130,14 @@ def fill_folder(folder: Path) -> None:
 
 def _gather(folder: Path, sources: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return vectors (count, dim) and ids (count,) of all sources in the order of ids."""
-    ids = np.concatenate([np.load(folder / f"ids{number}.npy") for number in range(len(sources))])
+    ids = np.concatenate([np.load(folder / f"source{number}.ids.npy") for number in range(len(sources))])
     place = np.empty(len(ids), np.int64)
     place[np.argsort(ids, kind="stable")] = np.arange(len(ids))
     vectors: NDArray[np.float32] | None = None
     done = 0
     for number, path in enumerate(sources):
         source = np.load(path, mmap_mode="r")
-        rows = np.load(folder / f"rows{number}.npy")
+        rows = np.load(folder / f"source{number}.rows.npy")
         if vectors is None:
             vectors = np.empty((len(ids), source.shape[1]), np.float32)
         for start in range(0, len(rows), _BLOCK):
@@ -143,24 +148,19 @@ def _gather(folder: Path, sources: list[str]) -> tuple[NDArray[np.float32], NDAr
     return vectors, np.sort(ids)
 
 
-def share_vectors(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int32] | None]:
-    """Find equal vectors; return the row of each distinct one and, per row, which it is (None: all differ)."""
+def share_vectors(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find equal vectors; return the row of each distinct one and, per row, which of those it is."""
     odd = np.random.default_rng(1).integers(0, 1 << 63, vectors.shape[1], dtype=np.uint64) | np.uint64(1)
     hashes = np.empty(len(vectors), np.uint64)
     for start in range(0, len(vectors), _BLOCK):
         block = vectors[start : start + _BLOCK].view(np.uint32)
         hashes[start : start + len(block)] = (block * odd).sum(axis=1, dtype=np.uint64)
-    _, first, of = np.unique(hashes, return_index=True, return_inverse=True)
-    if len(first) == len(vectors):
-        return first, None
-    for row in np.flatnonzero(first[of] != np.arange(len(vectors))).tolist():
-        if not np.array_equal(vectors[row], vectors[first[of[row]]]):  # equal hashes of different vectors
-            of[row] = len(first)
+    _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
+    for row in np.flatnonzero(first[which] != np.arange(len(vectors))).tolist():
+        if not np.array_equal(vectors[row], vectors[first[which[row]]]):  # equal hashes of different vectors
+            which[row] = len(first)
             first = np.append(first, row)
-    order = np.argsort(first)  # the graph's ordinals in the order of the rows, for locality
-    rank = np.empty(len(first), np.int32)
-    rank[order] = np.arange(len(first))
-    return first[order], rank[of]
+    return first, which
 
 
 def load_segment(folder: Path, expected: list[int] | None = None) -> Segment:
@@ -178,14 +178,18 @@ def load_segment(folder: Path, expected: list[int] | None = None) -> Segment:
 
 
 def _open(folder: Path, about: dict[str, Any]) -> Segment:
-    ids = np.load(folder / "ids.npy")
-    vectors = np.asarray(np.load(folder / "vectors.npy", mmap_mode="r"))  # a plain view: products stay plain
-    shared = folder / "vector_of.npy"
-    vector_of = np.load(shared) if shared.name in about["files"] else None
-    if ids.shape != (about["rows"],) or vectors.shape != (about["vectors"], about["dim"]):
-        raise files.DamagedError(f"{folder.name}: shapes {ids.shape}, {vectors.shape}")
-    graph = Graph(folder / "graph.nms", about["dim"], about["ef"])
-    return Segment(folder, vectors, ids, graph, floor=about["floor"], vector_of=vector_of)
+    names = ("vectors", "ids", "vector_of", "first")
+    vectors, ids, vector_of, first = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in names)
+    if vectors.shape != (about["vectors"], about["dim"]) or not len(vector_of) == len(ids) == about["rows"]:
+        raise files.DamagedError(f"{folder.name}: shapes {vectors.shape}, {ids.shape}, {vector_of.shape}")
+    return Segment(
+        folder,
+        np.asarray(vectors),  # a plain view of the map: products stay plain arrays
+        np.array(ids),
+        vector_of=np.array(vector_of),
+        first=np.array(first),
+        levels=[(Graph(folder / "graph.nms", about["dim"], ef), floor) for ef, floor in about["levels"]],
+    )
 
 
 class _once:  # noqa: N801 - a context manager, named like the function it is used as

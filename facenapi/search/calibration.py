@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from facenapi.search.segment import EF_CHOICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,82 +15,97 @@ if TYPE_CHECKING:
 
     from facenapi.search.segment import Graph
 
-GOAL = 0.9995
-PROBES = 400
-CROWD = 64  # a floor lets about so many strangers through: what a search list holds with ease
+GOAL = 0.999  # share of the vectors at or above a level's floor that the level finds
+QUICK_FAR = 2e-6  # the quick level has to be trusted from where so few strangers are alike
+JOIN_FAR = 1e-6  # as alike as so few strangers are, two vectors may share a group
+PROBES = 1000
+QUICK_LISTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
+LONGEST_LIST = 512
+NEVER = 2.0  # the floor of a level that finds nothing for sure
 _BLOCK = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """``recall``: share of the vectors at or above ``floor`` that the graph returns with list length ``ef``."""
+class Level:
+    """A search list of ``ef`` groups finds all (by ``GOAL``) whose similarity is at or above ``floor``."""
 
     ef: int
     floor: float
-    recall: float
 
 
-def calibrate(vectors: NDArray[np.float32], load: Callable[[int], Graph]) -> Measured:
-    """Find the shortest search list with which the graph misses no match worth the name.
+def similarity_at(vectors: NDArray[np.float32], far: float) -> float:
+    """Estimate the similarity that a share ``far`` of the pairs of strangers reaches.
 
-    Probes are stored vectors, half changed as another photo of the person changes them: by noise with
-    the spread of the data. The floor is the similarity that only ``CROWD`` others reach; below it,
-    searches are exact, so the goal holds from there on.
+    Too few pairs are so alike to count them, and among them would be photos of one person. But the
+    distances of strangers are about normal, so two quantiles that only strangers decide tell the rest.
+    """
+    random = np.random.default_rng(1)
+    some = vectors[random.choice(len(vectors), min(2000, len(vectors)), replace=False)]
+    normal = NormalDist()
+    quantiles = np.quantile(some[: len(some) // 2] @ some[len(some) // 2 :].T, [normal.cdf(1), normal.cdf(3)])
+    one, three = np.sqrt(2 - 2 * np.minimum(quantiles, 1))
+    distance = max(three - (normal.inv_cdf(1 - far) - 3) / 2 * (one - three), 0.01)
+    return float(1 - distance**2 / 2)
+
+
+def calibrate(vectors: NDArray[np.float32], first: NDArray[np.int64], load: Callable[[int], Graph]) -> list[Level]:
+    """Return the shortest list that is good for high thresholds, and a long one for all that it can do.
+
+    Probes are stored vectors, changed as another photo of the person changes them: by noise with the
+    spread of the data. ``first`` (groups + 1,): where the members of each group begin.
     """
     random = np.random.default_rng(len(vectors))
     rows = random.choice(len(vectors), min(PROBES, len(vectors)), replace=False)
-    floor = _floor(vectors, vectors[rows])
-    probes = _other_photos(vectors, rows, random)
-    truth = _matches(vectors, probes, floor)
-    measured = Measured(EF_CHOICES[-1], 1.0, 0.0)
-    for ef in EF_CHOICES:
-        recall = _recall(load(ef), probes, truth, floor)
-        if recall > measured.recall:
-            measured = Measured(ef, floor, recall)
-        if recall >= GOAL:
-            return measured
-    # Not even the longest list is good enough: leave it to exact scans, which are always right.
-    return measured if measured.recall >= 0.998 else Measured(measured.ef, 2.0, measured.recall)
-
-
-def _floor(vectors: NDArray[np.float32], probes: NDArray[np.float32]) -> float:
-    crowd = min(CROWD, len(vectors) - 1)
-    best = np.full((len(probes), crowd + 1), -1, np.float32)
-    for start in range(0, len(vectors), _BLOCK):
-        sims = probes @ vectors[start : start + _BLOCK].T
-        best = np.partition(np.hstack([best, sims]), -crowd - 1, axis=1)[:, -crowd - 1 :]
-    return float(np.quantile(best[:, 0], 0.9))
+    quick = similarity_at(vectors, QUICK_FAR)
+    probes = _other_photos(vectors, rows, quick, random)
+    truth = _neighbours(vectors, probes, similarity_at(vectors, 100 / len(vectors)))
+    levels: list[Level] = []
+    for ef in (ef for ef in (*QUICK_LISTS, LONGEST_LIST) if ef < len(first) or ef == QUICK_LISTS[0]):
+        level = Level(ef, _floor(load(ef), probes, first, truth))
+        if not levels and level.floor <= quick:
+            levels.append(level)
+    return levels if levels and levels[0].ef == level.ef else [*levels, level]
 
 
 def _other_photos(
-    vectors: NDArray[np.float32], rows: NDArray[np.int64], random: np.random.Generator
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], quick: float, random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return probes at a cosine of 0.55 to 0.85 from the vectors in ``rows``."""
+    """Return probes that are as far from the vectors in ``rows`` as photos that just pass, or pass well."""
     others = vectors[random.integers(0, len(vectors), (len(rows), 64))]
     noise = np.einsum("prd,pr->pd", others, random.standard_normal((len(rows), 64)).astype(np.float32))
     own = vectors[rows]
     noise -= np.sum(noise * own, axis=1, keepdims=True) * own
-    noise /= np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), 1e-6)
-    cosine = random.uniform(0.55, 0.85, (len(rows), 1)).astype(np.float32)
+    noise /= np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), np.float32(1e-6))
+    cosine = (quick + (1 - quick) * random.uniform(0.1, 0.7, (len(rows), 1))).astype(np.float32)
     probes = cosine * own + np.sqrt(1 - cosine**2) * noise
     return np.ascontiguousarray(probes / np.linalg.norm(probes, axis=1, keepdims=True), np.float32)
 
 
-def _matches(vectors: NDArray[np.float32], probes: NDArray[np.float32], floor: float) -> list[set[int]]:
-    truth: list[set[int]] = [set() for _ in probes]
+Truth = list[tuple["NDArray[np.int64]", "NDArray[np.float32]"]]
+
+
+def _neighbours(vectors: NDArray[np.float32], probes: NDArray[np.float32], floor: float) -> Truth:
+    """Return, of each probe, all vectors at or above ``floor`` and their similarities."""
+    whos, whiches, sims = [], [], []
     for start in range(0, len(vectors), _BLOCK):
-        who, which = np.nonzero(probes @ vectors[start : start + _BLOCK].T >= floor)
-        for probe, row in zip(who.tolist(), (which + start).tolist(), strict=True):
-            truth[probe].add(row)
-    return truth
+        block = probes @ vectors[start : start + _BLOCK].T
+        who, which = np.nonzero(block >= floor)
+        whos.append(who)
+        whiches.append(which + start)
+        sims.append(block[who, which])
+    who, which, sim = np.concatenate(whos), np.concatenate(whiches), np.concatenate(sims)
+    return [(which[who == probe], sim[who == probe]) for probe in range(len(probes))]
 
 
-def _recall(graph: Graph, probes: NDArray[np.float32], truth: list[set[int]], floor: float) -> float:
-    """Return the share of matches found, leaving out probes whose list would have been too short."""
-    wanted = found = 0
-    for probe, matches in zip(probes, truth, strict=True):
-        ordinals, sims = graph.search(probe, graph.ef)
-        if len(sims) and sims[-1] < floor:  # otherwise the search goes on exactly
-            wanted += len(matches)
-            found += len(matches.intersection(ordinals.tolist()))
-    return found / wanted if wanted else 0.0
+def _floor(graph: Graph, probes: NDArray[np.float32], first: NDArray[np.int64], truth: Truth) -> float:
+    """Return the lowest similarity from which on up the graph finds its share."""
+    found, similar = [], []
+    group_of = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    for probe, (rows, sims) in zip(probes, truth, strict=True):
+        groups, _ = graph.search(probe, graph.ef)
+        found.append(np.isin(group_of[rows], groups))
+        similar.append(sims)
+    order = np.argsort(-np.concatenate(similar), kind="stable")
+    shares = np.cumsum(np.concatenate(found)[order]) / np.arange(1, len(order) + 1)
+    good = np.flatnonzero(shares >= GOAL)
+    return float(np.concatenate(similar)[order[good[-1]]]) if len(good) else NEVER

@@ -15,7 +15,7 @@ from pyroaring import BitMap
 from facenapi.search import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -159,10 +159,10 @@ class Tail(Part):
 
 
 class Segment(Part):
-    """Many vectors behind a graph. Rows are in the order of their ids.
+    """Many vectors behind a graph. Rows are in the order of their ids, vectors in that of their groups.
 
-    Faces may share a vector: NMSLIB's graph falls apart over many equal points, so it has each vector
-    once. ``vector_of`` (count,) says which vector a row has; ``None`` means each its own.
+    The graph holds the means of groups of similar vectors; equal vectors are stored once. ``vector_of``
+    (rows,) says which vector a row has, ``first`` (groups + 1,) where the vectors of each group begin.
     """
 
     def __init__(
@@ -170,20 +170,22 @@ class Segment(Part):
         folder: Path,
         vectors: NDArray[np.float32],
         ids: NDArray[np.int64],
-        graph: Graph,
         *,
-        floor: float,
-        vector_of: NDArray[np.int32] | None = None,
+        vector_of: NDArray[np.int32],
+        first: NDArray[np.int64],
+        levels: Sequence[tuple[Graph, float]],
     ) -> None:
-        """All rows are alive with revision 0. ``floor``: the similarity from which on the graph is trusted."""
+        """All rows are alive with revision 0. ``levels``: graphs, the quickest first, each with the
+        similarity from which on up it is trusted to find everything."""
         super().__init__(vectors, ids, np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_), len(ids))
         self.folder = folder
-        self.graph = graph
-        self.floor = floor
-        self.vector_of = vector_of
-        if vector_of is not None:
-            self._by_vector = np.argsort(vector_of, kind="stable")
-            self._first = np.searchsorted(vector_of, np.arange(len(vectors) + 1), sorter=self._by_vector)
+        self._levels = levels
+        self._group_first = first
+        self._vector_of = vector_of
+        self._by_vector = np.argsort(vector_of, kind="stable").astype(np.int32)
+        self._row_first = None
+        if len(vectors) < len(ids):
+            self._row_first = np.searchsorted(vector_of, np.arange(len(vectors) + 1), sorter=self._by_vector)
 
     def find(self, face_id: int) -> int | None:
         """Return the row of a face that is alive here."""
@@ -192,47 +194,60 @@ class Segment(Part):
 
     def vector(self, row: int) -> NDArray[np.float32]:
         """Return the vector of a row, (dim,)."""
-        return super().vector(row if self.vector_of is None else int(self.vector_of[row]))
+        return super().vector(int(self._vector_of[row]))
+
+    def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which vectors these rows have."""
+        return self._vector_of[rows].astype(np.int64)
 
     def search(self, probe: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> Found:
-        """Search through the graph where it has seen every match for sure, exactly otherwise.
+        """Search through the graph where that is sure to have seen every match, exactly otherwise.
 
-        The list of nearest vectors is complete for a threshold when it has gone below it. A list that
-        ended before, and few allowed rows, are matters for an exact scan.
+        It has seen them all if there are enough above the level's own floor, or if the threshold is
+        above that floor and the list of groups went on for long after the last match.
         """
         bitmap = None if tag is None else self.tags.get(tag, BitMap())
         allowed = self.live if bitmap is None else len(bitmap)
         if allowed == 0:
             return _NOTHING
-        if floor is None or floor < self.floor or allowed <= exact.gather_limit(self.vectors.shape[1]):
-            return self.scan(probe, n, floor, tag)
-        for k in (32, self.graph.ef):
-            nearest, sims = self.graph.search(probe, k)
-            matching = sims >= floor
-            rows, row_sims = self._rows_of(nearest[matching], sims[matching])
-            wanted = self.alive[rows]
-            if bitmap is not None:
-                wanted &= np.fromiter((row in bitmap for row in rows.tolist()), np.bool_, len(rows))
-            if np.count_nonzero(wanted) >= n or not matching.all():
-                rows, sims = exact.best(rows[wanted], row_sims[wanted], n)
-                return self.ids[rows], sims
+        if allowed > exact.gather_limit(self.vectors.shape[1]):
+            for graph, trusted in self._levels:
+                enough = trusted if floor is None else max(floor, trusted)
+                rows, sims, spare = self._reach(graph, probe, enough)
+                wanted = self.alive[rows]
+                if bitmap is not None:
+                    wanted &= np.fromiter((row in bitmap for row in rows.tolist()), np.bool_, len(rows))
+                if np.count_nonzero(wanted) >= n or (floor is not None and floor >= trusted and spare):
+                    rows, sims = exact.best(rows[wanted], sims[wanted], n)
+                    return self.ids[rows], sims
         return self.scan(probe, n, floor, tag)
 
-    def _rows_of(self, vectors: NDArray[np.int64], sims: NDArray[np.float32]) -> Found:
-        """Return the rows that have these vectors, and their similarities."""
-        if self.vector_of is None:
-            return vectors, sims
-        counts = self._first[vectors + 1] - self._first[vectors]
-        starts = np.repeat(self._first[vectors] - np.cumsum(counts) + counts, counts)
-        return self._by_vector[starts + np.arange(counts.sum())], np.repeat(sims, counts)
+    def _reach(
+        self, graph: Graph, probe: NDArray[np.float32], floor: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], bool]:
+        """Return the rows at or above ``floor`` in the nearest groups, and whether the farthest had none."""
+        groups, _ = graph.search(probe, graph.ef)
+        vectors, ends = _spread(self._group_first, groups)
+        sims = exact.similarities_of(self.vectors, vectors, probe)
+        places = np.flatnonzero(sims >= floor)
+        used = 0 if not len(places) else int(np.searchsorted(ends, places[-1], side="right")) + 1
+        vectors, sims = vectors[places], sims[places]
+        spare = used <= 0.75 * graph.ef
+        if self._row_first is None:
+            return self._by_vector[vectors].astype(np.int64), sims, spare
+        rows, ends = _spread(self._row_first, vectors)
+        return self._by_vector[rows].astype(np.int64), np.repeat(sims, np.diff(ends, prepend=0)), spare
 
     def _similarities(self, probe: NDArray[np.float32]) -> NDArray[np.float32]:
-        sims = exact.similarities(self.vectors, probe)
-        return sims if self.vector_of is None else sims[self.vector_of]
+        return exact.similarities(self.vectors, probe)[self._vector_of]
 
     def _similarities_of(self, rows: NDArray[np.int64], probe: NDArray[np.float32]) -> NDArray[np.float32]:
         return super()._similarities_of(self.vectors_of(rows), probe)
 
-    def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return which vectors these rows have."""
-        return rows if self.vector_of is None else self.vector_of[rows].astype(np.int64)
+
+def _spread(first: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the members ``first[c]`` up to ``first[c + 1]`` of each chosen c, and where each one's end."""
+    counts = first[chosen + 1] - first[chosen]
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.repeat(first[chosen] - ends + counts, counts) + np.arange(total), ends

@@ -54,9 +54,9 @@ with _without_advice():
     import nmslib
 
 SPACE = "negdotprod"
-LINKS = 16
-EF_CONSTRUCTION = 200
-EF_CHOICES = (32, 48, 64, 96, 128, 192, 256, 384, 512)
+LINKS = 24
+EF_CONSTRUCTION = 400  # of a large graph 200: it would take too long
+LARGE = 200_000
 _FEED_ROWS = 5000  # addDataPointBatch holds the interpreter lock: feed it in bites
 
 
@@ -66,8 +66,9 @@ def build_graph(vectors: NDArray[np.float32], path: Path, threads: int = 1) -> N
     for start in range(0, len(vectors), _FEED_ROWS):
         block = np.ascontiguousarray(vectors[start : start + _FEED_ROWS], np.float32)
         index.addDataPointBatch(block, np.arange(start, start + len(block), dtype=np.int32))
+    effort = EF_CONSTRUCTION if len(vectors) < LARGE else EF_CONSTRUCTION // 2
     index.createIndex(
-        {"M": LINKS, "efConstruction": EF_CONSTRUCTION, "post": 0, "indexThreadQty": threads}, print_progress=False
+        {"M": LINKS, "efConstruction": effort, "post": 0, "indexThreadQty": threads}, print_progress=False
     )
     index.saveIndex(str(path), save_data=False)
 

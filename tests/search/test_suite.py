@@ -1,0 +1,179 @@
+"""One suite for everything that can be a shard: random operations beside an exact oracle."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from facenapi.search.client import ShardClient
+from facenapi.search.index import Index
+from facenapi.search.local import LocalShard
+from facenapi.search.remote import RemoteShard
+from facenapi.search.server import ShardServer
+from facenapi.search.shard import Query
+from tests.search.support import FeedStore, faces_like
+
+OWNERS, TAGS = ("anna", "bert"), ("vip", "staff", "cam:1", "cam:2", "all")
+CLOSE = 1e-5  # float32 sums differ in their last digits with the order of adding
+
+
+class Oracle:
+    """All faces of a store in one matrix."""
+
+    def __init__(self, store):
+        self.store = store
+
+    def search(self, query):
+        """Return ids and similarities of all faces that the query allows, best first."""
+        ids, vectors = [], []
+        for face in self.store.faces.values():
+            tags = set(face.galleries) | {f"cam:{face.cam_id or ''}"}
+            if face.owner == query.owner and (query.tag is None or query.tag in tags):
+                ids.append(face.id)
+                vectors.append(np.frombuffer(face.embedding, "<f4"))
+        if not ids:
+            return {}
+        sims = np.array(vectors) @ query.probe
+        return {
+            face_id: sim
+            for face_id, sim in sorted(zip(ids, sims.tolist(), strict=True), key=lambda pair: -pair[1])
+            if query.min_similarity is None or sim >= query.min_similarity
+        }
+
+
+class ExactShard:
+    """The index alone with tails that never fill: the smallest shard."""
+
+    def __init__(self):
+        self.index = Index(100_000)
+
+    async def start(self):
+        """Nothing to load."""
+
+    async def close(self):
+        """Nothing to stop."""
+
+    async def apply(self, changes):
+        """Take changes."""
+        for change in changes:
+            assert self.index.take(change) is None
+
+    async def search(self, query):
+        """Search."""
+        return self.index.search(query)
+
+    def info(self):
+        """Be ready."""
+        return {"ready": True}
+
+
+async def exact(tmp_path, store):
+    client = ShardClient([(ExactShard(), None)])
+    return client, client.close
+
+
+async def local(tmp_path, store):
+    client = ShardClient([(LocalShard(tmp_path, store, poll_s=0.05, snapshot_s=0.3, capacity=300), None)])
+    await client.start()
+    return client, client.close
+
+
+async def remote(tmp_path, store):
+    cells = [frozenset(range(200)), frozenset(range(200, 600)), frozenset(range(600, 1024))]
+    servers, shards = [], []
+    for number, mine in enumerate(cells):
+        local_shard = LocalShard(tmp_path / str(number), store, mine, poll_s=0.05, snapshot_s=0.3, capacity=300)
+        servers.append(ShardServer(local_shard, "127.0.0.1", 0))
+        shards.append(RemoteShard(f"127.0.0.1:{await servers[-1].start()}", ping_s=0.05))
+    client = ShardClient(list(zip(shards, cells, strict=True)))
+    await client.start()
+    while not all(shard.info()["ready"] for shard in shards):
+        await asyncio.sleep(0.01)
+
+    async def close():
+        await client.close()
+        for server in servers:
+            await server.close()
+
+    return client, close
+
+
+def check(hits, wanted, n, *, complete):
+    """Compare an answer with the oracle's: nothing that is not wanted, in order, and the best complete.
+
+    Return how many of those that had to be found were, and how many had to.
+    """
+    got = {hit.id: hit.similarity for hit in hits}
+    assert len(got) == len(hits) <= n
+    assert all(abs(wanted[face_id] - similarity) < CLOSE for face_id, similarity in got.items())
+    assert [hit.similarity for hit in hits] == sorted(got.values(), reverse=True)
+    best = list(wanted.values())[:n]
+    if complete:
+        assert len(hits) == len(best)
+        assert np.allclose(list(got.values()), best, atol=CLOSE)
+    return sum(similarity > best[-1] - CLOSE for similarity in got.values()), len(best)
+
+
+async def random_operations(client, store, count, seed, *, complete=True):
+    random = np.random.default_rng(seed)
+    vectors = faces_like(count + 50, seed=seed)
+    vectors[10:50] = vectors[10]  # one photo enrolled many times
+    oracle, live, found = Oracle(store), [], np.zeros(2)
+
+    def tags():
+        return tuple(
+            tag for tag in TAGS if random.random() < {"all": 0.95, "vip": 0.02}.get(tag, 0.3) and ":" not in tag
+        )
+
+    for step in range(count):
+        action = random.random()
+        if action < 0.55 or len(live) < 20:
+            face_id = (step << 10) + client.pick_cell()
+            camera = str(random.integers(1, 4))
+            live.append(face_id)
+            change = store.put(face_id, vectors[step], tags(), owner=str(random.choice(OWNERS)), cam_id=camera)
+        elif action < 0.65:
+            change = store.remove(live.pop(int(random.integers(len(live)))))
+        elif action < 0.75:
+            face = store.faces[live[int(random.integers(len(live)))]]
+            vector = np.frombuffer(face.embedding, "<f4") if action < 0.73 else vectors[-1 - step % 50]
+            change = store.put(face.id, vector, tags(), owner=face.owner, cam_id=face.cam_id)
+        else:
+            floor = [None, 0.3, 0.45, 0.6][int(random.integers(4))]
+            tag = [None, *TAGS, "none"][int(random.integers(len(TAGS) + 2))]
+            probe = vectors[int(random.integers(step + 1))] + 0.1 * random.standard_normal(32).astype(np.float32)
+            n = int(random.choice([1, 3, 10, 200]))
+            query = Query(str(random.choice(OWNERS)), "m", probe / np.linalg.norm(probe), n, floor, tag)
+            answer = await client.search(query, strict=True)
+            assert answer.live == answer.total
+            found += np.array(check(answer.hits, oracle.search(query), n, complete=complete))
+            continue
+        await client.apply([change])
+    assert found[0] >= 0.999 * found[1] > 0
+
+
+@pytest.mark.parametrize("make", [exact, local, remote])
+async def test_random_operations(tmp_path, make):
+    store = FeedStore()
+    client, close = await make(tmp_path, store)
+    await random_operations(client, store, 1500, seed=1)
+    await close()
+
+
+async def test_random_operations_through_graphs(tmp_path, monkeypatch):
+    monkeypatch.setattr("facenapi.search.exact.gather_limit", lambda dim: 0)
+    store = FeedStore()
+    client, close = await local(tmp_path, store)
+    await random_operations(client, store, 3000, seed=3, complete=False)
+    assert client.shards[0].info()["segments"] > 0
+    await close()
+
+
+@pytest.mark.slow
+@pytest.mark.gen_test(timeout=280)
+@pytest.mark.parametrize("make", [exact, local, remote])
+async def test_ten_thousand_random_operations(tmp_path, make):
+    store = FeedStore()
+    client, close = await make(tmp_path, store)
+    await random_operations(client, store, 10_000, seed=2)
+    await close()
