@@ -100,6 +100,7 @@ def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connectio
     db.execute(f"PRAGMA synchronous = {sync}")
     db.execute("PRAGMA cache_size = -32000")
     db.execute("PRAGMA temp_store = MEMORY")
+    db.execute("PRAGMA wal_autocheckpoint = 4000")
     # Deleted embeddings are personal data: overwrite them in the file.
     db.execute("PRAGMA secure_delete = ON")
     if not writes:

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Speed of the embedded store at 10,000, 100,000 and 500,000 faces, and how it grows with their number.
+
+Three stores are filled (owner with 20 galleries, ten faces to a meta, every other face an event of one of 50
+cameras), then measured in turns, so that whatever else the machine does falls on all of them alike.
+
+Bounds: from the smallest to the largest store, the median time of a page of faces (of everything and of a
+gallery, at a random place), of a page of history, of counting a gallery, and of a page of metas grows by at
+most 1.5 times. With --quick the sizes are 5,000, 15,000 and 50,000.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from facenapi.storage.base import Face, FaceFilter, NewFace, Page
+from facenapi.storage.sqlite import SqliteStore
+
+OWNER = "bench"
+GALLERIES = [f"gallery-{i}" for i in range(20)]
+DAY_MS = 86_400_000
+START_MS = 1_700_000_000_000
+GROWTH_BOUND = 1.5
+
+
+@dataclass
+class Subject:
+    """A store of a size, and what was measured of it."""
+
+    size: int
+    store: SqliteStore
+    dim: int
+    random: random.Random
+    first: int = 0
+    last: int = 0
+    rates: dict[str, float] = field(default_factory=dict)
+    times: dict[str, list[float]] = field(default_factory=dict)
+
+    def new_face(self, number: int) -> NewFace:
+        """A face as a deployment has them; ``number`` decides meta, gallery, camera and time."""
+        return NewFace(
+            OWNER, self.random.randrange(1024), 100, 100, 220, 240, self.random.randbytes(4 * self.dim), "bench",
+            "0" * 32, START_MS + number * 60_000, meta=f"person {number // 10}",
+            galleries=(GALLERIES[number % len(GALLERIES)],), photo="http://example.org/photo.jpg",
+            cam_id=f"camera-{number // 2 % 50}" if number % 2 else None)
+
+    async def fill(self) -> None:
+        """Make galleries and load the faces in batches."""
+        for name in GALLERIES:
+            await self.store.add_gallery(OWNER, name)
+        started, faces = time.perf_counter(), list[Face]()
+        for start in range(0, self.size, 1000):
+            faces = await self.store.add_faces([self.new_face(i) for i in range(start, start + 1000)])
+            self.first = self.first or faces[0].id
+        self.last = faces[-1].id
+        self.rates["bulk load"] = self.size / (time.perf_counter() - started)
+
+    async def write(self, clients: int, count: int) -> None:
+        """Add faces one by one, from clients that each wait for their answer."""
+        async def client() -> None:
+            for _ in range(count // clients):
+                await self.store.add_faces([self.new_face(self.random.randrange(self.size))])
+
+        started = time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(clients)))
+        self.rates[f"add, {clients} client{'s' * (clients > 1)}"] = count / (time.perf_counter() - started)
+
+    async def scan(self) -> None:
+        """Read the whole feed, as a shard does that starts from nothing."""
+        started, count, rev, more = time.perf_counter(), 0, 0, True
+        while more:
+            changes = await self.store.changes_since(rev, 2000)
+            count, rev, more = count + len(changes.faces), changes.next_rev, changes.more
+        self.rates["full scan"] = count / (time.perf_counter() - started)
+
+    def reads(self) -> dict[str, Callable[[], Awaitable[object]]]:
+        """The calls whose growth is bounded, each at a random place."""
+        def place() -> Page:
+            # In the newer half, so that every page is a full one.
+            return Page(100, self.random.randint((self.first + self.last) // 2, self.last))
+
+        def gallery() -> str:
+            return self.random.choice(GALLERIES)
+
+        def week() -> FaceFilter:
+            start = START_MS + self.random.randrange(self.size) * 60_000
+            return FaceFilter(events=True, start_ms=start, end_ms=start + DAY_MS // 4)
+
+        everything = FaceFilter()
+        return {
+            "page of all": lambda: self.store.list_faces(OWNER, everything, place()),
+            "page of a gallery": lambda: self.store.list_faces(OWNER, FaceFilter(gallery=gallery()), place()),
+            "page of a camera": lambda: self.store.list_faces(
+                OWNER, FaceFilter(cam_ids=(f"camera-{self.random.randrange(50)}",)), Page(20)),
+            "history of hours": lambda: self.store.list_faces(OWNER, week(), Page(100)),
+            "count of a gallery": lambda: self.store.count_faces(OWNER, gallery()),
+            "page of metas": lambda: self.store.list_metas(OWNER, None, place()),
+            "metas of a gallery": lambda: self.store.list_metas(OWNER, gallery(), place()),
+        }
+
+
+async def measure(subjects: list[Subject], rounds: int) -> None:
+    """Take turns between the stores, so that noise is shared."""
+    for _ in range(rounds):
+        for name in subjects[0].reads():
+            for subject in subjects:
+                call = subject.reads()[name]
+                for _ in range(5):
+                    started = time.perf_counter()
+                    await call()
+                    subject.times.setdefault(name, []).append(time.perf_counter() - started)
+
+
+async def run(sizes: list[int], folder: Path, dim: int, rounds: int) -> dict[str, object]:
+    """Fill, measure and return all figures."""
+    subjects = []
+    for size in sizes:
+        store = SqliteStore(folder / str(size))
+        await store.start()
+        subjects.append(Subject(size, store, dim, random.Random(size)))
+        await subjects[-1].fill()
+    await measure(subjects, rounds)
+    for subject in subjects:
+        await subject.scan()
+        await subject.write(1, 200)
+        await subject.write(50, 2000)
+        await subject.store.close()
+    medians = {name: [statistics.median(subject.times[name]) * 1000 for subject in subjects]
+               for name in subjects[0].times}
+    return {
+        "sizes": sizes, "dim": dim,
+        "rates": {name: [subject.rates[name] for subject in subjects] for name in subjects[0].rates},
+        "milliseconds": medians,
+        "growth": {name: times[-1] / times[0] for name, times in medians.items()},
+    }
+
+
+def show(result: dict[str, object]) -> None:
+    """Print the figures as tables."""
+    sizes, rates, medians, growth = (result[name] for name in ("sizes", "rates", "milliseconds", "growth"))
+    print(f"{'faces':22}" + "".join(f"{size:>12,}" for size in sizes) + f"{'growth':>10}")
+    for name, values in rates.items():
+        print(f"{name + ', 1/s':22}" + "".join(f"{value:>12,.0f}" for value in values)
+              + f"{values[0] / values[-1]:>9.2f}x")
+    for name, values in medians.items():
+        print(f"{name + ', ms':22}" + "".join(f"{value:>12.2f}" for value in values) + f"{growth[name]:>9.2f}x")
+
+
+def main() -> int:
+    """Run; return 1 when a bound is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small sizes, under a minute")
+    parser.add_argument("--json", action="store_true", help="print figures as JSON instead of tables")
+    parser.add_argument("--dim", type=int, default=128, help="values in an embedding (128)")
+    parser.add_argument("--dir", type=Path, help="folder for the stores (a temporary one; about 1.5 GB)")
+    args = parser.parse_args()
+    sizes = [5_000, 15_000, 50_000] if args.quick else [10_000, 100_000, 500_000]
+    with tempfile.TemporaryDirectory(dir=args.dir) as folder:
+        result = asyncio.run(run(sizes, Path(folder), args.dim, rounds=20 if args.quick else 60))
+    worst = max(result["growth"], key=result["growth"].get)
+    missed = result["growth"][worst] > GROWTH_BOUND
+    if args.json:
+        print(json.dumps(result))
+    else:
+        show(result)
+    print(f"bench_store: {'MISSED' if missed else 'ok'}: at {sizes[-1] / sizes[0]:.0f} times the faces, the slowest "
+          f"growing call ({worst}) takes {result['growth'][worst]:.2f} times as long (bound {GROWTH_BOUND})",
+          file=sys.stderr if args.json else sys.stdout)
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
