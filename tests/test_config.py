@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+import facenapi
 from facenapi.config import ConfigError, load
+from facenapi.options import TABLE
 
 
 def read(tmp_path, content, *arguments):
@@ -103,3 +108,53 @@ def test_missing_and_unreadable_files(tmp_path):
     (tmp_path / "latin.ini").write_bytes(b"fetch_proxy = \xe9\n")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load([f"--config={tmp_path}/latin.ini"])
+
+
+# 30 broken files and what is said of each.
+BROKEN = {
+    "prot = 8000": "1: prot: there is no such option (did you mean port?)",
+    "Port = 8000": "1: Port: there is no such option (did you mean port?)",
+    "mongodb_host = x": "1: mongodb_host: there is no such option (did you mean mongo_host?)",
+    "zzz = 1": "1: zzz: there is no such option",
+    "port = x": "1: port: must be a whole number from 0 to 65535, not x",
+    "port = 70000": "1: port: must be a whole number from 0 to 65535, not 70000",
+    "port = -1": "1: port: must be a whole number from 0 to 65535, not -1",
+    "port = 80.5": "1: port: must be a whole number from 0 to 65535, not 80.5",
+    "port = True": "1: port: must be a whole number from 0 to 65535, not True",
+    "port =": "1: port: must be a whole number from 0 to 65535",
+    "port = '8000": "1: port: must be a whole number from 0 to 65535, not '8000",
+    "port = 8000 8001": "1: port: must be a whole number from 0 to 65535, not 8000 8001",
+    "port": "1: port: lines are written name = value",
+    "= 8000": "1: = 8000: lines are written name = value",
+    "8000 = port": "1: 8000 = port: lines are written name = value",
+    "[facenapi\nport = 1": "1: [facenapi: lines are written name = value",
+    "import os": "1: import os: lines are written name = value",
+    "port = 1\nport = 2": "2: port: is set already in line 1",
+    "gae = maybe": "1: gae: must be True or False, not maybe",
+    "gae = 2": "1: gae: must be True or False, not 2",
+    "gae =": "1: gae: must be True or False",
+    "device = tpu": "1: device: must be one of auto, cpu, cuda, not tpu",
+    "logging = loud": "1: logging: must be one of debug, info, warning, error, none, not loud",
+    "nnd_o_net_thresh = 2": "1: nnd_o_net_thresh: must be a number from 0 to 1, not 2",
+    "nnd_o_net_thresh = nan": "1: nnd_o_net_thresh: must be a number from 0 to 1, not nan",
+    "nnd_scale_factor = 1": "1: nnd_scale_factor: must be a number from 0.3 to 0.95, not 1",
+    "friend_interval = (3600*24*": "1: friend_interval: must be a whole number from 1 to 10000000000, not (3600*24*",
+    "friend_interval = 3600**9": "1: friend_interval: must be a whole number from 1 to 10000000000, not 3600**9",
+    "person_identify_threshold = high": "1: person_identify_threshold: must be a number from 0 to 1, not high",
+    "id_generator = uuid": "1: id_generator: must be one of tntime, not uuid",
+    "max_size = __import__('os').getpid()": "1: max_size: must be a whole number from 16 to 65535, not "
+                                            "__import__('os').getpid()",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_broken_file_is_refused_with_one_line(tmp_path, content):
+    assert refused(tmp_path, content + "\n") == [f"facenapi.ini:{BROKEN[content]}"]
+
+
+def test_every_option_is_read_somewhere():
+    """An option with a single value is read when it is checked; of all others some code makes use."""
+    package = Path(facenapi.__file__).parent
+    code = "".join(path.read_text() for path in package.rglob("*.py"))
+    several = [name for name, field in TABLE.items() if len(field.metadata["choices"] or "12") > 1]
+    assert [name for name in several if not re.search(rf"\.{name}\b", code)] == []
