@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from facenapi.photo import Photo
 
 CROPS = ("dlib", "similarity")
+# Pixels of the reduced photo to one of the crop, below which the full photo has more to give. From 90 pixels
+# instead of 150 an embedding has a cosine of 0.998 to its best, and decoding 12 megapixels takes 100 ms.
+_FINE_ENOUGH = 0.6
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
@@ -23,8 +26,7 @@ def cut(photo: Photo, face: Detection, spec: InputSpec, zoom: float = 1.0) -> ND
     """Return the (size, size, 3) crop of a face, from the reduced pixels where those are fine enough."""
     raster = photo.reduced
     matrix = _matrix(face.landmarks * (raster.scale_x, raster.scale_y), spec, zoom)
-    # Less than one pixel of the raster to a pixel of the crop: the full photo has more to give.
-    if np.hypot(matrix[0, 0], matrix[1, 0]) < 1.0 and raster.scale_x < 1.0:
+    if np.hypot(matrix[0, 0], matrix[1, 0]) < _FINE_ENOUGH and raster.scale_x < 1.0:
         raster = photo.full()
         matrix = _matrix(face.landmarks.astype(np.float64), spec, zoom)
     return warp(raster.pixels, matrix, spec.size)

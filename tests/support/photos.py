@@ -43,3 +43,17 @@ def two_faces() -> bytes:
 def no_face() -> bytes:
     """A picture of a cup of coffee."""
     return encode(data.coffee())
+
+
+def large(width: int, height: int) -> bytes:
+    """One picture, the same at any size: the portraits among other photos, as a JPEG."""
+    tiles = [data.coffee(), data.astronaut(), data.rocket(), data.chelsea(), _grace_hopper_pixels(), data.coffee()]
+    canvas = Image.new("RGB", (1632, 1224))
+    for number, tile in enumerate(tiles):
+        canvas.paste(Image.fromarray(tile).resize((544, 612), Image.Resampling.LANCZOS),
+                     (number % 3 * 544, number // 3 * 612))  # fmt: skip
+    return encode(canvas.resize((width, height), Image.Resampling.BICUBIC), "JPEG", quality=90)
+
+
+def _grace_hopper_pixels():
+    return np.asarray(Image.open(io.BytesIO(grace_hopper())).convert("RGB"))
