@@ -21,7 +21,7 @@ from facenapi.params import (
     text_of,
     word_of,
 )
-from facenapi.patterns import COORDINATE, UNIT, listed, text_schema, whole, words
+from facenapi.patterns import COORDINATE, JSON_COORDINATE, JSON_SIDE, UNIT, listed, text_schema, whole, words
 from facenapi.request import Texts, Upload
 
 GALLERY_PATTERN = r"[a-zA-Z0-9_-]{1,48}"
@@ -130,9 +130,16 @@ def _parse_camera(raw: Any) -> str:
 
 def _parse_cameras(raw: Any) -> tuple[str, ...]:
     value = list_of(raw)
-    if not all(isinstance(item, str | int) and not isinstance(item, bool) and len(str(item)) <= 64 for item in value):
+    if not all(_may_name_camera(item) for item in value):
         raise MustError("must be a list of camera ids")
     return tuple(camera_id(text_of(str(item))) for item in value)
+
+
+def _may_name_camera(item: Any) -> bool:
+    """Whether this is a camera's id: whatever clients called theirs, whole numbers as well."""
+    if isinstance(item, int) and not isinstance(item, bool):
+        return 0 <= item <= LARGEST_ID
+    return isinstance(item, str) and len(item) <= 64
 
 
 def _parse_roi(raw: Any) -> list[int]:
@@ -147,7 +154,7 @@ def _any_of(*schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 _SIDE = integer(0, _FARTHEST)
-_FOUR = text_schema(listed(COORDINATE, "{3}"))
+_FOUR = text_schema(listed(COORDINATE, JSON_COORDINATE, "{3}"))
 COORDINATE_KIND = Kind(
     coordinate_of,
     "number",
@@ -196,30 +203,31 @@ GALLERY_EDIT = Kind(
     ),
     form=(text_schema(rf'\{{"(?:add|del|set)": ?\[(?:"{GALLERY_PATTERN}"(?:, ?"{GALLERY_PATTERN}"){{0,99}})?\]\}}'),),
 )
+_FOUR_SIDES = text_schema(listed(whole(0, _FARTHEST), JSON_SIDE, "{3}"))
 ROI = Kind(
     _parse_roi,
     "[width, height, x, y]",
     values=({"type": "array", "items": _any_of(*_SIDE.schemas()), "minItems": 4, "maxItems": 4},),
-    texts=(text_schema(listed(whole(0, _FARTHEST), "{3}")),),
-    form=(text_schema(listed(whole(0, _FARTHEST), "{3}")),),
+    texts=(_FOUR_SIDES,),
+    form=(_FOUR_SIDES,),
 )
 CAMERA = Kind(_parse_camera, "UUID", texts=(text_schema("(?:-{0,4}[0-9a-fA-F]){32}-{0,4}"),))
-_CAMERA_NAME = r"[^\x00,\[\]{}\" \t\r\n]{1,64}"
+_CAMERA_NAMES = {
+    "type": "array",
+    "items": {
+        "anyOf": [
+            {"type": "string", "maxLength": 64, "pattern": r"^[^\x00]*$"},
+            {"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
+        ]
+    },
+    "minItems": 1,
+}
+_CAMERA_NAME = "[0-9a-zA-Z_.:-]{1,64}"
+_CAMERA_LIST = text_schema(listed(_CAMERA_NAME, f'"{_CAMERA_NAME}"', f"{{0,{MOST_ITEMS - 1}}}"))
 CAMERAS = Kind(
     _parse_cameras,
     "list of camera ids, or a,b",
-    values=(
-        {
-            "type": "array",
-            "items": {
-                "anyOf": [
-                    {"type": "string", "maxLength": 64, "pattern": r"^[^\x00]*$"},
-                    {"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
-                ]
-            },
-            "minItems": 1,
-            "maxItems": MOST_ITEMS,
-        },
-    ),
-    texts=(text_schema(listed(_CAMERA_NAME, f"{{0,{MOST_ITEMS - 1}}}", quote='"')),),
+    values=(_CAMERA_NAMES | {"maxItems": MOST_ITEMS},),
+    texts=(_CAMERA_LIST,),
+    form=(_CAMERA_NAMES, _CAMERA_LIST),
 )

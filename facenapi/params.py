@@ -224,12 +224,14 @@ def names(what: str, pattern: str) -> Kind:
             raise MustError(f"must be a list of {what}")
         return tuple(dict.fromkeys(value))
 
-    item = {"type": "string", "pattern": f"^{pattern}$"}
+    array = {"type": "array", "items": {"type": "string", "pattern": f"^{pattern}$"}, "minItems": 1}
+    text_list = text_schema(listed(pattern, f'"{pattern}"', f"{{0,{MOST_ITEMS - 1}}}"))
     return Kind(
         parse,
         "list of names, or a,b",
-        values=({"type": "array", "items": item, "minItems": 1, "maxItems": MOST_ITEMS},),
-        texts=(text_schema(listed(pattern, f"{{0,{MOST_ITEMS - 1}}}", quote='"')),),
+        values=(array | {"maxItems": MOST_ITEMS},),
+        texts=(text_list,),
+        form=(array, text_list),
     )
 
 

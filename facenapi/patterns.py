@@ -18,6 +18,8 @@ UNIT = (
 )
 # A pixel coordinate: fewer than a million pixels to either side.
 COORDINATE = r"[-+]?(?:[0-9]{1,6}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})"
+JSON_COORDINATE = r"-?(?:0|[1-9][0-9]{0,5})(?:\.[0-9]{1,30})?"
+JSON_SIDE = "(?:0|[1-9][0-9]{0,5})"
 
 
 def whole(low: int, high: int) -> str:
@@ -75,10 +77,9 @@ def _letter(letter: str) -> str:
     return f"[{letter}{letter.upper()}]" if letter.isalpha() else letter
 
 
-def listed(item: str, count: str, quote: str = "") -> str:
+def listed(item: str, in_json: str, count: str) -> str:
     """Return the pattern of ``item,item,…`` or its JSON text; ``count`` is a quantifier for all but the first."""
-    bare = rf"{item}(?:{_GAP},{_GAP}{item}){count}"
-    quoted = bare.replace(item, f"{quote}{item}{quote}")
+    bare, quoted = (rf"{one}(?:{_GAP},{_GAP}{one}){count}" for one in (item, in_json))
     return rf"(?:{bare}|\[{_GAP}{quoted}{_GAP}\])"
 
 

@@ -87,14 +87,15 @@ def _read_body(content_type: str, body: bytes) -> dict[str, Any]:
 
 
 def _read_urlencoded(text: str | bytes, where: str) -> dict[str, Texts]:
+    # Latin-1 maps every byte to a character and back: what the bytes mean is found out later.
+    raw = text if isinstance(text, str) else text.decode("latin-1")
     try:
-        raw = text.encode("latin-1") if isinstance(text, str) else text
-        pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=MAX_FIELDS)
-    except (ValueError, UnicodeError) as error:
+        pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=MAX_FIELDS, encoding="latin-1")
+    except ValueError as error:
         raise BadParam(where, None, f"The {where} cannot be read, or has more than {MAX_FIELDS} fields") from error
     values: dict[str, list[bytes]] = {}
     for name, value in pairs:
-        values.setdefault(_name(name, where), []).append(value)
+        values.setdefault(_name(name.encode("latin-1"), where), []).append(value.encode("latin-1"))
     return {name: Texts(tuple(found)) for name, found in values.items()}
 
 

@@ -33,7 +33,7 @@ class FacesHandler(FaceListHandler):
         Param("timestamp", TIME, "When they were seen; now, if absent"),
         _PERSON,
         answer=results(FACE_REF),
-        errors=("BAD_IMAGE", "NO_FACES", "TOO_MANY_FACES"),
+        errors=("BAD_IMAGE", "NO_FACES", "TOO_MANY_FACES", "NOT_FOUND"),
         example={"photo": "http://static.example.com/sample.jpg", "meta": "Sam Berry", "galleries": ["niceppl"]},
         interruptible=True,
     )

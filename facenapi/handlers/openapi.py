@@ -23,7 +23,6 @@ Json = dict[str, Any]
 Table = tuple[tuple[str, type[ApiHandler]], ...]
 
 VERSIONS = ("v0", "v1")
-FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 # What counts as absent, besides the lack of it: in a JSON body, in a form or query.
 _ABSENT: list[Json] = [{"type": "null"}, {"const": ""}, {"type": "array", "maxItems": 0}]
 _INTRODUCTION = """\
@@ -124,8 +123,9 @@ def _request_body(params: Sequence[Param]) -> Json:
         body["required"] = form["required"] = required
     else:
         body = {"anyOf": [body, *_ABSENT]}
-    content = {"application/json": {"schema": body}} | {name: {"schema": form} for name in FORMS}
-    return {"required": bool(required), "content": content}
+    parts = form | {"propertyNames": {"pattern": r"^[^\x00-\x1f\x7f]+$"}}
+    schemas = {"application/json": body, "application/x-www-form-urlencoded": form, "multipart/form-data": parts}
+    return {"required": bool(required), "content": {name: {"schema": schema} for name, schema in schemas.items()}}
 
 
 def _schema(param: Param, *, form: bool = False) -> Json:
