@@ -99,6 +99,8 @@ class Changes:
     """A page of the change feed: what happened after a revision, oldest first.
 
     ``next_rev`` is the revision to ask from next. ``more`` is false when the feed is read to its end.
+    At its end the feed may go back a little and tell of changes again: on MongoDB they may be committed
+    in another order than that of their revisions, and none must be missed.
     """
 
     faces: list[Face]
@@ -181,6 +183,15 @@ class Camera:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A line of a check-up: what was looked at and found, and, if it is not well, what to do."""
+
+    well: bool
+    text: str
+    advice: str = ""
+
+
 class Store(Protocol):
     """Faces and all that belongs to them, kept for ever."""
 
@@ -193,6 +204,9 @@ class Store(Protocol):
 
     async def ping(self) -> None:
         """Return if reads and writes work now; raise Unavailable with the reason otherwise."""
+
+    async def report(self) -> list[Finding]:
+        """Look at schema, indexes and everything derived, as far as reading goes; may take minutes."""
 
     def lock(self, name: str) -> AbstractAsyncContextManager[None]:
         """Return a mutual exclusion by name among all servers that share this store."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from facenapi.options import Config
 from facenapi.storage.ids import IdMaker
@@ -58,6 +58,20 @@ class MongoBase:
         (self.about, self.counters, self.tokens, self.galleries, self.persons, self.cameras, self.faces, self.metas,
          self.leases) = (self.driver.collection(name) for name in COLLECTIONS)
         self.settled_faces = self.driver.collection("faces", settled=True)
+
+    async def missing_indexes(self) -> list[str]:
+        """Return the indexes that the lists need and that are not there, as collection.name."""
+        missing = []
+        for collection, indexes in INDEXES.items():
+            try:
+                found = await self.driver.index_names(self.driver.collection(collection))
+            except OperationFailure as error:
+                if error.code != 26:  # NamespaceNotFound: nothing was ever stored in it
+                    raise
+                found = {}
+            missing += [f"{collection}.{name}" for name, (keys, _) in indexes.items()
+                        if found.get(name) != list(keys.items())]
+        return missing
 
     async def repeated(self, write: Callable[[], Awaitable[T]]) -> T:
         """Run a write that may happen twice without harm until its outcome is known.

@@ -13,11 +13,13 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from facenapi.errors import StartupError, Unavailable
 from facenapi.options import Config
+from facenapi.storage.base import Finding
 from facenapi.storage.ids import IdMaker
 from facenapi.storage.mongo.base import INDEXES, SCHEMA_VERSION
 from facenapi.storage.mongo.driver import int64, operation, reason_of
 from facenapi.storage.mongo.faces import Faces
 from facenapi.storage.mongo.nouns import Nouns
+from facenapi.storage.mongo.report import report
 
 logger = logging.getLogger(__name__)
 
@@ -81,19 +83,10 @@ class MongoStore(Faces, Nouns):
                     raise StartupError(f"MongoDB has another index like {collection}.{name}: drop it, or have it "
                                        f"as {dict(keys)}") from None
 
-    async def missing_indexes(self) -> list[str]:
-        """Return the indexes that the lists need and that are not there, as collection.name."""
-        missing = []
-        for collection, indexes in INDEXES.items():
-            try:
-                found = await self.driver.index_names(self.driver.collection(collection))
-            except OperationFailure as error:
-                if error.code != 26:  # NamespaceNotFound: nothing was ever stored in it
-                    raise
-                found = {}
-            missing += [f"{collection}.{name}" for name, (keys, _) in indexes.items()
-                        if found.get(name) != list(keys.items())]
-        return missing
+    @operation
+    async def report(self) -> list[Finding]:
+        """Check servers, indexes and what one document says of another."""
+        return await report(self)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 from facenapi.errors import StartupError, Unavailable
 from facenapi.storage import base
-from facenapi.storage.base import Camera, Changes, Face, FaceChange, FaceFilter, NewFace, Page, Person, Token
+from facenapi.storage.base import Camera, Changes, Face, FaceChange, FaceFilter, Finding, NewFace, Page, Person, Token
 from facenapi.storage.ids import IdMaker
 from facenapi.storage.locks import NamedLocks
-from facenapi.storage.sqlite import faces, folder, lists, nouns, rows, schema
+from facenapi.storage.sqlite import faces, folder, lists, nouns, report, rows, schema
 from facenapi.storage.sqlite.reader import Readers
 from facenapi.storage.sqlite.writer import Writer
 
@@ -101,6 +101,10 @@ class SqliteStore:
         await self._read(schema.version_of)
         if self._writer is not None:
             await self._writer.ping()
+
+    async def report(self) -> list[Finding]:
+        """Check the file, the schema and what is derived."""
+        return await self._read(lambda db: report.report(db, self._folder.database))
 
     def lock(self, name: str) -> AbstractAsyncContextManager[None]:
         """Return a lock by name; one server has the file, so it lives in the process."""

@@ -20,6 +20,8 @@ WRITES = {"writeConcern", "ordered", "bypassDocumentValidation"}
 FIELDS: dict[str, set[str]] = {
     "hello": {"helloOk", "topologyVersion", "maxAwaitTimeMS", "client", "compression", "speculativeAuthenticate"},
     "ping": set(),
+    "buildInfo": set(),
+    "count": {"query"},
     "endSessions": set(),
     "insert": {"documents", *WRITES},
     "update": {"updates", *WRITES},
@@ -91,6 +93,12 @@ class Commands:
         return {"ok": 1.0}
 
     _endSessions = _ping  # noqa: N815  (the command's name)
+
+    def _buildInfo(self, command: Command) -> Answer:  # noqa: N802  (the command's name)
+        return {"ok": 1.0, "version": "double"}
+
+    def _count(self, command: Command) -> Answer:
+        return {"ok": 1.0, "n": self._collection(command).estimated_document_count()}
 
     # -- writes ---------------------------------------------------------------------------------
     def _insert(self, command: Command) -> Answer:
