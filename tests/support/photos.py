@@ -45,14 +45,21 @@ def no_face() -> bytes:
     return encode(data.coffee())
 
 
-def large(width: int, height: int) -> bytes:
-    """One picture, the same at any size: the portraits among other photos, as a JPEG."""
-    tiles = [data.coffee(), data.astronaut(), data.rocket(), data.chelsea(), _grace_hopper_pixels(), data.coffee()]
+def large(*size: int) -> bytes:
+    """The same picture at any size, as a JPEG: the portraits with other photos around them."""
     canvas = Image.new("RGB", (1632, 1224))
-    for number, tile in enumerate(tiles):
-        canvas.paste(Image.fromarray(tile).resize((544, 612), Image.Resampling.LANCZOS),
-                     (number % 3 * 544, number // 3 * 612))  # fmt: skip
-    return encode(canvas.resize((width, height), Image.Resampling.BICUBIC), "JPEG", quality=90)
+    pieces = [
+        (data.astronaut(), 700, 0, 0),
+        (_grace_hopper_pixels(), 700, 700, 0),
+        (data.coffee(), 300, 1300, 0),
+        (data.rocket(), 700, 0, 820),
+        (data.chelsea(), 500, 700, 820),
+        (data.coffee(), 500, 1132, 820),
+    ]
+    for pixels, across, x, y in pieces:
+        height = round(across * pixels.shape[0] / pixels.shape[1])
+        canvas.paste(Image.fromarray(pixels).resize((across, height), Image.Resampling.LANCZOS), (x, y))
+    return encode(canvas.resize(size, Image.Resampling.BICUBIC), "JPEG", quality=90)
 
 
 def _grace_hopper_pixels():
