@@ -58,7 +58,14 @@ class Config:
         reload=True,
     )
     max_decode_jobs: int = option(
-        "Limits", 64, "Photos waiting for or in decoding; one more is answered 503.", low=1, high=100000
+        "Limits", 64, "Photos open or waiting for it; one more is answered 503.", low=1, high=100000, reload=True
+    )
+    open_photos: int = option(
+        "Limits",
+        0,
+        "Photos decoded and in work at a time; bounds memory. 0: two per thread, and two.",
+        low=0,
+        high=100000,
     )
     body_timeout: float = option(
         "Limits", 60.0, "Seconds in which a request body must have arrived.", low=1, high=3600

@@ -33,15 +33,15 @@ class DetectHandler(ApiHandler):
     ) -> None:
         """Answer boxes, with the attributes that were asked for."""
         wanted = wanted_attributes(self.app, gender=gender, age=age, emotions=emotions)
-        picture = await self.app.photos.load(photo)
         detector = self.app.detector
-        if bbox:
-            faces = await faces_in_boxes(detector, picture, bbox)
-        else:
-            with stage("detect"):
-                faces = await detector.detect(picture)
-        with stage("attributes"):
-            attributes = await detector.attributes(picture, faces, wanted)
+        async with self.app.photos.open(photo) as picture:
+            if bbox:
+                faces = await faces_in_boxes(detector, picture, bbox)
+            else:
+                with stage("detect"):
+                    faces = await detector.detect(picture)
+            with stage("attributes"):
+                attributes = await detector.attributes(picture, faces, wanted)
         views: list[dict[str, Any]] = [face.box.as_dict() for face in faces]
         for view, seen in zip(views, attributes, strict=True):
             found = {"age": seen.age, "gender": seen.gender, "emotions": seen.emotions}

@@ -65,22 +65,28 @@ class Enroller:
                 the shard will catch up.
         """
         await self._check_references(enrolment)
-        photo = await self._photos.load(enrolment.source)
+        async with self._photos.open(enrolment.source) as photo:
+            new, vectors = await self._look(enrolment, photo)
+        # From here on a client that hangs up changes nothing: the faces get stored and indexed.
+        return await asyncio.shield(self._commit(enrolment, new, vectors))
+
+    async def _look(self, enrolment: Enrolment, photo: Photo) -> tuple[list[NewFace], NDArray[np.float32]]:
+        """Return the faces as they will be stored, and their vectors."""
         faces = await select_faces(self._detector, photo, enrolment.boxes, enrolment.selector, enrolment.source.param)
         with stage("embed"):
             vectors = await self._detector.embed(photo, faces)
         with stage("attributes"):
             attributes = await self._detector.attributes(photo, faces, enrolment.wanted)
         new = [
-            self._new_face(enrolment, photo, face.box.rounded(), vector)
-            for face, vector in zip(faces, vectors, strict=True)
+            replace(
+                self._new_face(enrolment, photo, face.box.rounded(), vector),
+                age=seen.age,
+                gender=seen.gender,
+                emotions=seen.emotions,
+            )
+            for face, vector, seen in zip(faces, vectors, attributes, strict=True)
         ]
-        new = [
-            replace(face, age=seen.age, gender=seen.gender, emotions=seen.emotions)
-            for face, seen in zip(new, attributes, strict=True)
-        ]
-        # From here on a client that hangs up changes nothing: the faces get stored and indexed.
-        return await asyncio.shield(self._commit(enrolment, new, vectors))
+        return new, vectors
 
     async def _check_references(self, enrolment: Enrolment) -> None:
         """Refuse what the store would refuse, before any work; the store checks again when it writes."""

@@ -69,10 +69,10 @@ class Identifier:
             BadImage, NoFaces, TooManyFaces, Overloaded.
             Unavailable: a shard is down and the search is strict, or all are.
         """
-        photo = await self._photos.load(source)
-        faces = await select_faces(self._detector, photo, boxes, selector, source.param)
-        with stage("embed"):
-            vectors = await self._detector.embed(photo, faces)
+        async with self._photos.open(source) as photo:
+            faces = await select_faces(self._detector, photo, boxes, selector, source.param)
+            with stage("embed"):
+                vectors = await self._detector.embed(photo, faces)
         with stage("search"):
             answers = await asyncio.gather(*(self._search(vector, search) for vector in vectors))
         ids = {hit.id for answer in answers for hit in answer.hits}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from facenapi.errors import BadImage
+from facenapi.errors import BadImage, Overloaded
 from facenapi.fetch import Fetcher
 from facenapi.photo import Photo
 from facenapi.stages import stage
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class PhotoLoader:
-    """Turns what the client sent into a :class:`Photo`."""
+    """Turns what the client sent into a :class:`Photo`. ``busy``: how many are open or wait for it."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -28,14 +31,19 @@ class PhotoLoader:
             allow_private=config.fetch_allow_private,
             proxy=config.fetch_proxy,
         )
-        self._workers = Workers("decode", config.threads or os.cpu_count() or 1, config.max_decode_jobs)
+        threads = config.threads or os.cpu_count() or 1
+        self._workers = Workers("decode", threads, config.max_decode_jobs)
+        # Pixels are what costs memory: only so many photos are open at a time, the others wait as files.
+        self._slots = asyncio.Semaphore(config.open_photos or 2 * threads + 2)
+        self.busy = 0
 
-    async def load(self, source: PhotoSource) -> Photo:
-        """Return the photo.
+    @asynccontextmanager
+    async def open(self, source: PhotoSource) -> AsyncIterator[Photo]:
+        """Decode the photo for as long as the context lasts.
 
         Raises:
             BadImage: it cannot be had, or is not a picture that we take.
-            Overloaded: too many are being fetched or decoded.
+            Overloaded: too many are being fetched, or wait for their turn.
         """
         data = source.data
         if data is None:
@@ -44,13 +52,22 @@ class PhotoLoader:
         limit = self._config.max_photo_bytes
         if len(data) > limit:
             raise BadImage(source.param, f"The photo is larger than {limit} bytes")
-        with stage("decode"):
-            return await self._workers.run(Photo, data, source.param, self._config.max_size, self._config.detect_size)
-
-    @property
-    def busy(self) -> int:
-        """How many photos wait for decoding or are in it."""
-        return self._workers.busy
+        if self.busy >= self._config.max_decode_jobs:
+            raise Overloaded("Too many photos are waiting")
+        self.busy += 1
+        try:
+            with stage("queue"):
+                await self._slots.acquire()
+            try:
+                with stage("decode"):
+                    photo = await self._workers.run(
+                        Photo, data, source.param, self._config.max_size, self._config.detect_size
+                    )
+                yield photo
+            finally:
+                self._slots.release()
+        finally:
+            self.busy -= 1
 
     def close(self) -> None:
         """Stop fetching and decoding."""

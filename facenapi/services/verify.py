@@ -59,7 +59,7 @@ class Verifier:
     async def _embed(
         self, source: PhotoSource, boxes: Sequence[Box] | None, selector: str
     ) -> tuple[list[Box], NDArray[np.float32]]:
-        photo = await self._photos.load(source)
-        faces = await select_faces(self._detector, photo, boxes, selector, source.param)
-        with stage("embed"):
-            return [face.box for face in faces], await self._detector.embed(photo, faces)
+        async with self._photos.open(source) as photo:
+            faces = await select_faces(self._detector, photo, boxes, selector, source.param)
+            with stage("embed"):
+                return [face.box for face in faces], await self._detector.embed(photo, faces)
