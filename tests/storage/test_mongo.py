@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import time
+import uuid
 from dataclasses import replace
 
 import pymongo.common
@@ -19,7 +20,7 @@ from facenapi.storage.base import FaceChange, FaceFilter, Page, UnknownGalleryEr
 from facenapi.storage.mongo import MongoStore, base, faces, galleries, lists
 from facenapi.storage.mongo import store as store_module
 from facenapi.storage.mongo.base import INDEXES
-from tests.storage.conftest import mongo_config
+from tests.storage.conftest import REAL_URI, mongo_config
 from tests.storage.samples import add, new_face, read_feed
 from tests.support.wire import Fault
 
@@ -443,3 +444,41 @@ def test_motor_gets_a_thread_for_each_connection():
             "Driver(Config(mongo_pool_size=37)); import motor.frameworks.asyncio as m; print(m.max_workers)")
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "37\n"
+
+
+# -- plans ----------------------------------------------------------------------------------------
+
+FILTERS = {
+    "members": FaceFilter(gallery="staff"), "metas": FaceFilter(meta="a"), "persons": FaceFilter(person_id=1),
+    "events": FaceFilter(events=True), "friends": FaceFilter(events=True, friend=True),
+    "cameras": FaceFilter(cam_ids=("c", "d")), "times": FaceFilter(events=True, start_ms=0),
+}
+
+
+@pytest.mark.parametrize("index", FILTERS)
+async def test_each_filter_has_its_index(store, double, index):
+    await store.list_faces("ann", FILTERS[index], Page())
+    assert seen(double, "find", "faces")[-1]["hint"] == index
+
+
+if REAL_URI:
+    def stages(plan):
+        """Yield a plan and all plans below it."""
+        yield plan
+        for child in [plan.get("inputStage"), *plan.get("inputStages", []), plan.get("queryPlan")]:
+            if child:
+                yield from stages(child)
+
+    @pytest.mark.parametrize("index", FILTERS)
+    async def test_a_real_server_walks_the_index_in_order(index):
+        store = MongoStore(Config(mongo_uri=REAL_URI, mongo_db=f"facenapi_test_{uuid.uuid4().hex[:12]}"))
+        await store.start()
+        await add(store, "a", person_id=await store.new_person("ann"), cam_id="c", friend=True)
+        query = lists._conditions("ann", FILTERS[index])
+        plan = await store.faces.find(query, hint=index).sort("_id", -1).limit(10).explain()
+        found = list(stages(plan["queryPlanner"]["winningPlan"]))
+        assert {stage.get("indexName") for stage in found} - {None} == {index}
+        # Events of a short time are few: they alone are sorted, all others come in order.
+        assert ("SORT" in {stage.get("stage") for stage in found}) == (index == "times")
+        await store.driver.drop()
+        await store.close()

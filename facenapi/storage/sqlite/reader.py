@@ -63,4 +63,5 @@ class Readers:
         try:
             return read(db)
         finally:
-            db.execute("ROLLBACK")
+            if db.in_transaction:
+                db.execute("ROLLBACK")

@@ -100,7 +100,9 @@ def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connectio
     db.execute(f"PRAGMA synchronous = {sync}")
     db.execute("PRAGMA cache_size = -32000")
     db.execute("PRAGMA temp_store = MEMORY")
+    # The write-ahead log: put into the file every 16 MiB, cut down after a long read has made it grow.
     db.execute("PRAGMA wal_autocheckpoint = 4000")
+    db.execute("PRAGMA journal_size_limit = 67108864")
     # Deleted embeddings are personal data: overwrite them in the file.
     db.execute("PRAGMA secure_delete = ON")
     if not writes:
