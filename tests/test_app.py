@@ -69,6 +69,20 @@ async def test_a_full_decode_queue_is_overload(tmp_path):
         assert (await client("POST", "/v1/detect", parts={"photo": big})).status == 200
 
 
+async def test_only_so_many_photos_are_open_at_a_time(tmp_path):
+    detector = SlowDetector()
+    async with serving(tmp_path, detector=detector, open_photos=2) as client:
+        running = [
+            asyncio.ensure_future(client("POST", "/v1/detect", parts={"photo": picture(RED)})) for _ in range(5)
+        ]
+        await until(lambda: client.app.photos.busy == 5)
+        await asyncio.sleep(0.1)
+        assert detector.waiting == 2
+        detector.gate.set()
+        assert [reply.status for reply in await asyncio.gather(*running)] == [200] * 5
+        assert client.app.photos.busy == 0
+
+
 async def test_a_token_is_kept_to_its_rate(tmp_path):
     async with serving(tmp_path, rate_limit=2) as client:
         statuses = [(await client("GET", "/galleries")).status for _ in range(6)]
@@ -96,7 +110,7 @@ async def test_a_client_that_hangs_up_cancels_its_work(tmp_path):
 
 async def test_drain_finishes_what_is_in_flight(tmp_path):
     detector = SlowDetector()
-    async with serving(tmp_path, detector=detector) as client:
+    async with serving(tmp_path, detector=detector, open_photos=20) as client:
         app = client.app
         running = [
             asyncio.ensure_future(client("POST", "/v1/detect", parts={"photo": picture(RED)})) for _ in range(20)
