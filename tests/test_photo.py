@@ -1,0 +1,132 @@
+"""Decoding: what is taken, what is refused, and that pixels come out upright."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facenapi.errors import BadImage
+from facenapi.photo import Photo
+from tests.support.photos import encode
+
+
+def open_photo(data, max_size=6000, detect_side=1280):
+    return Photo(data, "photo", max_size, detect_side)
+
+
+def quarters(width=80, height=40):
+    """Four quarters of different grey: top left 0, top right 80, bottom left 160, bottom right 240."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 2, width // 2 :] = 80
+    pixels[height // 2 :, : width // 2] = 160
+    pixels[height // 2 :, width // 2 :] = 240
+    return pixels
+
+
+def with_orientation(pixels, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(pixels, "PNG", exif=exif)
+
+
+# EXIF 2.32: where the 0th row and the 0th column of the stored picture belong in the upright one.
+UPRIGHT = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.transpose(1, 0, 2),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: p.transpose(1, 0, 2)[::-1, ::-1],
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation_is_applied(orientation):
+    photo = open_photo(with_orientation(quarters(), orientation))
+    expected = UPRIGHT[orientation](quarters())
+    assert photo.orientation == orientation
+    assert (photo.height, photo.width) == expected.shape[:2]
+    np.testing.assert_array_equal(photo.full().pixels, expected)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_an_orientation_that_does_not_exist_is_upright(orientation):
+    assert open_photo(with_orientation(quarters(), orientation)).orientation == 1
+
+
+def test_a_large_jpeg_is_reduced_and_knows_its_scale():
+    data = encode(quarters(3000, 2000), "JPEG", quality=95)
+    photo = open_photo(data, detect_side=700)
+    assert photo.reduced.pixels.shape == (500, 750, 3)
+    assert (photo.reduced.scale_x, photo.reduced.scale_y) == (0.25, 0.25)
+    assert photo.full().pixels.shape == (2000, 3000, 3)
+    assert photo.full() is photo.full()
+    assert photo.md5 == hashlib.md5(data).hexdigest()
+
+
+@pytest.mark.parametrize(("mode", "kind"), [
+    ("L", "PNG"), ("LA", "PNG"), ("P", "PNG"), ("RGBA", "PNG"), ("1", "PNG"), ("I;16", "PNG"), ("CMYK", "JPEG"),
+    ("L", "JPEG"), ("RGB", "WEBP"), ("RGBA", "WEBP"),
+])  # fmt: skip
+def test_every_mode_becomes_rgb(mode, kind):
+    grey = np.linspace(0, 255, 64 * 64).reshape(64, 64)
+    if mode == "I;16":
+        image = Image.fromarray((grey * 257).astype(np.uint16))
+    else:
+        image = Image.fromarray(grey.astype(np.uint8)).convert("RGB").convert(mode)
+    pixels = open_photo(encode(image, kind)).full().pixels
+    assert pixels.shape == (64, 64, 3)
+    assert pixels.dtype == np.uint8
+    if mode != "1":
+        assert np.abs(pixels[:, :, 1].astype(int) - grey).mean() < 16
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_truncated_file_is_refused(kind):
+    noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
+    data = encode(noise, kind)
+    for length in (len(data) // 2, len(data) - 40 if kind != "WEBP" else len(data) // 3):
+        with pytest.raises(BadImage, match=r"damaged|not a JPEG"):
+            open_photo(data[:length])
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "PPM", "ICO"])
+def test_other_formats_are_refused(kind):
+    with pytest.raises(BadImage, match="not a JPEG, PNG or WebP"):
+        open_photo(encode(np.zeros((32, 32, 3), np.uint8), kind))
+
+
+def test_a_picture_too_long_is_refused_before_it_is_decoded():
+    data = encode(np.zeros((8, 6001, 3), np.uint8))
+    with pytest.raises(BadImage, match="6001x8 pixels; the longest side may be 6000"):
+        open_photo(data)
+    assert open_photo(data, max_size=6001).width == 6001
+
+
+def test_mutated_files_are_decoded_or_refused_and_nothing_else():
+    dice = random.Random(7)
+    seeds = [encode(quarters(), kind) for kind in ("JPEG", "PNG", "WEBP")]
+    outcomes = set()
+    for _ in range(600):
+        data = bytearray(dice.choice(seeds))
+        for _ in range(dice.randrange(1, 8)):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        try:
+            outcomes.add(open_photo(bytes(data)).full().pixels.dtype == np.uint8)
+        except BadImage:
+            outcomes.add("refused")
+    assert outcomes == {True, "refused"}
+
+
+def test_an_animation_is_its_first_picture():
+    out = io.BytesIO()
+    frames = [Image.new("RGB", (20, 20), color) for color in ("red", "blue")]
+    frames[0].save(out, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    assert open_photo(out.getvalue()).full().pixels[10, 10, 0] > 200
