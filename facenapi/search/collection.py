@@ -122,13 +122,15 @@ class Collection:
             self.version += 1
             part.retag(row, tags, rev)
 
-    def discard(self, unwanted: Callable[[NDArray[np.int64]], NDArray[np.bool_]]) -> None:
-        """Remove every face for which a function of the ids (count,) says so."""
+    def discard(self, unwanted: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]) -> int:
+        """Remove every face for which a function of ids and revisions (count,) says so; return how many."""
         self.version += 1
+        before = self.live
         for part in self.parts:
-            count = part.count
-            for row in np.flatnonzero(part.alive[:count] & unwanted(part.ids[:count])).tolist():
+            gone = part.alive[: part.count] & unwanted(part.ids[: part.count], part.revs[: part.count])
+            for row in np.flatnonzero(gone).tolist():
                 part.kill(row)
+        return before - self.live
 
     def _locate(self, face_id: int) -> tuple[Part | None, int]:
         for part in reversed(self.parts):

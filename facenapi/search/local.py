@@ -16,6 +16,7 @@ import numpy as np
 
 from facenapi.errors import Overloaded, Unavailable
 from facenapi.search.builder import Builder, BuildError
+from facenapi.search.census import Census
 from facenapi.search.files import DamagedError
 from facenapi.search.index import Index
 from facenapi.search.shard import Change, Hit, Query, delete_of, upsert_of
@@ -35,6 +36,7 @@ _T = TypeVar("_T")
 PAGE = 2000
 WAITING_TAILS = 8  # sealed tails are scanned exactly: eight cost a search about 1.5 ms
 RETRY_S = 60.0
+PAUSE_S = 0.02  # between pages of a comparison, which nobody waits for
 
 
 class LocalShard:
@@ -48,6 +50,7 @@ class LocalShard:
         *,
         poll_s: float = 1.0,
         snapshot_s: float = 300.0,
+        compare_s: float = 86_400.0,
         threads: int = 2,
         queue: int = 256,
         capacity: int | None = None,
@@ -55,7 +58,7 @@ class LocalShard:
         """``cells``: which cells of the store belong here, None for all. ``queue``: searches that may wait."""
         self._store = store
         self._cells = cells
-        self._poll_s, self._snapshot_s = poll_s, snapshot_s
+        self._poll_s, self._snapshot_s, self._compare_s = poll_s, snapshot_s, compare_s
         self._index = Index(capacity)
         self._snapshots = Snapshots(folder)
         self._builder = Builder()
@@ -167,12 +170,15 @@ class LocalShard:
 
     # -- following the store --------------------------------------------------------------------
     async def _follow(self) -> None:
-        reachable = True
+        reachable, compare_at = True, 0.0
         while True:
             await asyncio.sleep(self._poll_s)
             try:
                 if not self._lags():
                     await self._catch_up()
+                if time.monotonic() >= compare_at:
+                    await self._compare()
+                    compare_at = time.monotonic() + self._compare_s
                 reachable = True
             except Unavailable as error:
                 if reachable:
@@ -183,8 +189,25 @@ class LocalShard:
         more = True
         while more:
             page = await self._store.changes_since(self._rev, PAGE, self._cells)
-            await self._in(self._writer, self._take, changes_of(page))
+            await self._in(self._writer, self._take_page, page)
             self._rev, more = page.next_rev, page.more
+
+    async def _compare(self) -> None:
+        """Read the whole feed at leisure; put right what differs."""
+        census, rev, more = Census(self._rev), 0, True
+        while more:
+            page = await self._store.changes_since(rev, PAGE, self._cells)
+            census.count(page)
+            await self._in(self._writer, self._take_page, page)
+            rev, more = page.next_rev, page.more
+            await asyncio.sleep(PAUSE_S)
+        removed = await self._in(self._writer, census.remove_strangers, self._index)
+        if removed or rev < self._rev:
+            log.warning("The search snapshot was not of this store: %d faces removed", removed)
+            self._rev = rev
+
+    def _take_page(self, page: Changes) -> None:
+        self._take([*map(upsert_of, page.faces), *map(delete_of, page.tombstones)])
 
     def _take(self, changes: Sequence[Change]) -> None:
         refused = [reason for change in changes if (reason := self._index.take(change)) is not None]
@@ -244,17 +267,10 @@ class LocalShard:
             self._rev = 0  # cells have come: read the whole feed, what is known already costs little
         if (~mine & _cell_mask(loaded.cells)).any():
             for collection in self._index.collections.values():
-                collection.discard(lambda ids: ~mine[ids % CELL_COUNT])
+                collection.discard(lambda ids, _: ~mine[ids % CELL_COUNT])
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[..., _T], *args: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(pool, work, *args)
-
-
-def changes_of(page: Changes) -> list[Change]:
-    """Return a page of the store's feed as changes for a shard, oldest first."""
-    changes: list[Change] = [upsert_of(face) for face in page.faces]
-    changes += [delete_of(grave) for grave in page.tombstones]
-    return changes
 
 
 def _cell_mask(cells: frozenset[int] | None) -> np.ndarray[Any, np.dtype[np.bool_]]:

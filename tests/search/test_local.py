@@ -68,6 +68,23 @@ async def test_other_processes_writes_arrive_by_the_feed(tmp_path):
     await shard.close()
 
 
+async def test_a_snapshot_of_another_store_is_put_right(tmp_path, caplog):
+    other, store = FeedStore(), FeedStore()
+    other.rev = 1000
+    shard = await started(tmp_path, other)
+    await shard.apply([other.put(number, vector) for number, vector in enumerate(VECTORS[:700])])
+    await until(lambda: shard.info()["segments"])
+    await shard.close()
+    for number in range(600, 650):
+        store.put(number, VECTORS[-number])
+    shard = await started(tmp_path, store)
+    await until(lambda: shard.info()["faces"] == 50)
+    assert "650 faces removed" in caplog.text
+    store.put(9000, VECTORS[0])
+    await until(lambda: shard.info()["faces"] == 51)
+    await shard.close()
+
+
 async def test_segments_are_built_and_a_restart_reads_only_what_is_new(tmp_path):
     store = FeedStore()
     shard = await started(tmp_path, store)
@@ -84,6 +101,7 @@ async def test_segments_are_built_and_a_restart_reads_only_what_is_new(tmp_path)
     store.asked_from.clear()
     shard = await started(tmp_path, store)
     assert store.asked_from[0] == store.rev - 1
+    await until(lambda: 0 in store.asked_from)  # the comparison, which nobody waited for
     assert shard.info()["faces"] == 1999
     for number in (0, 1, 2, 4, 2999):
         hits = await shard.search(query(VECTORS[number], 1, 0.999))

@@ -1,0 +1,125 @@
+"""Snapshots: whole or rebuilt, whatever happens to the files."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from facenapi.search import exact, files
+from facenapi.search.builder import Builder, BuildError, load_segment
+from facenapi.search.index import Index
+from facenapi.search.local import LocalShard
+from facenapi.search.shard import Query, upsert_of
+from facenapi.search.snapshot import Snapshots, state_of
+from tests.conftest import ROOT
+from tests.search import corrupt
+from tests.search.support import FeedStore, face, faces_like
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory):
+    """Two collections, of another dimension each, with one segment and a few faces in the tail."""
+    folder = tmp_path_factory.mktemp("snapshot")
+    index, snapshots = Index(100), Snapshots(folder)
+    for dim in corrupt.DIMS:
+        for number, vector in enumerate(faces_like(corrupt.COUNT, dim)):
+            assert index.take(upsert_of(face(number, vector, number + 1, owner=str(dim)))) is None
+        collection = index.collections[str(dim), "m"]
+        plan = collection.plan()
+        collection.publish(plan, Builder().build(plan, snapshots.segment_folder()))
+        assert collection.live == corrupt.COUNT
+    states = [(key, c.version, c, state_of(c)) for key, c in index.collections.items()]
+    snapshots.save(states, corrupt.COUNT, None)
+    return folder
+
+
+def run_trials(snapshot, folder, first, last):
+    """Run trials in a process of their own and return their lines."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.search.corrupt", str(snapshot), str(folder), str(first), str(last)],
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"after {done.stdout.splitlines()[-1:]}: {done.stderr[-800:]}"
+    return done.stdout.splitlines()
+
+
+def test_damaged_files_are_seen_and_never_crash(snapshot, tmp_path):
+    lines = run_trials(snapshot, tmp_path / "copy", 0, 150)
+    assert len(lines) == 150
+    assert {line.split()[2] for line in lines} == {damage.__name__ for damage in corrupt.DAMAGES}
+    assert {line.split()[3] for line in lines} >= {"0", "1"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 2000, 250))
+def test_two_thousand_damaged_files(snapshot, tmp_path, first):
+    assert len(run_trials(snapshot, tmp_path / "copy", first, first + 250)) == 250
+
+
+async def test_a_damaged_segment_is_rebuilt_from_the_store(tmp_path, caplog):
+    store, vectors = FeedStore(), faces_like(700)
+    changes = [store.put(number, vector, ("vip",) * (number % 2)) for number, vector in enumerate(vectors)]
+    for damage in ("segment-*/graph.nms", "state-*", "manifest.json", None):
+        caplog.clear()
+        shard = LocalShard(tmp_path, store, poll_s=0.02, capacity=300)
+        await shard.start()
+        await shard.apply(changes)
+        while not shard.info()["segments"] or shard.info()["waiting_tails"]:
+            await asyncio.sleep(0.02)
+        for number in (1, 351, 699):
+            hits = await shard.search(Query("o", "m", vectors[number], 1, 0.5, "vip"))
+            assert [hit.id for hit in hits] == [number]
+        assert shard.info()["faces"] == 700
+        await shard.close()
+        if damage:
+            (path,) = tmp_path.glob(damage)
+            path.write_bytes(path.read_bytes()[:-5])
+    shard = LocalShard(tmp_path, store, poll_s=0.02, capacity=300)
+    await shard.start()
+    assert shard.info()["segments"] == 1
+    await shard.close()
+
+
+def test_a_file_that_killed_the_process_twice_is_not_loaded_again(snapshot):
+    folder = next(snapshot.glob("segment-*"))
+    (folder / "loading").write_bytes(b"..")
+    with pytest.raises(files.DamagedError, match="twice"):
+        load_segment(folder)
+    (folder / "loading").unlink()
+    assert load_segment(folder).count > 0
+    assert not (folder / "loading").exists()
+
+
+def test_a_build_that_fails_says_why(tmp_path):
+    index = Index(10)
+    for number, vector in enumerate(faces_like(12)):
+        index.take(upsert_of(face(number, vector, 1)))
+    plan = index.collections["o", "m"].plan()
+    builder = Builder()
+    builder.stop()
+    with pytest.raises(BuildError, match="exit code -9"):
+        builder.build(plan, tmp_path / "segment")
+
+
+def test_equal_vectors_are_stored_once_and_all_returned(tmp_path, monkeypatch):
+    monkeypatch.setattr(exact, "gather_limit", lambda dim: 0)
+    index, vectors = Index(500), faces_like(501)
+    vectors[100:300] = vectors[100]
+    for number, vector in enumerate(vectors):
+        index.take(upsert_of(face(number, vector, 1)))
+    collection = index.collections["o", "m"]
+    plan = collection.plan()
+    segment = Builder().build(plan, tmp_path / "segment")
+    collection.publish(plan, segment)
+    assert segment.vectors.shape == (301, 32)
+    found = collection.search(vectors[100], 1000, 0.99)
+    assert sorted(hit.id for hit in found) == list(range(100, 300))
+    collection.delete(150, 2)
+    assert sorted(hit.id for hit in collection.search(vectors[100], 1000, 0.99)) == [
+        *range(100, 150),
+        *range(151, 300),
+    ]
+    assert np.isclose(found[0].similarity, 1)
