@@ -132,14 +132,14 @@ def _parse_cameras(raw: Any) -> tuple[str, ...]:
     value = list_of(raw)
     if not all(_may_name_camera(item) for item in value):
         raise MustError("must be a list of camera ids")
-    return tuple(camera_id(text_of(str(item))) for item in value)
+    return tuple(camera_id(str(item)) for item in value)
 
 
 def _may_name_camera(item: Any) -> bool:
-    """Whether this is a camera's id: whatever clients called theirs, whole numbers as well."""
+    """Whether this is a camera's id: a UUID, or what older clients called theirs, a whole number perhaps."""
     if isinstance(item, int) and not isinstance(item, bool):
         return 0 <= item <= LARGEST_ID
-    return isinstance(item, str) and len(item) <= 64
+    return isinstance(item, str) and re.fullmatch(_CAMERA_NAME, item) is not None
 
 
 def _parse_roi(raw: Any) -> list[int]:
@@ -212,17 +212,17 @@ ROI = Kind(
     form=(_FOUR_SIDES,),
 )
 CAMERA = Kind(_parse_camera, "UUID", texts=(text_schema("(?:-{0,4}[0-9a-fA-F]){32}-{0,4}"),))
+_CAMERA_NAME = "[0-9a-zA-Z_.:-]{1,64}"
 _CAMERA_NAMES = {
     "type": "array",
     "items": {
         "anyOf": [
-            {"type": "string", "maxLength": 64, "pattern": r"^[^\x00]*$"},
+            {"type": "string", "pattern": f"^{_CAMERA_NAME}$"},
             {"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
         ]
     },
     "minItems": 1,
 }
-_CAMERA_NAME = "[0-9a-zA-Z_.:-]{1,64}"
 _CAMERA_LIST = text_schema(listed(_CAMERA_NAME, f'"{_CAMERA_NAME}"', f"{{0,{MOST_ITEMS - 1}}}"))
 CAMERAS = Kind(
     _parse_cameras,

@@ -16,7 +16,7 @@ from tests.support.pictures_server import serve_pictures
 from tests.support.server import BLUE, RED, picture
 
 GALLERY, PERSON = "niceppl", 1  # made by the test before
-PICTURES = [picture(RED), picture(BLUE, kind="JPEG")]
+PICTURES = [picture(RED), picture(BLUE)]
 URLS = serve_pictures(PICTURES)
 BOX = [50, 20, 110, 80]
 NUMBERS = itertools.count()

@@ -1,0 +1,41 @@
+"""The server under test: a process of its own on a real socket, once with each store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.contract.client import Api
+from tests.support.fake_server import FakeServer
+from tests.support.wire import WireDouble
+
+STORES = ("sqlite", "mongo")
+
+
+@contextmanager
+def serving(store: str, folder, *options: str) -> Iterator[FakeServer]:
+    """Serve with a store of this kind: the embedded one, or MongoDB's over the wire-protocol double."""
+    if store == "sqlite":
+        with FakeServer(folder, *options) as server:
+            yield server
+        return
+    with WireDouble() as double:
+        mongo = ("--mongo_host=127.0.0.1", f"--mongo_port={double.port}", f"--mongo_db={folder.name}")
+        with FakeServer(folder, *mongo, *options) as server:
+            yield server
+
+
+@pytest.fixture(scope="session", params=STORES)
+def server(request, tmp_path_factory):
+    """The server that most tests share; each of them is an owner of its own."""
+    options = ("--fetch_allow_private=True", "--max_body_size=2000000", "--max_photo_bytes=1000000")
+    with serving(request.param, tmp_path_factory.mktemp("server"), *options) as server:
+        yield server
+
+
+@pytest.fixture
+def api(server):
+    """A client with a new owner."""
+    return Api(server)
