@@ -32,14 +32,23 @@ def _age_gender(means: Means, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"age": max(0.0, float(means["age"][0])), "gender": "male" if evidence > 0 else "female"}
 
 
+def _genderage(means: Means, settings: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001 - all readers alike
+    female, male, age = next(iter(means.values())).tolist()
+    return {"age": max(0.0, age * 100), "gender": "male" if male > female else "female"}
+
+
 def _emotions(means: Means, settings: Mapping[str, Any]) -> dict[str, Any]:
-    order = np.argsort(-means["probabilities"], kind="stable")[:2]
-    return {"emotions": tuple(settings["labels"][i] for i in order)}
+    # Probabilities or logits: the order is the same. A label of null is a class that the contract lacks.
+    order = np.argsort(-next(iter(means.values())), kind="stable")
+    named = [settings["labels"][i] for i in order if settings["labels"][i] is not None]
+    return {"emotions": tuple(named[:2])}
 
 
-READERS: dict[str, tuple[frozenset[str], Reader]] = {
-    "age_gender": (frozenset({"age", "gender"}), _age_gender),
-    "emotions": (frozenset({"emotions"}), _emotions),
+# kind: what it tells, how many numbers its outputs hold for a face (0: as many as labels), its reader
+READERS: dict[str, tuple[frozenset[str], int, Reader]] = {
+    "age_gender": (frozenset({"age", "gender"}), 3, _age_gender),
+    "insightface_genderage": (frozenset({"age", "gender"}), 3, _genderage),
+    "emotions": (frozenset({"emotions"}), 0, _emotions),
 }
 
 
@@ -51,7 +60,7 @@ class AttributeReader:
         self._net, self._engine = net, engine
         self._mirrored = views > 1
         self._zooms = net.zooms if views > 2 else net.zooms[:1]
-        self.tells, self._reader = READERS[net.kind]
+        self.tells, _, self._reader = READERS[net.kind]
 
     def read(self, photo: Photo, faces: Sequence[Detection]) -> list[dict[str, Any]]:
         """Return the answers for each of N >= 1 faces."""

@@ -36,6 +36,20 @@ def suppress(
     return order[keep]
 
 
+def greedy(boxes: NDArray[np.floating], scores: NDArray[np.floating], overlap: float) -> NDArray[np.intp]:
+    """Return the indices of boxes that no better one that stays overlaps by more than ``overlap``, best first."""
+    order = np.argsort(-scores, kind="stable")
+    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    kept = []
+    while len(order):
+        best, order = order[0], order[1:]
+        kept.append(best)
+        low, high = np.maximum(boxes[best, :2], boxes[order, :2]), np.minimum(boxes[best, 2:], boxes[order, 2:])
+        shared = np.prod(np.maximum(high - low, 0), axis=1)
+        order = order[shared <= overlap * (area[best] + area[order] - shared)]
+    return np.array(kept, dtype=np.intp)
+
+
 def squares(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the squares about the centres whose side is the longer side."""
     size = boxes[:, 2:] - boxes[:, :2]

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from facenapi.detector.pack import InputSpec
     from facenapi.photo import Photo
 
-CROPS = ("dlib", "similarity")
 # Pixels of the reduced photo to one of the crop, below which the full photo has more to give. From 90 pixels
 # instead of 150 an embedding has a cosine of 0.998 to its best, and decoding 12 megapixels takes 100 ms.
 _FINE_ENOUGH = 0.6
@@ -25,10 +24,10 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 def cut(photo: Photo, face: Detection, spec: InputSpec, zoom: float = 1.0) -> NDArray[np.uint8]:
     """Return the (size, size, 3) crop of a face, from the reduced pixels where those are fine enough."""
     raster = photo.reduced
-    matrix = _matrix(face.landmarks * (raster.scale_x, raster.scale_y), spec, zoom)
+    matrix = _matrix(face, (raster.scale_x, raster.scale_y), spec, zoom)
     if np.hypot(matrix[0, 0], matrix[1, 0]) < _FINE_ENOUGH and raster.scale_x < 1.0:
         raster = photo.full()
-        matrix = _matrix(face.landmarks.astype(np.float64), spec, zoom)
+        matrix = _matrix(face, (1.0, 1.0), spec, zoom)
     return warp(raster.pixels, matrix, spec.size)
 
 
@@ -46,7 +45,13 @@ def rows(crops: list[NDArray[np.uint8]], spec: InputSpec, *, mirrored: bool) -> 
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
 
-def _matrix(points: NDArray[np.floating], spec: InputSpec, zoom: float) -> NDArray[np.float64]:
+def _matrix(face: Detection, scale: tuple[float, float], spec: InputSpec, zoom: float) -> NDArray[np.float64]:
+    if spec.crop == "box":
+        side = zoom * max(face.box.width * scale[0], face.box.height * scale[1], 1.0)
+        centre = [(face.box.x1 + face.box.x2) / 2 * scale[0], (face.box.y1 + face.box.y2) / 2 * scale[1]]
+        step = side / spec.size
+        return np.column_stack([np.eye(2) * step, np.array(centre) - step * (spec.size - 1) / 2])
+    points = face.landmarks.astype(np.float64) * scale
     if spec.crop == "dlib":
         return chip_matrix(points, spec.template, spec.size)
     return crop_matrix(points, spec.template, spec.size, zoom)

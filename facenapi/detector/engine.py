@@ -55,7 +55,7 @@ class Engine:
         Args:
             model: the ONNX file.
             device: where to run it.
-            max_batch: most rows in one run.
+            max_batch: most rows in one run; 1 if the network's file fixes it.
             lanes: most runs at one time.
             sizes: batch sizes that the device likes; a batch is filled up to the next of them.
 
@@ -67,7 +67,8 @@ class Engine:
         self.input_shape: list[Any] = self._session.get_inputs()[0].shape
         self.outputs: dict[str, list[Any]] = {o.name: o.shape for o in self._session.get_outputs()}
         self.provider: str = self._session.get_providers()[0]
-        self._max_batch, self._sizes = max_batch, sorted(sizes)
+        fixed = isinstance(self.input_shape[0], int)
+        self._max_batch, self._sizes = (1 if fixed else max_batch), ([] if fixed else sorted(sizes))
         self._lock = threading.Lock()
         self._waiting: deque[_Request] = deque()
         self._free_lanes = lanes
@@ -141,6 +142,9 @@ class Engine:
         if size > count:
             rows = np.concatenate([rows, np.zeros((size - count, *rows.shape[1:]), rows.dtype)])
         outputs = self._session.run(None, {self._input: rows})
+        if len(batch) == 1 and size == count:
+            batch[0].result = tuple(outputs)  # as it is: some networks' outputs have no batch axis
+            return
         start = 0
         for request in batch:
             end = start + len(request.rows)

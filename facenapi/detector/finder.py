@@ -9,7 +9,7 @@ import numpy as np
 
 from facenapi.detector.base import Detection
 from facenapi.detector.boxes import squares
-from facenapi.detector.mtcnn import Faces, Mtcnn, pack_pixels
+from facenapi.detector.mtcnn import FaceNet, Faces
 from facenapi.geometry import Box
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Limits:
 class Finder:
     """Runs the detector on photos; stateless between calls."""
 
-    def __init__(self, detector: Mtcnn, limits: Limits) -> None:
+    def __init__(self, detector: FaceNet, limits: Limits) -> None:
         self._detector, self._limits = detector, limits
 
     def find(self, photo: Photo) -> list[Detection]:
@@ -67,7 +67,7 @@ class Finder:
         side = square[:, 2:] - square[:, :2]
         # The network was trained on squares about as tight as these.
         tries = np.concatenate([square + np.hstack([-side, side]) * grow for grow in (0.0, 0.1, -0.1)])
-        faces = self._detector.look_closer(pack_pixels(raster.pixels), tries)
+        faces = self._detector.look_closer(raster.pixels, tries)
         best = int(np.argmax(faces.scores))
         if faces.scores[best] >= 0.5:
             points = faces.points[best] / (raster.scale_x, raster.scale_y)

@@ -8,7 +8,7 @@ Coordinates in this module are pixels of the picture given to it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image
@@ -52,6 +52,16 @@ class Faces:
 NO_FACES = Faces(np.empty((0, 4)), np.empty(0, np.float32), np.empty((0, 5, 2)))
 
 
+class FaceNet(Protocol):
+    """What a detector network is to the rest; coordinates are pixels of the picture given to it."""
+
+    def find(self, pixels: NDArray[np.uint8], min_size: float, max_size: float = np.inf) -> Faces:
+        """Return the faces on (H, W, 3) RGB pixels between two sizes of box."""
+
+    def look_closer(self, pixels: NDArray[np.uint8], squares: NDArray[np.float64]) -> Faces:
+        """Return one face for each (N, 4) square, with a score near 0 where there is none."""
+
+
 class Mtcnn:
     """The detector; stateless between calls, so threads share it."""
 
@@ -71,13 +81,16 @@ class Mtcnn:
         boxes = squares(boxes[keep])
         if not len(boxes):
             return NO_FACES
-        faces = self.look_closer(packed, boxes)
+        faces = self._last_look(packed, boxes)
         good = faces.scores > self._settings.output
         keep = np.flatnonzero(good)[suppress(faces.boxes[good], faces.scores[good], 0.7, of_smaller=True)]
         return Faces(faces.boxes[keep], faces.scores[keep], faces.points[keep])
 
-    def look_closer(self, packed: NDArray[np.uint32], boxes: NDArray[np.float64]) -> Faces:
-        """Return one face for each (N, 4) square box: what the last network makes of it, good or bad."""
+    def look_closer(self, pixels: NDArray[np.uint8], squares: NDArray[np.float64]) -> Faces:
+        """Return one face for each (N, 4) square: what the last network makes of it, good or bad."""
+        return self._last_look(pack_pixels(pixels), squares)
+
+    def _last_look(self, packed: NDArray[np.uint32], boxes: NDArray[np.float64]) -> Faces:
         moves, points, scores = self._output.run(_normalised(patches(packed, boxes, 48)))
         size = (boxes[:, 2:] - boxes[:, :2] + 1)[:, None, :]
         landmarks = points.reshape(-1, 2, 5).transpose(0, 2, 1) * size + boxes[:, None, :2] - 1

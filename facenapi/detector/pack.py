@@ -18,6 +18,8 @@ from facenapi.detector.calibration import Calibration
 from facenapi.errors import StartupError
 
 FORMAT = 1
+# How a face is cut out: dlib's chip, the points fitted to the template, or the box without turning it.
+CROPS = ("dlib", "similarity", "box")
 BUILD_HINT = "run: facenapi models build"
 
 
@@ -164,7 +166,9 @@ def _attribute(entry: dict[str, Any]) -> AttributeNet:
 
 
 def _input(entry: dict[str, Any]) -> InputSpec:
-    template = np.asarray(entry["template"], dtype=np.float64)
+    if entry["crop"] not in CROPS:
+        raise ValueError(f"crop {entry['crop']!r} is not one of {', '.join(CROPS)}")
+    template = np.zeros((5, 2)) if entry["crop"] == "box" else np.asarray(entry["template"], dtype=np.float64)
     if template.shape != (5, 2):
         raise ValueError("a template must be five points")
     if entry["color"] not in ("rgb", "bgr", "grey"):

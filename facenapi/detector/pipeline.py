@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.detector.attributes import READERS, AttributeReader, describe
+from facenapi.detector.attributes import describe
 from facenapi.detector.base import Attributes, Detection
-from facenapi.detector.embedding import EmbeddingNet
-from facenapi.detector.engine import Device, Engine, choose_device, wants_int8
-from facenapi.detector.finder import Finder, Limits
-from facenapi.detector.mtcnn import Mtcnn, Settings
-from facenapi.detector.pack import Pack, load_pack
-from facenapi.errors import StartupError
+from facenapi.detector.engine import Engine, choose_device
+from facenapi.detector.load import Loader
+from facenapi.detector.pack import load_pack
 from facenapi.workers import Workers
 
 if TYPE_CHECKING:
@@ -27,13 +22,6 @@ if TYPE_CHECKING:
     from facenapi.geometry import Box
     from facenapi.options import Config
     from facenapi.photo import Photo
-
-log = logging.getLogger(__name__)
-
-# Larger batches gain nothing on a CPU, and the depthwise networks even lose (their caches overflow).
-_CPU_BATCH = {"embedder": 8, "attributes": 4, "candidates": 64}
-_GPU_BATCH = {"embedder": 64, "attributes": 64, "candidates": 256}
-_GPU_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class FaceDetector:
@@ -102,44 +90,9 @@ class FaceDetector:
         }
 
     def _load(self) -> None:
-        config, pack = self._config, self._pack
-        device = choose_device(config.device, self._threads, config.gpu_memory << 20)
-        self._finder = self._load_finder(pack, device)
-        int8 = device.kind == "cpu" and wants_int8(config.embedding_precision)
-        parts = [
-            (part, self._engine(pack, (part.file_int8 if int8 else None) or part.file, device, "embedder"))
-            for part in pack.embedder.parts
-        ]
-        self._embedder = EmbeddingNet(parts, config.embedding_views)
-        self._readers = []
-        for net in pack.attributes:
-            if net.kind not in READERS:
-                raise StartupError(f"{pack.folder / 'pack.json'}: unknown kind of attribute network {net.kind!r}")
-            engine = self._engine(pack, net.file, device, "attributes")
-            self._readers.append(AttributeReader(net, engine, config.attribute_views))
-        for name, engine in self._engines.items():
+        device = choose_device(self._config.device, self._threads, self._config.gpu_memory << 20)
+        loader = Loader(self._pack, self._config, device)
+        self._finder, self._embedder, self._readers = loader.finder(), loader.embedder(), loader.readers()
+        self._engines = loader.engines
+        for engine in self._engines.values():
             engine.warm_up()
-            log.debug("%s is ready on %s", name, engine.provider)
-
-    def _load_finder(self, pack: Pack, device: Device) -> Finder:
-        config, spec = self._config, pack.detector
-        if spec.get("kind") != "mtcnn":
-            raise StartupError(f"{pack.folder / 'pack.json'}: unknown kind of detector {spec.get('kind')!r}")
-        nets = [self._engine(pack, spec[name], device, "candidates") for name in ("proposal", "refine", "output")]
-        settings = Settings(
-            config.nnd_p_net_thresh, config.nnd_r_net_thresh, config.nnd_o_net_thresh, config.nnd_scale_factor
-        )
-        limits = Limits(config.nnd_min_face_size, config.nnd_max_face_size, config.detect_size, config.detect_rotated)
-        return Finder(Mtcnn(nets[0], nets[1], nets[2], settings), limits)
-
-    def _engine(self, pack: Pack, file: str, device: Device, use: str) -> Engine:
-        on_gpu = device.kind == "cuda"
-        engine = Engine(
-            pack.read(file),
-            device,
-            max_batch=(_GPU_BATCH if on_gpu else _CPU_BATCH)[use],
-            lanes=1 if on_gpu else self._threads,
-            sizes=_GPU_SIZES if on_gpu else (),
-        )
-        self._engines[Path(file).stem] = engine
-        return engine

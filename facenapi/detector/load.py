@@ -1,0 +1,113 @@
+"""From a pack to running networks, with a clear word where a file does not fit its manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facenapi.detector.attributes import READERS, AttributeReader
+from facenapi.detector.embedding import EmbeddingNet
+from facenapi.detector.engine import Device, Engine, wants_int8
+from facenapi.detector.finder import Finder, Limits
+from facenapi.detector.mtcnn import FaceNet, Mtcnn, Settings
+from facenapi.detector.singleshot import DECODERS, SingleShot
+from facenapi.errors import StartupError
+
+if TYPE_CHECKING:
+    from facenapi.detector.pack import AttributeNet, InputSpec, Pack
+    from facenapi.options import Config
+
+# Larger batches gain nothing on a CPU, and the depthwise networks even lose (their caches overflow).
+_CPU_BATCH = {"embedder": 8, "attributes": 4, "candidates": 64, "pictures": 1}
+_GPU_BATCH = {"embedder": 64, "attributes": 64, "candidates": 256, "pictures": 1}
+_GPU_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Loader:
+    """Makes an engine for each network of a pack; ``engines`` has them by file name without ending."""
+
+    def __init__(self, pack: Pack, config: Config, device: Device) -> None:
+        self._pack, self._config, self._device = pack, config, device
+        self.engines: dict[str, Engine] = {}
+
+    def finder(self) -> Finder:
+        """Return the detector with the sizes and second tries of the configuration."""
+        config = self._config
+        limits = Limits(config.nnd_min_face_size, config.nnd_max_face_size, config.detect_size, config.detect_rotated)
+        return Finder(self._face_net(), limits)
+
+    def embedder(self) -> EmbeddingNet:
+        """Return the embedding network or networks; 8-bit ones where those are wanted and there."""
+        int8 = self._device.kind == "cpu" and wants_int8(self._config.embedding_precision)
+        parts, numbers = [], 0
+        for part in self._pack.embedder.parts:
+            engine = self._engine((part.file_int8 if int8 else None) or part.file, "embedder")
+            self._check_input(engine, part.file, part.input)
+            numbers += self._width(engine, part.file)
+            parts.append((part, engine))
+        if numbers != self._pack.embedder.dimension:
+            raise self._wrong(f"the embedder's networks give {numbers} numbers, not {self._pack.embedder.dimension}")
+        return EmbeddingNet(parts, self._config.embedding_views)
+
+    def readers(self) -> list[AttributeReader]:
+        """Return the networks that describe faces."""
+        return [self._reader(net) for net in self._pack.attributes]
+
+    def _reader(self, net: AttributeNet) -> AttributeReader:
+        if net.kind not in READERS:
+            raise self._wrong(f"unknown kind of attribute network {net.kind!r}; known: {', '.join(READERS)}")
+        engine = self._engine(net.file, "attributes")
+        self._check_input(engine, net.file, net.input)
+        expected = READERS[net.kind][1] or len(net.settings["labels"])
+        found = self._width(engine, net.file)
+        if found != expected:
+            raise self._wrong(f"{net.file} gives {found} numbers for a face; its manifest entry needs {expected}")
+        return AttributeReader(net, engine, self._config.attribute_views)
+
+    def _face_net(self) -> FaceNet:
+        spec, config = self._pack.detector, self._config
+        if spec.get("kind") == "mtcnn":
+            settings = Settings(
+                config.nnd_p_net_thresh, config.nnd_r_net_thresh, config.nnd_o_net_thresh, config.nnd_scale_factor
+            )
+            proposal = self._engine(spec["proposal"], "pictures")
+            refine, output = (self._engine(spec[name], "candidates") for name in ("refine", "output"))
+            if list(proposal.outputs) != ["cells"]:
+                raise self._wrong(f"{spec['proposal']} is of another version; run: facenapi models build")
+            return Mtcnn(proposal, refine, output, settings)
+        if spec.get("kind") in DECODERS:
+            try:
+                return SingleShot(self._engine(spec["file"], "pictures"), spec)
+            except KeyError as error:
+                raise self._wrong(f"{error} is missing for a detector of kind {spec['kind']}") from error
+            except ValueError as error:
+                raise self._wrong(str(error)) from error
+        raise self._wrong(f"unknown kind of detector {spec.get('kind')!r}; known: mtcnn, {', '.join(DECODERS)}")
+
+    def _engine(self, file: str, use: str) -> Engine:
+        on_gpu = self._device.kind == "cuda"
+        engine = Engine(
+            self._pack.read(file),
+            self._device,
+            max_batch=(_GPU_BATCH if on_gpu else _CPU_BATCH)[use],
+            lanes=1 if on_gpu else self._device.threads,
+            sizes=_GPU_SIZES if on_gpu and use != "pictures" else (),
+        )
+        self.engines[Path(file).stem] = engine
+        return engine
+
+    def _check_input(self, engine: Engine, file: str, spec: InputSpec) -> None:
+        expected = [1 if spec.color == "grey" else 3, spec.size, spec.size]
+        found = engine.input_shape[1:]
+        if len(found) != 3 or any(isinstance(a, int) and a != b for a, b in zip(found, expected, strict=True)):
+            raise self._wrong(f"{file} takes {found}; its manifest entry says {expected}")
+
+    def _width(self, engine: Engine, file: str) -> int:
+        """Return how many numbers all outputs together hold for one row."""
+        widths = [shape[1] for shape in engine.outputs.values() if len(shape) == 2 and isinstance(shape[1], int)]
+        if len(widths) != len(engine.outputs):
+            raise self._wrong(f"the outputs of {file} are not rows of numbers: {list(engine.outputs.values())}")
+        return sum(widths)
+
+    def _wrong(self, message: str) -> StartupError:
+        return StartupError(f"{self._pack.folder / 'pack.json'}: {message}")
