@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from facenapi import __version__
-from facenapi.commands import check, models, serve, shard, token
+from facenapi.commands import check, mass_enroll, models, serve, shard, token
 from facenapi.config import EXIT_CONFIG, ConfigError
 from facenapi.config_text import help_text
 from facenapi.errors import ApiError, StartupError
@@ -18,6 +18,7 @@ COMMANDS: dict[str, Command] = {
     "shard": shard.main,
     "check": check.main,
     "token": token.main,
+    "mass-enroll": mass_enroll.main,
     "models": models.main,
 }
 
@@ -25,11 +26,12 @@ USAGE = """\
 Usage: facenapi [COMMAND] [--config=PATH] [--option=value ...]
 
 Commands:
-  serve     run the server (this is what happens without a command)
-  shard     run a search shard, for installations with several
-  check     say what is wrong with an installation before or while it runs
-  token     create, list and revoke tokens
-  models    list, build and verify model packs
+  serve        run the server (this is what happens without a command)
+  shard        run a search shard, for installations with several
+  check        say what is wrong with an installation, before or while it runs
+  token        create, list and revoke tokens
+  mass-enroll  enrol many photos, resumable
+  models       list, build and verify model packs
 
 facenapi COMMAND --help tells more. facenapi --help-options lists all options.
 """

@@ -1,0 +1,86 @@
+"""Job files and their journals."""
+
+import pytest
+
+from facenapi.errors import StartupError
+from facenapi.mass_enroll.jobfile import Job, Journal, journal_path, read_jobs, read_state, write_jobs
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "staff.job"
+    write_jobs(file, [{"photo": "/a.jpg", "meta": "Ä"}, {"photo": "http://h/b.jpg"}])
+    return file
+
+
+def test_jobs_come_back(path):
+    first, second = read_jobs(path)
+    assert first == Job(0, "/a.jpg", {"meta": "Ä"})
+    assert not first.is_url
+    assert second == Job(1, "http://h/b.jpg", {})
+    assert second.is_url
+
+
+def test_a_job_file_is_never_overwritten(path):
+    with pytest.raises(FileExistsError):
+        write_jobs(path, [])
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]\n", '{"facenapi_mass_enroll": 2}\n', "photo\n"])
+def test_other_files_are_refused(path, content):
+    path.write_text(content)
+    with pytest.raises(StartupError, match=r"staff\.job"):
+        list(read_jobs(path))
+
+
+def test_a_damaged_line_is_refused(path):
+    path.write_text(path.read_text() + '{"meta": "x"}\n')
+    with pytest.raises(StartupError, match="damaged"):
+        list(read_jobs(path))
+
+
+def test_the_last_line_about_a_job_counts(path):
+    journal = Journal(path)
+    journal.claim([0, 1, 2], 500)
+    journal.enrolled(0, [1024])
+    journal.failed(1, "NO_FACES: none")
+    assert journal.state.in_doubt == {2: 500}
+    journal.claim([1, 2], 900)
+    journal.close()
+    state = read_state(path)
+    assert state.enrolled == {0}
+    assert state.faces == {1024}
+    assert state.failed == {}
+    # The second job was settled when it was claimed again, the third was not.
+    assert state.in_doubt == {1: 900, 2: 500}
+
+
+def test_a_line_cut_short_is_forgotten(path):
+    journal = Journal(path)
+    journal.claim([0], 1)
+    journal.enrolled(0, [7])
+    journal.close()
+    whole = journal_path(path).read_bytes()
+    journal_path(path).write_bytes(whole[:-3])
+    assert read_state(path).in_doubt == {0: 1}
+    again = Journal(path)
+    assert again.state.in_doubt == {0: 1}
+    again.enrolled(0, [7])
+    again.close()
+    assert journal_path(path).read_bytes() == whole
+
+
+def test_one_process_at_a_time(path):
+    journal = Journal(path)
+    with pytest.raises(StartupError, match="being run by another process"):
+        Journal(path)
+    journal.close()
+    Journal(path).close()
+
+
+def test_a_damaged_journal_is_refused(path):
+    journal_path(path).write_text("nonsense\n")
+    with pytest.raises(StartupError, match="damaged"):
+        read_state(path)
+    with pytest.raises(StartupError, match="damaged"):
+        Journal(path)
