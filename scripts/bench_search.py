@@ -34,7 +34,7 @@ import faiss
 import hnswlib
 import numpy as np
 
-from facenapi.search.builder import Builder
+from facenapi.search.builder import Builder, load_segment, write_order
 from facenapi.search.collection import Collection
 from facenapi.search.parts import Tail
 from facenapi.search.snapshot import Snapshots, state_of
@@ -68,8 +68,7 @@ class Ours:
     """The server's collection over all vectors; face ids are row numbers."""
 
     def __init__(self, vectors, folder, tail):
-        self.folder, self.builder = folder, Builder()
-        self.snapshots = Snapshots(folder)
+        self.folder, self.snapshots = folder, Snapshots(folder)
         count, random = len(vectors), np.random.default_rng(2)
         tags = [frozenset(str(share) for share in SHARES if value < share) for value in random.random(count)]
         source = Tail(count - tail, DIM)
@@ -87,9 +86,12 @@ class Ours:
             self.collection.delete(row, 2)
 
     def build(self):
-        """Build the segment of what is due, as the server does it: in a child of low priority."""
-        plan = self.collection.plan()
-        self.collection.publish(plan, self.builder.build(plan, self.snapshots.segment_folder()))
+        """Build the segment of what is due, as the server does it, but with our own priority."""
+        plan, folder = self.collection.plan(), self.snapshots.segment_folder()
+        folder.mkdir()
+        write_order(plan, folder)
+        subprocess.run([sys.executable, "-c", _BUILD, str(folder)], check=True, cwd=_ROOT)
+        self.collection.publish(plan, load_segment(folder))
 
     def search(self, probe, tag=None):
         return [hit.id for hit in self.collection.search(probe, MOST, THRESHOLD, tag)]
@@ -173,6 +175,13 @@ def two_threads(search, probes):
         list(pool.map(lambda half: [search(probe) for probe in half], np.array_split(probes, 2)))
     return len(probes) / (time.perf_counter() - began)
 
+
+_BUILD = """
+import sys
+from pathlib import Path
+from facenapi.search.builder import fill_folder
+fill_folder(Path(sys.argv[1]))
+"""
 
 _START = """
 import sys, time, psutil, numpy as np

@@ -44,4 +44,5 @@ class Census:
         if not len(seen):
             return revs <= self._rev
         places = np.minimum(np.searchsorted(seen, ids), len(seen) - 1)
-        return (revs <= self._rev) & (seen[places] != ids)
+        strange: NDArray[np.bool_] = seen[places] != ids
+        return (revs <= self._rev) & strange

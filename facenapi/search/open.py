@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from facenapi.storage.base import Store
 
 
+GRACE_S = 1.0  # a shard's own deadline comes first, and says more
+
+
 def open_searcher(config: Config, store: Store) -> ShardClient:
     """Return the shards of ``tntapi_servers_file``, or one in this process if that is not set.
 
@@ -37,4 +40,4 @@ def open_searcher(config: Config, store: Store) -> ShardClient:
         )
         for address, cells in table.items()
     ]
-    return ShardClient(shards, config.tntapi_request_timeout)
+    return ShardClient(shards, config.tntapi_connect_timeout + config.tntapi_request_timeout + GRACE_S)

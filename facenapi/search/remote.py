@@ -77,7 +77,8 @@ class RemoteShard:
             await self._ping()
 
     async def _ping(self) -> None:
-        assert self._pings is not None
+        if self._pings is None:
+            return
         lived = self._about["ready"]
         try:
             answer = await self._pings.fetch(
@@ -128,9 +129,13 @@ class RemoteShard:
             request_timeout=self._request_s,
             follow_redirects=False,
         )
+        fetched = self._client.fetch(request, raise_error=False)
+        fetched.add_done_callback(_retrieve)
         try:
-            answer: HTTPResponse = await self._client.fetch(request, raise_error=False)
-        except (OSError, ValueError) as error:
+            answer: HTTPResponse = await asyncio.shield(fetched)  # Tornado logs a cancelled one as an error
+        except (OSError, HTTPClientError) as error:
+            if self._about["ready"]:
+                await self._ping()  # do not wait for the next second to find out that it has died
             raise Unavailable(f"Search shard {self.address} does not answer") from error
         if answer.code == 200:
             return bytes(answer.body)
@@ -138,6 +143,10 @@ class RemoteShard:
             raise Overloaded(f"Search shard {self.address} is busy")
         if answer.code == 400:
             raise ValueError(answer.body.decode(errors="replace")[:200])
-        if answer.code == 599:  # do not wait for the next second to find out that it has died
-            await self._ping()
         raise Unavailable(f"Search shard {self.address} answered {answer.code}")
+
+
+def _retrieve(fetched: asyncio.Future[HTTPResponse]) -> None:
+    """Look at the outcome of a call that nobody may be waiting for any more."""
+    if not fetched.cancelled():
+        fetched.exception()
