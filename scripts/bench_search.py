@@ -1,6 +1,6 @@
 """Search beside hnswlib, faiss and numpy, in one run on the same data.
 
-    scripts/bench_search.py [--quick] [--json] [--sizes 10000,100000,1000000]
+    scripts/bench_search.py [--quick] [--json] [--sizes 10000,100000,1000000] [--peers hnswlib,numpy]
 
 Data are like faces: identities with ten noisy shots each, unit vectors of 128 numbers; queries are shots
 that were not enrolled, one in five of a stranger. A match is a face with a similarity of at least 0.45.
@@ -41,6 +41,7 @@ from facenapi.search.snapshot import Snapshots, state_of
 
 DIM, THRESHOLD, MOST, GOAL = 128, 0.45, 16, 0.999
 SHARES = (0.001, 0.01, 0.1, 0.5)
+PEERS = ("hnswlib", "faiss HNSW", "faiss Flat", "numpy")
 LISTS = (8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 128, 160, 192, 256, 384, 512, 768)
 
 
@@ -223,8 +224,8 @@ def while_building(ours, probes, vectors):
     return np.concatenate(took)
 
 
-def measure(count, quick):
-    """Return all figures of one size."""
+def measure(count, quick, others):
+    """Return all figures of one size, beside ``others``."""
     tail = 1000 if quick else 10_000 if count > 10_000 else 5000
     vectors, probes = faces(count, 400 if quick else 1000)
     rounds = 3 if quick else 5
@@ -232,12 +233,13 @@ def measure(count, quick):
         ours = Ours(vectors, Path(folder), tail)
         exact = [numpy_search(vectors)(probe) for probe in probes]
         alive = [set(ids) - ours.dead for ids in exact]
-        peers = {
-            "hnswlib": hnsw(vectors),
-            "faiss HNSW": faiss_index(vectors, faiss.IndexHNSWFlat(DIM, 16, faiss.METRIC_INNER_PRODUCT)),
-            "faiss Flat": faiss_index(vectors, faiss.IndexFlatIP(DIM)),
-            "numpy": (numpy_search(vectors), lambda _: None, 0.0),
+        makers = {
+            "hnswlib": lambda: hnsw(vectors),
+            "faiss HNSW": lambda: faiss_index(vectors, faiss.IndexHNSWFlat(DIM, 16, faiss.METRIC_INNER_PRODUCT)),
+            "faiss Flat": lambda: faiss_index(vectors, faiss.IndexFlatIP(DIM)),
+            "numpy": lambda: (numpy_search(vectors), lambda _: None, 0.0),
         }
+        peers = {name: makers[name]() for name in others}
         out = {"ours": {"build_s": ours.build_s, "recall": recall(ours.search, probes, alive)}}
         searches = {"ours": ours.search}
         for name, (search, set_list, build_s) in peers.items():
@@ -251,7 +253,7 @@ def measure(count, quick):
                 took[name].append(latencies(search, probes[: max(50, 10**7 // count)] if slow else probes))
         for name in searches:
             out[name] |= summary(took[name])
-        for name in ("ours", "hnswlib"):
+        for name in searches.keys() & {"ours", "hnswlib"}:
             out[name]["qps2"] = max(two_threads(searches[name], probes) for _ in range(rounds))
         filtered = {}
         for share, members in ours.tagged.items():
@@ -275,7 +277,7 @@ def check(results):
         bounds.append((f"{count}: recall {ours['recall']:.4f} >= {GOAL}", ours["recall"] >= GOAL))
         if count < 100_000:
             continue
-        ratio = ours["qps"] / out["hnswlib"]["qps"]
+        ratio = ours["qps"] / out["hnswlib"]["qps"] if "hnswlib" in out else 0.0
         worst = max(figures["p99"] for figures in out["filtered"].values()) / ours["p99"]
         slower = out["building"]["p99"] / out["building"]["idle_p99"]
         bounds += [
@@ -297,7 +299,9 @@ def show(count, out):
         f"{'':12} {'queries/s':>10} {'2 threads':>10} {'p50 ms':>8} {'p99 ms':>8}"
         f" {'recall':>7} {'list':>5} {'build s':>8}"
     )
-    for name in ("ours", "hnswlib", "faiss HNSW", "faiss Flat", "numpy"):
+    for name in ("ours", *PEERS):
+        if name not in out:
+            continue
         row = out[name]
         print(
             f"{name:12} {row['qps']:10.0f} {row.get('qps2', 0):10.0f} {row['p50']:8.3f} {row['p99']:8.3f}"
@@ -322,11 +326,12 @@ def main():
     parser.add_argument("--quick", action="store_true", help="10,000 and 40,000 faces only, under a minute")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     parser.add_argument("--sizes", default="10000,100000,1000000", help="numbers of faces")
+    parser.add_argument("--peers", default=",".join(PEERS), help="what to measure beside")
     options = parser.parse_args()
     sizes = (10_000, 40_000) if options.quick else tuple(map(int, options.sizes.split(",")))
     results = {}
     for count in sizes:
-        results[count] = measure(count, options.quick)
+        results[count] = measure(count, options.quick, options.peers.split(","))
         if not options.json:
             show(count, results[count])
     bounds = check(results)
