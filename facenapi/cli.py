@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from facenapi import __version__
-from facenapi.commands import check, mass_enroll, models, serve, shard, token
+from facenapi.commands import check, expire, mass_enroll, models, serve, shard, token, transfer
 from facenapi.config import EXIT_CONFIG, ConfigError
 from facenapi.config_text import help_text
 from facenapi.errors import ApiError, StartupError
@@ -19,6 +19,9 @@ COMMANDS: dict[str, Command] = {
     "check": check.main,
     "token": token.main,
     "mass-enroll": mass_enroll.main,
+    "export": transfer.export_main,
+    "import": transfer.import_main,
+    "expire": expire.main,
     "models": models.main,
 }
 
@@ -31,6 +34,9 @@ Commands:
   check        say what is wrong with an installation, before or while it runs
   token        create, list and revoke tokens
   mass-enroll  enrol many photos, resumable
+  export       write everything of an owner to a file
+  import       bring such a file into a store
+  expire       delete old history
   models       list, build and verify model packs
 
 facenapi COMMAND --help tells more. facenapi --help-options lists all options.

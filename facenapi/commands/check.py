@@ -82,6 +82,9 @@ async def _open_and_ask(config: Config) -> str:
     await store.start()
     try:
         await store.ping()
+        for finding in await store.report():
+            if not finding.well:
+                raise ProblemError(": ".join(filter(None, (finding.text, finding.advice))))
         tokens = await store.list_tokens()
         owners = {token.owner for token in tokens}
         faces = sum([await store.count_faces(owner) for owner in owners])

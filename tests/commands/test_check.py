@@ -81,6 +81,7 @@ def test_dead_shards_are_named(facenapi, data, tmp_path):
     assert f"1 of 1 shards do not serve: {dead}" in said.out
 
 
+@pytest.mark.slow
 def test_beside_a_running_server(facenapi, data, tmp_path):
     with FakeServer(tmp_path) as server:
         port = server.url.rsplit(":", 1)[1]

@@ -44,6 +44,7 @@ def test_it_makes_no_store(facenapi, tmp_path, table):
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.slow
 def test_it_serves_an_api_server_and_tells_systemd(tmp_path, table):
     address, option = table
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, FakeServer(tmp_path, option) as server:

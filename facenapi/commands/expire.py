@@ -1,0 +1,41 @@
+"""Delete old history: the faces with a camera that are older than so many days, of all owners.
+
+It works while the server runs, and can be interrupted and repeated; run it daily from a timer:
+
+    facenapi expire --days=30
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+
+from facenapi import clock
+from facenapi.commands.common import open_owners, parse, parser
+from facenapi.options import Config
+from facenapi.storage.expiry import expire_history
+
+_DAY_MS = 86_400_000
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Delete, and say how many."""
+    own = parser("expire", __doc__)
+    own.add_argument("--days", type=_days, required=True, metavar="N", help="how many days of history to keep")
+    chosen, config = parse(own, arguments)
+    return asyncio.run(_run(config, chosen.days))
+
+
+async def _run(config: Config, days: float) -> int:
+    async with open_owners(config) as (store, _):
+        deleted = await expire_history(store, clock.now_ms() - int(days * _DAY_MS))
+    print(f"{deleted} faces deleted")
+    return 0
+
+
+def _days(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e6:
+        raise argparse.ArgumentTypeError("must be from 0 to 1000000")
+    return value

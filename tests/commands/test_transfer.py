@@ -1,0 +1,69 @@
+"""facenapi export, import and expire, beside a running server."""
+
+import pytest
+
+from tests.support.fake_server import FakeServer
+from tests.support.live import form
+from tests.support.server import BLUE, GREEN, RED, picture
+
+pytestmark = pytest.mark.slow
+
+CAMERA = "3f0b4c8e-8d0a-4b52-9c53-3d6c7f9a1b2e"
+
+
+@pytest.fixture
+def server(tmp_path):
+    with FakeServer(tmp_path / "data") as running:
+        assert running.call("POST", "/v1/galleries/staff")[0] == 201
+        for color, more in ((RED, {"meta": "red", "galleries": "staff"}), (GREEN, {"cam_id": CAMERA}), (BLUE, {})):
+            status, answer = running.call("POST", "/v1/face", *form({"photo": picture(color), **more}))
+            assert status == 200, answer
+        yield running
+
+
+def faces(server):
+    return server.call("GET", "/v1/faces")[1]["results"]
+
+
+def test_a_running_server_is_exported_and_another_takes_it_in(server, facenapi, tmp_path):
+    file, data = tmp_path / "faces.ndjson", f"--data_dir={server.folder}"
+    said = facenapi("export", file, data)
+    assert (said.status, said.out) == (0, f"{file}: 3 faces\n")
+    assert facenapi("export", file, data).err == f"facenapi: {file} exists already\n"
+    owner = facenapi("token", "list", data).out.splitlines()[1].split()[1]
+    with FakeServer(tmp_path / "other") as other:
+        other_data = f"--data_dir={other.folder}"
+        assert facenapi("import", file, other_data).out == f"{file}: 3 new faces\n"
+        assert facenapi("import", file, other_data).out == f"{file}: 0 new faces\n"
+        other.key = facenapi("token", f"--owner={owner}", other_data).out.strip()
+        assert faces(other) == faces(server)
+        assert other.call("GET", "/v1/galleries")[1] == {"results": ["default", "staff"]}
+
+
+def test_an_import_may_be_the_beginning(server, facenapi, tmp_path):
+    file, fresh = tmp_path / "faces.ndjson", f"--data_dir={tmp_path / 'fresh'}"
+    facenapi("export", file, f"--data_dir={server.folder}")
+    said = facenapi("import", file, fresh, "--owner=me")
+    assert said.out == f"{file}: 3 new faces\n"
+    assert "facenapi token --owner=OWNER" in said.err
+
+
+def test_mistakes_are_one_line(server, facenapi, tmp_path):
+    data, file = f"--data_dir={server.folder}", tmp_path / "faces.ndjson"
+    assert "there is no owner nobody" in facenapi("export", file, data, "--owner=nobody").err
+    assert "there is no database" in facenapi("export", file, f"--data_dir={tmp_path}/none").err
+    facenapi("token", data)
+    said = facenapi("export", file, data)
+    assert said.status == 1
+    assert "several owners, choose one by --owner" in said.err
+    assert "No such file" in facenapi("import", tmp_path / "nothing", data).err
+    file.write_text("nonsense\n")
+    assert facenapi("import", file, data).err == f"facenapi: {file}: line 1 is damaged\n"
+
+
+def test_old_history_goes_and_the_rest_stays(server, facenapi):
+    data = f"--data_dir={server.folder}"
+    assert facenapi("expire", "--days=1", data).out == "0 faces deleted\n"
+    assert facenapi("expire", "--days=0", data).out == "1 faces deleted\n"
+    assert sorted(face["meta"] for face in faces(server)) == ["", "red"]
+    assert facenapi("expire", "--days=-1", data).status == 2
