@@ -102,7 +102,7 @@ def test_looking_closer_at_squares():
 def test_wrong_networks_are_refused():
     with pytest.raises(ValueError, match="outputs"):
         SingleShot(Stub(), {**SETTINGS, "kind": "scrfd"})
-    with pytest.raises(KeyError, match="size"):
+    with pytest.raises(KeyError, match="color"):
         SingleShot(Stub(), {"kind": "yunet"})
 
 
