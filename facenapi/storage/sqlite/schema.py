@@ -98,7 +98,7 @@ def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connectio
     db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False,
                          cached_statements=256)
     db.execute(f"PRAGMA synchronous = {sync}")
-    db.execute("PRAGMA cache_size = -32000")
+    db.execute("PRAGMA cache_size = -64000")
     db.execute("PRAGMA temp_store = MEMORY")
     # The write-ahead log: put into the file every 16 MiB, cut down after a long read has made it grow.
     db.execute("PRAGMA wal_autocheckpoint = 4000")
