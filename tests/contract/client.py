@@ -39,7 +39,7 @@ class Api:
         try:
             connection.request(method, path + (f"?{urlencode(query, doseq=True)}" if query else ""), body, sent)
             answer = connection.getresponse()
-            return Reply(answer.status, dict(answer.getheaders()), answer.read())
+            return Reply(answer.status, answer.headers, answer.read())
         finally:
             connection.close()
 

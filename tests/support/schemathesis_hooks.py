@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 
 import schemathesis
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ def before_call(context, case, kwargs):
         return
     path = case.path_parameters or {}
     if case.operation.label.endswith("/galleries/{gallery}"):
-        path["gallery"] = f"new-{next(NUMBERS)}"
+        path["gallery"] = f"new-{os.getpid()}-{next(NUMBERS)}"
     if isinstance(case.body, dict):
         case.body = mended(case.body, json_body=case.media_type == "application/json")
 
@@ -49,7 +50,7 @@ def mended(body, json_body):
     if body.get("person_id"):
         body["person_id"] = PERSON
     if "name" in body:
-        body["name"] = f"named-{next(NUMBERS)}"
+        body["name"] = f"named-{os.getpid()}-{next(NUMBERS)}"
     if body.get("galleries"):
         body["galleries"] = known(body["galleries"], json_body)
     return body

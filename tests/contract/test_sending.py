@@ -1,0 +1,202 @@
+"""Section 1: every way of sending a parameter, and what counts as absent."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.contract.client import ids
+from tests.support.pictures_server import serve_pictures
+from tests.support.server import BLUE, RED, multipart, picture
+
+WAYS = ["json", "urlencoded", "multipart", "query", "file part"]
+
+
+@pytest.fixture(scope="module")
+def url():
+    return serve_pictures([picture(RED)])[0]
+
+
+def send(api, way, path, photo, **fields):
+    """Send fields in one of the ways; ``photo`` is a URL."""
+    fields = {"photo": photo, **fields}
+    if way == "json":
+        return api("POST", path, json_body=fields)
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
+    if way == "urlencoded":
+        return api("POST", path, form=texts)
+    if way == "multipart":
+        return api("POST", path, parts=texts)
+    if way == "query":
+        return api("POST", path, query=texts)
+    return api("POST", path, parts={name: value.encode() for name, value in texts.items()})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_all_kinds_of_parameters_in_every_way(api, url, way):
+    api.gallery("a", "b")
+    reply = send(api, way, "/v1/face", url, meta="é ü", galleries=["b", "a"], bbox=[[40, 10, 100, 70]], age=True,
+                 cam_id="12345678123456781234567812345678", timestamp="2016-06-13T11:06:42Z")  # fmt: skip
+    assert reply.status == 200, reply
+    face = reply.json["results"][0]
+    assert (face["meta"], face["photo"], face["age"]) == ("é ü", url, 30.5)
+    assert face["galleries"] == ["default", "a", "b"]
+    assert face["timestamp"] == "2016-06-13T11:06:42.000000"
+    reply = send(api, way, "/v1/identify", url, n=5, threshold=0.5, strict=False, x1=40, y1=10.5, x2=100, y2=70)
+    assert [match["face"]["id"] for match in reply.json["results"]["[50, 20, 110, 80]"]] == [face["id"]]
+
+
+def test_sources_mix_and_the_body_wins(api):
+    api.gallery("a", "b")
+    parts = {"photo": picture(RED), "meta": "body"}
+    [face] = api.good("POST", "/v1/face", parts=parts, query={"galleries": "a,b", "meta": "query"})["results"]
+    assert (face["meta"], face["galleries"]) == ("body", ["default", "a", "b"])
+    [face] = api.good("POST", "/v1/face", parts=parts | {"meta": ""}, query={"meta": "query"})["results"]
+    assert face["meta"] == "query"  # an empty value is an absent one
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"form": [("galleries", "a,b")]},
+        {"form": [("galleries", " a , b ")]},
+        {"form": [("galleries", '["a", "b"]')]},
+        {"form": [("galleries", "a"), ("galleries", "b")]},
+        {"form": [("galleries[]", "a"), ("galleries[]", "b")]},
+        {"form": [("galleries[]", "a"), ("galleries", "b")]},
+        {"json_body": {"galleries": ["a", "b"]}},
+        {"json_body": {"galleries": "a,b"}},
+        {"parts": [("galleries", "a"), ("galleries", "b")]},
+        {"parts": [("galleries[]", "a"), ("galleries[]", "b")]},
+    ],
+)
+def test_lists_in_every_spelling(api, url, sent):
+    api.gallery("a", "b")
+    [face] = api.good("POST", "/v0/face", query={"photo": url}, **sent)["results"]
+    assert face["galleries"] == ["default", "a", "b"]
+
+
+@pytest.mark.parametrize("query", ["galleries=a,b", "galleries=a&galleries=b", "galleries[]=a&galleries%5B%5D=b",
+                                   "galleries=%5B%22a%22%2C%22b%22%5D"])  # fmt: skip
+def test_lists_in_the_query(api, query):
+    api.gallery("a", "b")
+    [face] = api.good("POST", f"/v0/face?{query}", parts={"photo": picture(RED)})["results"]
+    assert face["galleries"] == ["default", "a", "b"]
+
+
+def test_a_photo_part_without_content_type_and_file_name(api):
+    kind, body = multipart([("photo", picture(RED))])
+    for was, becomes in ((b"", b""), (b'; filename="photo.png"', b""), (b'"photo.png"', b'""')):
+        changed = body.replace(was, becomes) if was else body
+        answer = api("POST", "/v1/detect", body=changed, headers={"Content-Type": kind})
+        assert (answer.status, len(answer.json["faces"])) == (200, 1), becomes
+
+
+def test_a_list_of_parts_and_a_quoted_boundary(api):
+    kind, body = multipart([("photo", picture(BLUE))], boundary="a b'c")
+    answer = api("POST", "/v1/detect", body=body, headers={"Content-Type": kind.replace("=a b'c", '="a b\'c"')})
+    assert (answer.status, len(answer.json["faces"])) == (200, 1)
+
+
+def test_json_is_taken_under_any_content_type(api, url):
+    body = json.dumps({"photo": url}).encode()
+    for kind in ("application/json", "application/json; charset=utf-8", "application/vnd.api+json", "text/plain",
+                 "application/x-www-form-urlencoded", None):  # fmt: skip
+        reply = api("POST", "/v1/detect", body=body, headers={"Content-Type": kind})
+        assert (reply.status, len(reply.json["faces"])) == (200, 1), kind
+
+
+@pytest.mark.parametrize("empty", ["", None, []])
+def test_empty_values_are_absent(api, url, empty):
+    body = dict.fromkeys(
+        ("meta", "galleries", "cam_id", "bbox", "person_id", "timestamp", "mf_selector", "age"), empty
+    )
+    [face] = api.good("POST", "/v1/face", json_body=body | {"photo": url})["results"]
+    assert (face["meta"], face["galleries"], "cam_id" in face) == ("", ["default"], False)
+    assert api.refusal("POST", "/v1/face", json_body={"photo": empty}) == (400, "BAD_PARAM", "photo")
+    assert api.good("PUT", f"/face/id/{face['id']}", json_body={"meta": empty}) == face
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b'""', b"  \r\n"])
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+def test_a_json_content_type_with_an_empty_body_is_fine(api, method, body):
+    path = {"GET": "/v0/faces", "DELETE": "/v0/face/meta/x", "POST": "/v0/history/search"}[method]
+    reply = api(method, path, body=body, headers={"Content-Type": "application/json"})
+    assert reply.status in (200, 204), reply
+
+
+def test_unknown_parameters_are_ignored(api, url):
+    body = {"photo": url, "nothing": {"x": [1]}, "": None, "photo2": 7}
+    assert api("POST", "/v1/detect?what=ever&=&&x", json_body=body).status == 200
+
+
+@pytest.mark.parametrize("word", ["1", "yes", "TRUE", "On", True, 1])
+def test_words_for_true(api, url, word):
+    assert "age" in api.good("POST", "/detect", json_body={"photo": url, "age": word})["faces"][0]
+
+
+@pytest.mark.parametrize("word", ["0", "No", "false", "OFF", False, 0])
+def test_words_for_false(api, url, word):
+    assert "age" not in api.good("POST", "/detect", json_body={"photo": url, "age": word})["faces"][0]
+
+
+@pytest.mark.parametrize("word", ["2", "y", "maybe", 2, -1, 0.5, [True], {}, "truefalse"])
+def test_other_words_are_no_booleans(api, url, word):
+    refusal = api.refusal("POST", "/detect", json_body={"photo": url, "age": word})
+    assert refusal == (400, "BAD_PARAM", "age")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2016-06-13", "2016-06-13T00:00:00.000000"),
+        ("2016-06-13 11:06", "2016-06-13T11:06:00.000000"),
+        ("20160613T110642Z", "2016-06-13T11:06:42.000000"),
+        ("2016-06-13T11:06:42.0759", "2016-06-13T11:06:42.075000"),
+        ("2016-06-13t11:06:42.075999z", "2016-06-13T11:06:42.075000"),
+        ("2016-06-13T13:06:42+02:00", "2016-06-13T11:06:42.000000"),
+        ("2016-06-13T09:36:42-0130", "2016-06-13T11:06:42.000000"),
+        ("1969-12-31T23:59:59.9", "1969-12-31T23:59:59.900000"),
+        ("2016-W24-1", "2016-06-13T00:00:00.000000"),
+    ],
+)
+def test_times_in_any_iso_8601(api, text, expected):
+    assert api.face(timestamp=text)["timestamp"] == expected
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2016-13-01", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00",
+                                  "1465816002", "2016-06-13T25:00", "²016-06-13"])  # fmt: skip
+def test_other_texts_are_no_times(api, text):
+    parts = {"photo": picture(RED), "timestamp": text}
+    assert api.refusal("POST", "/v1/face", parts=parts) == (400, "BAD_PARAM", "timestamp")
+
+
+def test_a_body_on_get_is_read(api):
+    face = api.face(cam_id="12345678123456781234567812345678")
+    found = api.good("GET", "/v0/history/search", json_body={"cam_ids": ["12345678-1234-5678-1234-567812345678"]})
+    assert ids(found) == [face["id"]]
+    found = api.good("GET", "/v0/history/search", json_body={"cam_ids": ["00000000000000000000000000000000"]})
+    assert ids(found) == []
+
+
+def test_expect_100_continue(api):
+    kind, body = multipart({"photo": picture(RED)})
+    with api.connection() as connection:
+        head = api.head_of("POST", "/v1/detect", Content_Type=kind, Content_Length=len(body), Expect="100-continue",
+                           Connection="close")  # fmt: skip
+        connection.sendall(head)
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(body)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_chunked_body(api):
+    kind, body = multipart({"photo": picture(RED)})
+    with api.connection() as connection:
+        connection.sendall(api.head_of("POST", "/v1/detect", Content_Type=kind, Transfer_Encoding="chunked"))
+        for start in range(0, len(body), 100):
+            piece = body[start : start + 100]
+            connection.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        connection.sendall(b"0\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
