@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 from tornado.httpserver import HTTPServer
@@ -145,6 +146,9 @@ class Application:
     def _gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
         """Return the figures that are read when Prometheus asks."""
         yield "requests_in_flight", {}, self.requests.running
+        yield "ready", {}, not self.draining and any(shard.info()["ready"] for shard in self.searcher.shards)
+        yield "tasks", {}, len(asyncio.all_tasks())
+        yield "threads", {}, threading.active_count()
         yield "decode_queue", {}, self.photos.busy
         for name, depth in self.detector.info().get("queues", {}).items():
             yield "inference_queue", {"network": name}, depth

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -24,6 +24,7 @@ class Metrics:
 
     def __init__(self, gauges: Callable[[], Iterable[tuple[str, Mapping[str, str], float]]]) -> None:
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)  # memory, file descriptors, processor time
         self._registry.register(_Gauges(gauges))
         self._requests = Counter(
             "facenapi_requests", "Requests answered", ["handler", "method", "status"], registry=self._registry
