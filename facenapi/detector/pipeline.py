@@ -14,6 +14,7 @@ from facenapi.detector.base import Attributes, Detection
 from facenapi.detector.engine import Engine, choose_device
 from facenapi.detector.load import Loader
 from facenapi.detector.pack import load_pack
+from facenapi.detector.quality import Quality, assess
 from facenapi.workers import Workers
 
 if TYPE_CHECKING:
@@ -77,6 +78,10 @@ class FaceDetector:
     async def attributes(self, photo: Photo, faces: Sequence[Detection], wanted: frozenset[str]) -> list[Attributes]:
         """Return what is wanted (of "age", "gender", "emotions") for each face."""
         return await self._describing.run(describe, self._readers, photo, faces, wanted)
+
+    async def quality(self, photo: Photo, faces: Sequence[Detection]) -> list[Quality]:
+        """Return how well each face can be recognised, in parts and as a score 0…1."""
+        return await self._describing.run(lambda: [assess(photo, face) for face in faces])
 
     def info(self) -> dict[str, Any]:
         """Return pack, embedding, provider and queue depths for health and metrics."""
