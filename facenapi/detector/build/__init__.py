@@ -37,15 +37,23 @@ def build_pack(target: Path, cache: Path, progress: Progress, embedder: str = "d
     files = networks.convert(cache, progress, embedder)
     manifest = networks.manifest({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
     files["pack.json"] = (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()
-    try:
-        _publish(files, target)
-    except OSError as error:
-        raise StartupError(f"{target} cannot be written: {error.strerror}") from error
+    publish(files, target)
     progress(f"The model pack is in {target}")
 
 
-def _publish(files: dict[str, bytes], target: Path) -> None:
-    """Write the files beside ``target``, make them durable, then put the folder in its place."""
+def publish(files: dict[str, bytes], target: Path) -> None:
+    """Write a pack's files beside ``target``, make them durable, then put the folder in its place.
+
+    Raises:
+        StartupError: the disk is full or refuses; ``target`` is as it was.
+    """
+    try:
+        _write_and_swap(files, target)
+    except OSError as error:
+        raise StartupError(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _write_and_swap(files: dict[str, bytes], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
