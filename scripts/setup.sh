@@ -35,7 +35,8 @@ find_python() {
 }
 
 make_venv() {
-    if ! "$venv/bin/python" -c '' 2>/dev/null; then
+    # pip comes last when an environment is made: without it the making was interrupted.
+    if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
         local python
         python=$(find_python) || exit 1
         rm -rf "$venv"
