@@ -291,14 +291,23 @@ def put_token(name):
     return lambda db: db.execute("INSERT INTO tokens VALUES (?, '', '', 0, 1)", (name,))
 
 
-async def test_a_transaction_that_is_lost_fails_all_of_its_writes(tmp_path):
+@pytest.mark.parametrize("others_fail", [False, True])
+async def test_a_transaction_that_is_lost_fails_all_of_its_writes(tmp_path, others_fail):
     writer = writer_on(tmp_path)
+
+    def lost(db):
+        db.execute("ROLLBACK")
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+        raise error
+
     async with Gate(writer):
-        writes = [put_token("a"), put_token("b"), lambda db: db.execute("ROLLBACK"), put_token("c")]
+        writes = [put_token("a"), put_token("a" if others_fail else "b"), lost, put_token("c")]
         writes = [asyncio.ensure_future(writer.submit(write)) for write in writes]
         await asyncio.sleep(0)
     results = await asyncio.gather(*writes, return_exceptions=True)
-    assert [type(result) for result in results] == [Unavailable] * 4
+    expected = [Unavailable, sqlite3.IntegrityError if others_fail else Unavailable, Unavailable, Unavailable]
+    assert [type(result) for result in results] == expected
     assert await writer.submit(lambda db: db.execute("SELECT count(*) FROM tokens").fetchone()) == (0,)
     await writer.ping()
     await writer.close()

@@ -1,7 +1,7 @@
 """The one thread that writes: group commit, so that many waiting writes share one fsync.
 
-Every write is a function of the connection. Those that wait run in one transaction, each inside its own
-savepoint: one that fails is undone alone. A write's future is done only after the commit, which with
+Every write is a function of the connection that may be run twice. Those that wait run in one transaction;
+one that fails is undone alone. A write's future is done only after the commit, which with
 ``synchronous=FULL`` means: it is on the disk.
 """
 
@@ -24,8 +24,8 @@ Write = Callable[[sqlite3.Connection], Any]
 Job = tuple[Write, "Future[Any]"]
 
 MAX_GROUP = 500
-OF_ONE_WRITE = (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH,
-                sqlite3.SQLITE_RANGE, sqlite3.SQLITE_TOOBIG)
+_OF_ONE_WRITE = (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH,
+                 sqlite3.SQLITE_RANGE, sqlite3.SQLITE_TOOBIG)
 
 
 class Writer:
@@ -98,11 +98,9 @@ class Writer:
     def _commit(self, jobs: list[Job]) -> None:
         """Run the writes in one transaction and tell each what came of it."""
         jobs = [job for job in jobs if job[1].set_running_or_notify_cancel()]
-        done: list[tuple[Future[Any], Any]] = []
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            for write, future in jobs:
-                self._attempt(write, future, done)
+            done = self._together(jobs)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._failure = str(error)
@@ -115,21 +113,46 @@ class Writer:
             for future, result in done:
                 future.set_result(result)
 
-    def _attempt(self, write: Write, future: Future[Any], done: list[tuple[Future[Any], Any]]) -> None:
-        """Run one write inside a savepoint. Raises sqlite3.Error if the whole transaction is lost."""
+    def _together(self, jobs: list[Job]) -> list[tuple[Future[Any], Any]]:
+        """Run the writes and return their results. Raises sqlite3.Error if the transaction is lost.
+
+        Savepoints cost about as much as the writes themselves, and few writes fail: so the first try does
+        without, and when one fails all are undone and run again, each for itself.
+        """
+        try:
+            return [(future, write(self._db)) for write, future in jobs]
+        except Exception as error:
+            if _of_all(error):
+                raise
+            self._db.execute("ROLLBACK")
+            self._db.execute("BEGIN IMMEDIATE")
+        done: list[tuple[Future[Any], Any]] = []
+        for write, future in jobs:
+            self._alone(write, future, done)
+        return done
+
+    def _alone(self, write: Write, future: Future[Any], done: list[tuple[Future[Any], Any]]) -> None:
+        """Run one write inside a savepoint, so that it is undone alone if it fails."""
         self._db.execute("SAVEPOINT write")
         try:
             result = write(self._db)
         except Exception as error:
-            # Disk full, I/O error: SQLite may have undone everything, and the next write would meet the
-            # same. Anything else belongs to the one who waits for this write.
-            if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in OF_ONE_WRITE:
+            if _of_all(error):
                 raise
             self._db.execute("ROLLBACK TO write")
             future.set_exception(error)
         else:
             done.append((future, result))
         self._db.execute("RELEASE write")
+
+
+def _of_all(error: Exception) -> bool:
+    """Whether an error is that of the whole transaction.
+
+    Disk full, I/O error, locked: SQLite may have undone everything, and the next write would meet the
+    same. Anything else belongs to the one who waits for this write.
+    """
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _OF_ONE_WRITE
 
 
 def _fail(jobs: list[Job], error: Exception) -> None:
