@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from facenapi import __version__
 from facenapi.commands import check, expire, mass_enroll, models, serve, shard, token, transfer
 from facenapi.config import EXIT_CONFIG, ConfigError
-from facenapi.config_text import help_text
+from facenapi.config_text import help_text, sample_file
 from facenapi.errors import ApiError, StartupError
 
 Command = Callable[[Sequence[str]], int]
@@ -39,7 +39,8 @@ Commands:
   expire       delete old history
   models       list, build and verify model packs
 
-facenapi COMMAND --help tells more. facenapi --help-options lists all options.
+facenapi COMMAND --help tells more. facenapi --help-options lists all options, facenapi --sample-config
+writes them as a commented configuration file.
 """
 
 
@@ -61,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     elif "--help-options" in arguments:
         print(help_text())
+        return 0
+    elif "--sample-config" in arguments:
+        print(sample_file(), end="")
         return 0
     try:
         return command(arguments)
