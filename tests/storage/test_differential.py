@@ -24,6 +24,8 @@ GALLERIES = ("staff", "guests", "b")
 METAS = ("", "Ann", "ann", "Zoë", "x\0y")
 CAMERAS = ("Cam-1", "cam1", "door", "0f-0F")
 START = 1_700_000_000_000
+# Few faces meet each other more often, and the double is slow with many.
+MANY = 60
 
 
 class Walk:
@@ -101,6 +103,9 @@ class Walk:
 
     # -- steps ----------------------------------------------------------------------------------
     async def add(self) -> None:
+        if len(self.oracle.faces) > MANY:
+            await self.delete_some()
+            return
         owner = self.owner()
         faces = [self.new_face(owner) for _ in range(self.random.choice((1, 1, 1, 3)))]
         if not all(self.oracle.knows(owner, face.galleries, face.person_id) for face in faces):
@@ -228,6 +233,6 @@ async def test_300_random_operations(store):
 
 @pytest.mark.slow
 @pytest.mark.gen_test(timeout=280)
-@pytest.mark.parametrize("seed", range(10, 20))
+@pytest.mark.parametrize("seed", range(10, 50))
 async def test_20000_random_operations(store, seed):
-    await walk(store, seed, steps=2000)
+    await walk(store, seed, steps=500)

@@ -36,7 +36,7 @@ from facenapi.storage.rules import changed, gallery_order, named_galleries
 _OF_NEW_FACE = [f.name for f in fields(NewFace)]
 MAX_ROUNDS = 50
 # A third of the feed's margin: the rest is for clocks that differ and for the write itself.
-LATE_S = 5.0
+LATE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from facenapi.storage.rules import camera_key
 SORTED_EVENTS = 5000
 # A revision may be committed this long after a later one: as long as a write may take before it is given
 # a new revision (faces.py), and as far as the clocks of servers may differ.
-MARGIN_MS = 15_000
+MARGIN_MS = 10_000
 
 
 class Lists(MongoBase):
