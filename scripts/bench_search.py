@@ -4,8 +4,8 @@
 
 Data are like faces: identities with ten noisy shots each, unit vectors of 128 numbers; queries are shots
 that were not enrolled, one in five of a stranger. A match is a face with a similarity of at least 0.45.
-Our index is searched as the server does it: ``Collection`` with a segment, a tail of 10,000 faces (1,000
-with --quick) and deleted faces in it; the others are static. Every approximate index runs at the shortest
+Our index is searched as the server does it: ``Collection`` with a segment, a tail that is half full (2,500
+faces), and deleted faces in it; the others are static. Every approximate index runs at the shortest
 search list with which it returns 99.9 % of the matches. Rounds of all are interleaved.
 
 Bounds, checked from 100,000 faces on: queries/s of one thread not below hnswlib's (ratio >= 1.0); filtered p99
@@ -226,7 +226,7 @@ def while_building(ours, probes, vectors):
 
 def measure(count, quick, others):
     """Return all figures of one size, beside ``others``."""
-    tail = 1000 if quick else 10_000 if count > 10_000 else 5000
+    tail = 2500
     vectors, probes = faces(count, 400 if quick else 1000)
     rounds = 3 if quick else 5
     with tempfile.TemporaryDirectory() as folder:

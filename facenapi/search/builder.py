@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from facenapi.search.collection import Plan
 
-FORMAT = 2
+FORMAT = 3
 NICENESS = 10  # at 19 a busy machine starves the build and the tails pile up
 _BLOCK = 8192
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -45,7 +46,8 @@ class BuildError(Exception):
 class Builder:
     """Runs one build at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, niceness: int = NICENESS) -> None:
+        self._niceness = niceness
         self._child: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
@@ -57,7 +59,7 @@ class Builder:
         folder.mkdir(parents=True)
         write_order(plan, folder)
         self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "facenapi.search.builder", str(folder)],
+            [sys.executable, "-m", "facenapi.search.builder", str(folder), str(self._niceness)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -106,7 +108,9 @@ def fill_folder(folder: Path) -> None:
     vectors = vectors[by_group]
     first = np.searchsorted(label[by_group], np.arange(len(means) + 1))
     build_graph(means, folder / "graph.nms")
-    levels = calibration.calibrate(vectors, first, lambda ef: Graph(folder / "graph.nms", vectors.shape[1], ef))
+    levels = calibration.calibrate(
+        vectors, first, means, lambda ef: Graph(folder / "graph.nms", vectors.shape[1], ef)
+    )
     for name, array in (("vectors", vectors), ("ids", ids), ("vector_of", place[vector_of]), ("first", first)):
         np.save(folder / f"{name}.npy", array)
     for spent in folder.glob("source*.npy"):
@@ -122,7 +126,7 @@ def fill_folder(folder: Path) -> None:
             "rows": len(ids),
             "vectors": len(vectors),
             "groups": len(means),
-            "levels": [[level.ef, level.floor] for level in levels],
+            "levels": [asdict(level) for level in levels],
             "files": {path.name: files.fingerprint(path) for path in sorted(folder.iterdir())},
         },
     )
@@ -188,7 +192,10 @@ def _open(folder: Path, about: dict[str, Any]) -> Segment:
         np.array(ids),
         vector_of=np.array(vector_of),
         first=np.array(first),
-        levels=[(Graph(folder / "graph.nms", about["dim"], ef), floor) for ef, floor in about["levels"]],
+        levels=[
+            (Graph(folder / "graph.nms", about["dim"], level["ef"]), calibration.Level(**level))
+            for level in about["levels"]
+        ],
     )
 
 
@@ -216,7 +223,7 @@ def _sync(path: Path) -> None:
 
 def main() -> None:
     """Run the child: step back behind everybody else, die with the parent, build."""
-    os.nice(NICENESS)
+    os.nice(int(sys.argv[2]))
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     fill_folder(Path(sys.argv[1]))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from facenapi.search.segment import Graph
 
 GOAL = 0.999  # share of the vectors at or above a level's floor that the level finds
-QUICK_FAR = 2e-6  # the quick level has to be trusted from where so few strangers are alike
+QUICK_FAR = 1e-6  # the quick level has to be trusted from where so few strangers are alike
 JOIN_FAR = 1e-6  # as alike as so few strangers are, two vectors may share a group
 PROBES = 1000
 QUICK_LISTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
@@ -27,10 +27,15 @@ _BLOCK = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A search list of ``ef`` groups finds all (by ``GOAL``) whose similarity is at or above ``floor``."""
+    """How to search: a list of ``ef`` groups has all (by ``GOAL``) vectors at or above ``floor`` in it.
+
+    Their groups' means are at most ``slack`` less similar than they are themselves, so groups below that
+    need not be looked into.
+    """
 
     ef: int
     floor: float
+    slack: float
 
 
 def similarity_at(vectors: NDArray[np.float32], far: float) -> float:
@@ -39,6 +44,8 @@ def similarity_at(vectors: NDArray[np.float32], far: float) -> float:
     Too few pairs are so alike to count them, and among them would be photos of one person. But the
     distances of strangers are about normal, so two quantiles that only strangers decide tell the rest.
     """
+    if len(vectors) < 10:
+        return 0.9  # too few to tell
     random = np.random.default_rng(1)
     some = vectors[random.choice(len(vectors), min(2000, len(vectors)), replace=False)]
     normal = NormalDist()
@@ -48,23 +55,47 @@ def similarity_at(vectors: NDArray[np.float32], far: float) -> float:
     return float(1 - distance**2 / 2)
 
 
-def calibrate(vectors: NDArray[np.float32], first: NDArray[np.int64], load: Callable[[int], Graph]) -> list[Level]:
+def calibrate(
+    vectors: NDArray[np.float32],
+    first: NDArray[np.int64],
+    means: NDArray[np.float32],
+    load: Callable[[int], Graph],
+) -> list[Level]:
     """Return the shortest list that is good for high thresholds, and a long one for all that it can do.
 
     Probes are stored vectors, changed as another photo of the person changes them: by noise with the
-    spread of the data. ``first`` (groups + 1,): where the members of each group begin.
+    spread of the data. ``first`` (groups + 1,): where the members of each group begin; ``means``: what
+    the graph holds.
     """
     random = np.random.default_rng(len(vectors))
     rows = random.choice(len(vectors), min(PROBES, len(vectors)), replace=False)
     quick = similarity_at(vectors, QUICK_FAR)
     probes = _other_photos(vectors, rows, quick, random)
-    truth = _neighbours(vectors, probes, similarity_at(vectors, 100 / len(vectors)))
+    truth = _neighbours(vectors, probes, similarity_at(vectors, min(0.1, 100 / len(vectors))))
+    group_of = np.repeat(np.arange(len(means)), np.diff(first))
+    truth_groups = [group_of[which] for which, _ in truth]
+    sims = np.concatenate([sim for _, sim in truth])
+    lacks = sims - np.concatenate([means[groups] @ probe for groups, probe in zip(truth_groups, probes, strict=True)])
     levels: list[Level] = []
     for ef in (ef for ef in (*QUICK_LISTS, LONGEST_LIST) if ef < len(first) or ef == QUICK_LISTS[0]):
-        level = Level(ef, _floor(load(ef), probes, first, truth))
+        graph = load(ef)
+        found = [
+            np.isin(groups, graph.search(probe, ef)[0]) for groups, probe in zip(truth_groups, probes, strict=True)
+        ]
+        floor = _floor(sims, np.concatenate(found))
+        slack = float(np.quantile(lacks[sims >= floor], 1 - (1 - GOAL) / 2)) if floor < NEVER else 0.0
+        level = Level(ef, floor, max(slack, 0.0))
         if not levels and level.floor <= quick:
             levels.append(level)
     return levels if levels and levels[0].ef == level.ef else [*levels, level]
+
+
+def _floor(sims: NDArray[np.float32], found: NDArray[np.bool_]) -> float:
+    """Return the lowest similarity from which on up the graph finds its share."""
+    order = np.argsort(-sims, kind="stable")
+    shares = np.cumsum(found[order]) / np.arange(1, len(order) + 1)
+    good = np.flatnonzero(shares >= GOAL)
+    return float(sims[order[good[-1]]]) if len(good) else NEVER
 
 
 def _other_photos(
@@ -76,7 +107,7 @@ def _other_photos(
     own = vectors[rows]
     noise -= np.sum(noise * own, axis=1, keepdims=True) * own
     noise /= np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), np.float32(1e-6))
-    cosine = (quick + (1 - quick) * random.uniform(0.1, 0.7, (len(rows), 1))).astype(np.float32)
+    cosine = (quick + (1 - quick) * random.uniform(0.2, 0.8, (len(rows), 1))).astype(np.float32)
     probes = cosine * own + np.sqrt(1 - cosine**2) * noise
     return np.ascontiguousarray(probes / np.linalg.norm(probes, axis=1, keepdims=True), np.float32)
 
@@ -95,17 +126,3 @@ def _neighbours(vectors: NDArray[np.float32], probes: NDArray[np.float32], floor
         sims.append(block[who, which])
     who, which, sim = np.concatenate(whos), np.concatenate(whiches), np.concatenate(sims)
     return [(which[who == probe], sim[who == probe]) for probe in range(len(probes))]
-
-
-def _floor(graph: Graph, probes: NDArray[np.float32], first: NDArray[np.int64], truth: Truth) -> float:
-    """Return the lowest similarity from which on up the graph finds its share."""
-    found, similar = [], []
-    group_of = np.repeat(np.arange(len(first) - 1), np.diff(first))
-    for probe, (rows, sims) in zip(probes, truth, strict=True):
-        groups, _ = graph.search(probe, graph.ef)
-        found.append(np.isin(group_of[rows], groups))
-        similar.append(sims)
-    order = np.argsort(-np.concatenate(similar), kind="stable")
-    shares = np.cumsum(np.concatenate(found)[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero(shares >= GOAL)
-    return float(np.concatenate(similar)[order[good[-1]]]) if len(good) else NEVER

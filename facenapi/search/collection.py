@@ -30,8 +30,8 @@ DEAD_SHARE = 0.2  # from this share of dead rows on a segment is built anew
 
 
 def tail_rows(dim: int) -> int:
-    """Return the capacity of a tail: as many rows as are scanned in about the time of one graph search."""
-    return int(20_480 * min(1.0, 128 / dim) ** 0.5)
+    """Return the capacity of a tail: what is scanned in a third of the time of a graph search."""
+    return int(5120 * min(1.0, 128 / dim) ** 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Collection:
         Every graph costs a search its full price, so there are few: at most one small segment, then
         large ones up to ``SEGMENT_MAX_ROWS``. A small one that has grown joins the smallest large one.
         """
-        small_rows = 8 * self._capacity
+        small_rows = 16 * self._capacity
         segments = [part for part in self.parts if isinstance(part, Segment)]
         worn = [part for part in segments if part.live < (1 - DEAD_SHARE) * part.count]
         tails = [part for part in self.parts[:-1] if isinstance(part, Tail)]

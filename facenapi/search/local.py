@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from facenapi.errors import Overloaded, Unavailable
-from facenapi.search.builder import Builder, BuildError
+from facenapi.search.builder import NICENESS, Builder, BuildError
 from facenapi.search.census import Census
 from facenapi.search.files import DamagedError
 from facenapi.search.index import Index
@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 PAGE = 2000
-WAITING_TAILS = 8  # sealed tails are scanned exactly: eight cost a search about 1.5 ms
+WAITING_TAILS = 30  # sealed tails are scanned exactly: thirty cost a search about 1.5 ms
 RETRY_S = 60.0
+PROGRESS_S = 5.0
 PAUSE_S = 0.02  # between pages of a comparison, which nobody waits for
 
 
@@ -54,6 +55,7 @@ class LocalShard:
         threads: int = 2,
         queue: int = 256,
         capacity: int | None = None,
+        niceness: int = NICENESS,
     ) -> None:
         """``cells``: which cells of the store belong here, None for all. ``queue``: searches that may wait."""
         self._store = store
@@ -61,7 +63,7 @@ class LocalShard:
         self._poll_s, self._snapshot_s, self._compare_s = poll_s, snapshot_s, compare_s
         self._index = Index(capacity)
         self._snapshots = Snapshots(folder)
-        self._builder = Builder()
+        self._builder = Builder(niceness)
         self._rev = 0
         self._most_waiting = WAITING_TAILS  # and whatever a first load leaves to be built
         self._ready = False
@@ -186,11 +188,14 @@ class LocalShard:
                 reachable = False
 
     async def _catch_up(self) -> None:
-        more = True
+        more, said = True, time.monotonic()
         while more:
             page = await self._store.changes_since(self._rev, PAGE, self._cells)
             await self._in(self._writer, self._take_page, page)
             self._rev, more = page.next_rev, page.more
+            if time.monotonic() - said > PROGRESS_S:
+                said = time.monotonic()
+                log.info("Search reads the store: revision %d, %d faces so far", self._rev, self._index.live)
 
     async def _compare(self) -> None:
         """Read the whole feed at leisure; put right what differs."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facenapi.search.calibration import Level
     from facenapi.search.segment import Graph
 
     Found = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -173,10 +174,10 @@ class Segment(Part):
         *,
         vector_of: NDArray[np.int32],
         first: NDArray[np.int64],
-        levels: Sequence[tuple[Graph, float]],
+        levels: Sequence[tuple[Graph, Level]],
     ) -> None:
-        """All rows are alive with revision 0. ``levels``: graphs, the quickest first, each with the
-        similarity from which on up it is trusted to find everything."""
+        """All rows are alive with revision 0. ``levels``: graphs, the quickest first, each with
+        what it can be trusted to find."""
         super().__init__(vectors, ids, np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_), len(ids))
         self.folder = folder
         self._levels = levels
@@ -211,22 +212,23 @@ class Segment(Part):
         if allowed == 0:
             return _NOTHING
         if allowed > exact.gather_limit(self.vectors.shape[1]):
-            for graph, trusted in self._levels:
-                enough = trusted if floor is None else max(floor, trusted)
-                rows, sims, spare = self._reach(graph, probe, enough)
+            for graph, level in self._levels:
+                enough = level.floor if floor is None else max(floor, level.floor)
+                rows, sims, spare = self._reach(graph, probe, enough, level.slack)
                 wanted = self.alive[rows]
                 if bitmap is not None:
                     wanted &= np.fromiter((row in bitmap for row in rows.tolist()), np.bool_, len(rows))
-                if np.count_nonzero(wanted) >= n or (floor is not None and floor >= trusted and spare):
+                if np.count_nonzero(wanted) >= n or (floor is not None and floor >= level.floor and spare):
                     rows, sims = exact.best(rows[wanted], sims[wanted], n)
                     return self.ids[rows], sims
         return self.scan(probe, n, floor, tag)
 
     def _reach(
-        self, graph: Graph, probe: NDArray[np.float32], floor: float
+        self, graph: Graph, probe: NDArray[np.float32], floor: float, slack: float
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], bool]:
         """Return the rows at or above ``floor`` in the nearest groups, and whether the farthest had none."""
-        groups, _ = graph.search(probe, graph.ef)
+        groups, means = graph.search(probe, graph.ef)
+        groups = groups[: np.searchsorted(-means, slack - floor, side="right")]  # the means are best first
         vectors, ends = _spread(self._group_first, groups)
         sims = exact.similarities_of(self.vectors, vectors, probe)
         places = np.flatnonzero(sims >= floor)

@@ -93,7 +93,8 @@ class Graph:
 
         ``probe``: a unit vector, float32 (dim,). Raises ValueError for anything else.
         """
-        check_probe(probe, self.dim)
+        if probe.shape != (self.dim,) or probe.dtype != np.float32:
+            raise ValueError(f"The probe must be {self.dim} float32 numbers")
         ordinals, distances = self._index.knnQuery(probe, k=max(1, min(k, self.ef)))
         return ordinals.astype(np.int64), -distances
 

@@ -19,7 +19,7 @@ def query(vector, n=1, floor=None, tag=None, *, owner="o", model="m"):
 
 
 async def started(folder, store, cells=None, **more):
-    shard = LocalShard(folder, store, cells, **{"poll_s": 0.02, "capacity": 500, **more})
+    shard = LocalShard(folder, store, cells, **{"poll_s": 0.02, "capacity": 500, "niceness": 0, **more})
     await shard.start()
     return shard
 

@@ -29,7 +29,7 @@ def snapshot(tmp_path_factory):
             assert index.take(upsert_of(face(number, vector, number + 1, owner=str(dim)))) is None
         collection = index.collections[str(dim), "m"]
         plan = collection.plan()
-        collection.publish(plan, Builder().build(plan, snapshots.segment_folder()))
+        collection.publish(plan, Builder(0).build(plan, snapshots.segment_folder()))
         assert collection.live == corrupt.COUNT
     states = [(key, c.version, c, state_of(c)) for key, c in index.collections.items()]
     snapshots.save(states, corrupt.COUNT, None)
@@ -64,7 +64,7 @@ async def test_a_damaged_segment_is_rebuilt_from_the_store(tmp_path, caplog):
     changes = [store.put(number, vector, ("vip",) * (number % 2)) for number, vector in enumerate(vectors)]
     for damage in ("segment-*/graph.nms", "state-*", "manifest.json", None):
         caplog.clear()
-        shard = LocalShard(tmp_path, store, poll_s=0.02, capacity=300)
+        shard = LocalShard(tmp_path, store, poll_s=0.02, capacity=300, niceness=0)
         await shard.start()
         await shard.apply(changes)
         while not shard.info()["segments"] or shard.info()["waiting_tails"]:
@@ -77,7 +77,7 @@ async def test_a_damaged_segment_is_rebuilt_from_the_store(tmp_path, caplog):
         if damage:
             (path,) = tmp_path.glob(damage)
             path.write_bytes(path.read_bytes()[:-5])
-    shard = LocalShard(tmp_path, store, poll_s=0.02, capacity=300)
+    shard = LocalShard(tmp_path, store, poll_s=0.02, capacity=300, niceness=0)
     await shard.start()
     assert shard.info()["segments"] == 1
     await shard.close()
@@ -98,7 +98,7 @@ def test_a_build_that_fails_says_why(tmp_path):
     for number, vector in enumerate(faces_like(12)):
         index.take(upsert_of(face(number, vector, 1)))
     plan = index.collections["o", "m"].plan()
-    builder = Builder()
+    builder = Builder(0)
     builder.stop()
     with pytest.raises(BuildError, match="exit code -9"):
         builder.build(plan, tmp_path / "segment")
@@ -112,7 +112,7 @@ def test_equal_vectors_are_stored_once_and_all_returned(tmp_path, monkeypatch):
         index.take(upsert_of(face(number, vector, 1)))
     collection = index.collections["o", "m"]
     plan = collection.plan()
-    segment = Builder().build(plan, tmp_path / "segment")
+    segment = Builder(0).build(plan, tmp_path / "segment")
     collection.publish(plan, segment)
     assert segment.vectors.shape == (301, 32)
     found = collection.search(vectors[100], 1000, 0.99)
@@ -123,3 +123,18 @@ def test_equal_vectors_are_stored_once_and_all_returned(tmp_path, monkeypatch):
         *range(151, 300),
     ]
     assert np.isclose(found[0].similarity, 1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 11, 30])
+def test_a_segment_may_be_tiny(tmp_path, monkeypatch, count):
+    monkeypatch.setattr(exact, "gather_limit", lambda dim: 0)
+    index, vectors = Index(40), faces_like(41)
+    for number, vector in enumerate(vectors):
+        index.take(upsert_of(face(number, vector, 1)))
+    collection = index.collections["o", "m"]
+    for number in range(count, 40):
+        collection.delete(number, 2)
+    plan = collection.plan()
+    collection.publish(plan, Builder(0).build(plan, tmp_path / "segment"))
+    assert sorted(hit.id for hit in collection.search(vectors[0], 99)) == [*range(count), 40]
+    assert [hit.id for hit in collection.search(vectors[0], 1, 0.9)] == [0]

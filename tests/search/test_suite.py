@@ -73,7 +73,7 @@ async def exact(tmp_path, store):
 
 
 async def local(tmp_path, store):
-    client = ShardClient([(LocalShard(tmp_path, store, poll_s=0.05, snapshot_s=0.3, capacity=150), None)])
+    client = ShardClient([(LocalShard(tmp_path, store, poll_s=0.05, snapshot_s=0.3, capacity=150, niceness=0), None)])
     await client.start()
     return client, client.close
 
@@ -82,7 +82,9 @@ async def remote(tmp_path, store):
     cells = [frozenset(range(200)), frozenset(range(200, 600)), frozenset(range(600, 1024))]
     servers, shards = [], []
     for number, mine in enumerate(cells):
-        local_shard = LocalShard(tmp_path / str(number), store, mine, poll_s=0.05, snapshot_s=0.3, capacity=150)
+        local_shard = LocalShard(
+            tmp_path / str(number), store, mine, poll_s=0.05, snapshot_s=0.3, capacity=150, niceness=0
+        )
         servers.append(ShardServer(local_shard, "127.0.0.1", 0))
         shards.append(RemoteShard(f"127.0.0.1:{await servers[-1].start()}", ping_s=0.05))
     client = ShardClient(list(zip(shards, cells, strict=True)))
