@@ -7,12 +7,17 @@ import inspect
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tornado.ioloop import IOLoop
 
 from tests.support import photos
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The same examples each time, and no timing: a run must not depend on luck or on the load of the machine.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture

@@ -1,0 +1,28 @@
+"""Times keep their millisecond through text and back."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facenapi import clock
+
+YEAR_1, YEAR_9999 = -62_135_596_800_000, 253_402_300_799_999
+
+
+@given(st.integers(YEAR_1, YEAR_9999))
+def test_every_millisecond_of_the_calendar_comes_back(milliseconds):
+    text = clock.to_text(milliseconds)
+    assert len(text) == len("2016-06-13T11:06:42.075000")
+    assert clock.from_text(text) == clock.from_text(text + "Z") == milliseconds
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_any_zone_is_turned_into_utc_or_refused(moment):
+    try:
+        milliseconds = clock.from_text(moment.isoformat())
+    except ValueError:
+        assert moment.year in (1, 9999)
+    else:
+        assert abs(milliseconds / 1000 - moment.timestamp()) < 0.002
+        assert clock.from_text(clock.to_text(milliseconds)) == milliseconds
