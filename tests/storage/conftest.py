@@ -13,8 +13,13 @@ from facenapi.storage.sqlite import SqliteStore
 from tests.support.wire import WireDouble
 
 REAL_URI = os.environ.get("FACENAPI_TEST_MONGO_URI", "")
-BACKENDS = ["sqlite-full", "sqlite-normal", "motor-double", "pymongo-double",
-            *(["motor-real", "pymongo-real"] if REAL_URI else [])]
+BACKENDS = [
+    "sqlite-full",
+    "sqlite-normal",
+    "motor-double",
+    "pymongo-double",
+    *(["motor-real", "pymongo-real"] if REAL_URI else []),
+]
 
 
 def pytest_terminal_summary(terminalreporter):

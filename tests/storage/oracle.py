@@ -28,23 +28,28 @@ def same_camera(one: str, other: str) -> bool:
 
 
 def matches(face: Face, where: FaceFilter) -> bool:
-    return all((
-        where.gallery is None or where.gallery in face.galleries,
-        where.meta is None or where.meta == face.meta,
-        where.person_id is None or where.person_id == face.person_id,
-        not where.events or face.cam_id is not None,
-        where.cam_ids is None or (face.cam_id is not None
-                                  and any(same_camera(face.cam_id, cam_id) for cam_id in where.cam_ids)),
-        where.start_ms is None or face.timestamp_ms >= where.start_ms,
-        where.end_ms is None or face.timestamp_ms <= where.end_ms,
-        where.friend is None or face.friend == where.friend,
-    ))
+    return all(
+        (
+            where.gallery is None or where.gallery in face.galleries,
+            where.meta is None or where.meta == face.meta,
+            where.person_id is None or where.person_id == face.person_id,
+            not where.events or face.cam_id is not None,
+            where.cam_ids is None
+            or (face.cam_id is not None and any(same_camera(face.cam_id, cam_id) for cam_id in where.cam_ids)),
+            where.start_ms is None or face.timestamp_ms >= where.start_ms,
+            where.end_ms is None or face.timestamp_ms <= where.end_ms,
+            where.friend is None or face.friend == where.friend,
+        )
+    )
 
 
 def window(keys: list[int], page: Page) -> list[int]:
-    keys = sorted(key for key in keys if (page.max_id is None or key < page.max_id)
-                  and (page.min_id is None or key > page.min_id))
-    keys = keys[:page.limit] if page.min_id is not None else keys[-page.limit:]
+    keys = sorted(
+        key
+        for key in keys
+        if (page.max_id is None or key < page.max_id) and (page.min_id is None or key > page.min_id)
+    )
+    keys = keys[: page.limit] if page.min_id is not None else keys[-page.limit :]
     return keys[::-1]
 
 
@@ -160,8 +165,11 @@ class Oracle:
         return self.cameras.get((owner, camera_id))
 
     def list_cameras(self, owner, detector=None):
-        return [c for c in self.cameras.values() if c.owner == owner
-                and (detector is None or c.fields.get("detector") == detector)]
+        return [
+            c
+            for c in self.cameras.values()
+            if c.owner == owner and (detector is None or c.fields.get("detector") == detector)
+        ]
 
     def update_camera(self, owner, camera_id, fields):
         camera = self.get_camera(owner, camera_id)

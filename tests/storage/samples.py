@@ -10,8 +10,16 @@ DAY_MS = 86_400_000
 
 def new_face(owner: str = "ann", cell: int = 7, **fields) -> NewFace:
     """A face with what a test does not care about filled in."""
-    some = {"x1": 1, "y1": 2, "x2": 30, "y2": 40, "embedding": b"\0\0\x80?" * 4, "model": "net-1",
-            "photo_hash": "d" * 32, "timestamp_ms": NOON}
+    some = {
+        "x1": 1,
+        "y1": 2,
+        "x2": 30,
+        "y2": 40,
+        "embedding": b"\0\0\x80?" * 4,
+        "model": "net-1",
+        "photo_hash": "d" * 32,
+        "timestamp_ms": NOON,
+    }
     return NewFace(owner=owner, cell=cell, **{**some, **fields})
 
 

@@ -32,6 +32,7 @@ def ids(faces):
 
 # -- tokens ---------------------------------------------------------------------------------------
 
+
 async def test_tokens_are_found_by_hash_listed_by_age_and_revoked(store):
     first, second = Token("h1", "ann", "kitchen", 5), Token("h2", "bob", "", 6)
     await store.add_token(second)
@@ -47,6 +48,7 @@ async def test_tokens_are_found_by_hash_listed_by_age_and_revoked(store):
 
 
 # -- galleries ------------------------------------------------------------------------------------
+
 
 async def test_default_gallery_always_exists_and_stays(store):
     assert await store.list_galleries("ann") == ["default"]
@@ -104,14 +106,27 @@ async def test_a_face_is_never_left_in_a_gallery_that_is_gone(store):
 
 # -- adding and reading ---------------------------------------------------------------------------
 
+
 async def test_a_face_comes_back_as_it_was_given(store):
     await store.add_gallery("ann", "staff")
     await store.add_gallery("ann", "b")
     person = await store.new_person("ann")
     given = new_face(
-        meta="Zoë \0 ☃", galleries=("staff", "b", "staff"), photo="http://x/y.jpg", person_id=person, friend=True,
-        cam_id="0F-a", age=31.337, gender="female", emotions=("sad", "happy"), thumbnail="/t", normalized="/n",
-        x1=-3, timestamp_ms=-1, embedding=bytes(range(256)) * 8)
+        meta="Zoë \0 ☃",
+        galleries=("staff", "b", "staff"),
+        photo="http://x/y.jpg",
+        person_id=person,
+        friend=True,
+        cam_id="0F-a",
+        age=31.337,
+        gender="female",
+        emotions=("sad", "happy"),
+        thumbnail="/t",
+        normalized="/n",
+        x1=-3,
+        timestamp_ms=-1,
+        embedding=bytes(range(256)) * 8,
+    )
     [face] = await store.add_faces([given])
     assert face.galleries == ("default", "b", "staff")
     same = {name: getattr(face, name) for name in given.__slots__ if name != "galleries"}
@@ -172,6 +187,7 @@ async def test_owners_see_nothing_of_each_other(store):
 
 # -- lists ----------------------------------------------------------------------------------------
 
+
 async def test_pages_are_newest_first_and_their_bounds_exclusive(store):
     faces = ids(await add(store, *"abcdefg"))[::-1]
 
@@ -208,10 +224,10 @@ async def test_filters_by_gallery_meta_and_person(store):
 
 
 async def test_history_by_camera_time_and_friend(store):
-    plain, = await add(store, "no camera", timestamp_ms=NOON)
-    first, = await add(store, "", cam_id="0F-a1", timestamp_ms=NOON + 10, friend=True)
-    second, = await add(store, "", cam_id="door", timestamp_ms=NOON + 20, friend=False)
-    third, = await add(store, "", cam_id="0fA1", timestamp_ms=NOON)
+    (plain,) = await add(store, "no camera", timestamp_ms=NOON)
+    (first,) = await add(store, "", cam_id="0F-a1", timestamp_ms=NOON + 10, friend=True)
+    (second,) = await add(store, "", cam_id="door", timestamp_ms=NOON + 20, friend=False)
+    (third,) = await add(store, "", cam_id="0fA1", timestamp_ms=NOON)
 
     async def found(**where):
         return ids(await store.list_faces("ann", FaceFilter(**where), Page()))
@@ -238,11 +254,12 @@ async def test_history_pages_over_several_cameras(store):
 
 # -- metas and counts -----------------------------------------------------------------------------
 
+
 async def test_metas_have_a_count_and_their_first_face(store):
     await store.add_gallery("ann", "staff")
     a1, b1 = await add(store, "a", "b")
-    a2, = await add(store, "a", galleries=("staff",))
-    c1, = await add(store, "c", galleries=("staff",))
+    (a2,) = await add(store, "a", galleries=("staff",))
+    (c1,) = await add(store, "c", galleries=("staff",))
     everywhere = [MetaSummary("c", 1, c1), MetaSummary("b", 1, b1), MetaSummary("a", 2, a1)]
     assert await store.list_metas("ann", None, Page()) == everywhere
     assert await store.list_metas("ann", "default", Page()) == everywhere
@@ -270,6 +287,7 @@ async def test_metas_follow_edits_and_deletions(store):
 
 # -- editing and deleting -------------------------------------------------------------------------
 
+
 async def test_an_edit_changes_what_it_names_and_the_revision(store):
     await store.add_gallery("ann", "staff")
     await store.add_gallery("ann", "b")
@@ -288,8 +306,10 @@ async def test_an_edit_changes_what_it_names_and_the_revision(store):
     assert (await edit(add_galleries=("staff", "b"))).galleries == ("default", "b", "staff")
     assert (await edit(del_galleries=("staff", "default", "never-was"))).galleries == ("default", "b")
     assert (await edit(set_galleries=("staff",))).galleries == ("default", "staff")
-    assert (await edit(set_galleries=("b",), add_galleries=("staff",), del_galleries=("b",))
-            ).galleries == ("default", "staff")
+    assert (await edit(set_galleries=("b",), add_galleries=("staff",), del_galleries=("b",))).galleries == (
+        "default",
+        "staff",
+    )
     moved = await edit(embedding=b"1234", model="net-2")
     assert (moved.embedding, moved.model) == (b"1234", "net-2")
 
@@ -334,6 +354,7 @@ async def test_deleting_in_batches_ends_empty(store):
 
 # -- restoring ------------------------------------------------------------------------------------
 
+
 async def test_an_export_is_restored_under_its_ids(store):
     await store.add_gallery("ann", "staff")
     await store.restore_persons("ann", [3, 7])
@@ -367,6 +388,7 @@ async def test_restored_persons_are_counted_on(store):
 
 
 # -- persons --------------------------------------------------------------------------------------
+
 
 async def test_persons_count_up_for_each_owner(store):
     assert [await store.new_person("ann") for _ in range(3)] == [1, 2, 3]
@@ -405,6 +427,7 @@ async def test_sighting_days_are_utc_days_of_one_camera(store):
 
 # -- cameras --------------------------------------------------------------------------------------
 
+
 async def test_cameras(store):
     fields = {"meta": "Door", "roi": [1, 2, 3, 4], "enabled": True, "detector": "d1", "rot": 0.5}
     door = Camera("c-2", "ann", fields)
@@ -429,6 +452,7 @@ async def test_cameras(store):
 
 # -- the change feed ------------------------------------------------------------------------------
 
+
 async def test_the_feed_tells_the_last_change_of_each_face(store):
     a, b, c = await add(store, "a", "b", "c")
     b = await store.update_face("ann", b.id, FaceChange(meta="bb"))
@@ -443,7 +467,7 @@ async def test_the_feed_tells_the_last_change_of_each_face(store):
 
 
 async def test_the_feed_of_some_cells(store):
-    inside, outside = (await store.add_faces([new_face(cell=5), new_face(cell=6)]))
+    inside, outside = await store.add_faces([new_face(cell=5), new_face(cell=6)])
     [gone] = await store.add_faces([new_face(cell=6)])
     await store.delete_face("ann", gone.id)
     assert (await read_feed(store, cells=frozenset({5, 9})))[:2] == ([inside], [])
@@ -459,6 +483,7 @@ async def test_batch_deletion_leaves_a_tombstone_for_each(store):
 
 
 # -- life -----------------------------------------------------------------------------------------
+
 
 async def test_a_lock_excludes_by_name(store):
     inside: list[str] = []

@@ -40,9 +40,21 @@ class Walk:
         self.rev = 0
 
     async def step(self) -> None:
-        await self.random.choice((
-            *[self.add] * 4, *[self.edit] * 3, self.delete, self.delete_some, self.restore, *[self.look] * 3,
-            self.metas, *[self.gallery] * 2, self.person, self.camera, self.follow))()
+        await self.random.choice(
+            (
+                *[self.add] * 4,
+                *[self.edit] * 3,
+                self.delete,
+                self.delete_some,
+                self.restore,
+                *[self.look] * 3,
+                self.metas,
+                *[self.gallery] * 2,
+                self.person,
+                self.camera,
+                self.follow,
+            )
+        )()
 
     # -- choices --------------------------------------------------------------------------------
     def maybe(self, chance: float, value):
@@ -69,26 +81,47 @@ class Walk:
         cameras = tuple(self.random.choices(CAMERAS, k=self.random.randint(0, 3)))
         return FaceFilter(
             gallery=self.maybe(0.3, self.random.choice(("default", *GALLERIES))),
-            meta=self.maybe(0.3, self.random.choice(METAS)), person_id=self.maybe(0.2, self.person_id()),
+            meta=self.maybe(0.3, self.random.choice(METAS)),
+            person_id=self.maybe(0.2, self.person_id()),
             events=events and self.random.random() < 0.8,
             cam_ids=self.maybe(0.5 if events else 0.05, cameras),
-            start_ms=self.maybe(0.2, self.time()), end_ms=self.maybe(0.2, self.time()),
-            friend=self.maybe(0.2, self.random.random() < 0.5))
+            start_ms=self.maybe(0.2, self.time()),
+            end_ms=self.maybe(0.2, self.time()),
+            friend=self.maybe(0.2, self.random.random() < 0.5),
+        )
 
     def page(self, keys: list[int]) -> Page:
         keys = [*keys, 0, 2**53]
-        return Page(self.random.choice((1, 2, 5, 100)), self.maybe(0.4, self.random.choice(keys)),
-                    self.maybe(0.4, self.random.choice(keys)))
+        return Page(
+            self.random.choice((1, 2, 5, 100)),
+            self.maybe(0.4, self.random.choice(keys)),
+            self.maybe(0.4, self.random.choice(keys)),
+        )
 
     def new_face(self, owner: str) -> NewFace:
         return NewFace(
-            owner, self.random.randrange(1024), -5, 0, self.random.randrange(9999), 70,
-            self.random.randbytes(16), self.random.choice(("m1", "m2")), "0" * 32, self.time(),
-            meta=self.random.choice(METAS), galleries=self.names(), photo=self.random.choice(("", "http://x/y")),
-            person_id=self.maybe(0.3, self.person_id()), friend=self.maybe(0.5, self.random.random() < 0.5),
-            cam_id=self.maybe(0.6, self.random.choice(CAMERAS)), age=self.maybe(0.3, 31.25),
-            gender=self.maybe(0.3, "female"), emotions=self.maybe(0.3, ("sad", "happy")),
-            thumbnail=self.maybe(0.1, "t"), normalized=self.maybe(0.1, "n"))
+            owner,
+            self.random.randrange(1024),
+            -5,
+            0,
+            self.random.randrange(9999),
+            70,
+            self.random.randbytes(16),
+            self.random.choice(("m1", "m2")),
+            "0" * 32,
+            self.time(),
+            meta=self.random.choice(METAS),
+            galleries=self.names(),
+            photo=self.random.choice(("", "http://x/y")),
+            person_id=self.maybe(0.3, self.person_id()),
+            friend=self.maybe(0.5, self.random.random() < 0.5),
+            cam_id=self.maybe(0.6, self.random.choice(CAMERAS)),
+            age=self.maybe(0.3, 31.25),
+            gender=self.maybe(0.3, "female"),
+            emotions=self.maybe(0.3, ("sad", "happy")),
+            thumbnail=self.maybe(0.1, "t"),
+            normalized=self.maybe(0.1, "n"),
+        )
 
     # -- comparing ------------------------------------------------------------------------------
     async def same(self, name: str, *args) -> None:
@@ -124,9 +157,13 @@ class Walk:
     async def edit(self) -> None:
         owner = self.owner()
         change = FaceChange(
-            meta=self.maybe(0.4, self.random.choice(METAS)), person_id=self.maybe(0.3, self.person_id()),
-            set_galleries=self.maybe(0.2, self.names(3)), add_galleries=self.maybe(0.4, self.names()) or (),
-            del_galleries=self.maybe(0.4, self.names()) or (), model=self.maybe(0.1, "m3"))
+            meta=self.maybe(0.4, self.random.choice(METAS)),
+            person_id=self.maybe(0.3, self.person_id()),
+            set_galleries=self.maybe(0.2, self.names(3)),
+            add_galleries=self.maybe(0.4, self.names()) or (),
+            del_galleries=self.maybe(0.4, self.names()) or (),
+            model=self.maybe(0.1, "m3"),
+        )
         await self.same("update_face", owner, self.face_id(owner), change)
 
     async def delete(self) -> None:

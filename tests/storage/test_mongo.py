@@ -47,8 +47,7 @@ def store(io_loop, double, kind, monkeypatch):
 
 
 def seen(double, name, collection=None):
-    return [command for command in double.seen if next(iter(command)) == name
-            and collection in (None, command[name])]
+    return [command for command in double.seen if next(iter(command)) == name and collection in (None, command[name])]
 
 
 async def everything(store):
@@ -117,6 +116,7 @@ async def test_one_of_two_creators_of_a_gallery_is_told_so(store, double, fault)
 
 # -- or reported failed ---------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("fault", ["drop before", "not primary"])
 async def test_a_face_that_cannot_be_stored_is_reported_and_leaves_nothing(store, double, fault):
     double.faults = [Fault("insert", fault, LASTING)]
@@ -128,8 +128,16 @@ async def test_a_face_that_cannot_be_stored_is_reported_and_leaves_nothing(store
 
 
 async def test_a_majority_that_never_answers_is_reported(store, double):
-    double.faults = [Fault("insert", "unconfirmed", LASTING), Fault("find", "refuse", LASTING, collection="faces",
-                     answer={"ok": 0.0, "code": 50, "codeName": "MaxTimeMSExpired", "errmsg": "no majority"})]
+    double.faults = [
+        Fault("insert", "unconfirmed", LASTING),
+        Fault(
+            "find",
+            "refuse",
+            LASTING,
+            collection="faces",
+            answer={"ok": 0.0, "code": 50, "codeName": "MaxTimeMSExpired", "errmsg": "no majority"},
+        ),
+    ]
     with pytest.raises(Unavailable):
         await store.add_faces([new_face()])
 
@@ -165,8 +173,14 @@ async def test_a_duplicate_key_after_an_unknown_outcome_is_the_face_itself(store
 
 
 async def test_a_refused_operation_is_unavailable_without_details(store, double):
-    double.faults = [Fault("find", "refuse", 2, answer={"ok": 0.0, "code": 13, "codeName": "Unauthorized",
-                                                        "errmsg": "not authorized on secret"})]
+    double.faults = [
+        Fault(
+            "find",
+            "refuse",
+            2,
+            answer={"ok": 0.0, "code": 13, "codeName": "Unauthorized", "errmsg": "not authorized on secret"},
+        )
+    ]
     with pytest.raises(Unavailable) as caught:
         await store.get_faces("ann", [1])
     assert "secret" not in caught.value.reason
@@ -175,10 +189,16 @@ async def test_a_refused_operation_is_unavailable_without_details(store, double)
 
 # -- reading --------------------------------------------------------------------------------------
 
+
 async def test_a_cursor_that_is_lost_in_the_middle_is_reported_not_the_end(store, double):
     await store.add_faces([new_face() for _ in range(300)])
-    double.faults = [Fault("getMore", "refuse", answer={"ok": 0.0, "code": 43, "codeName": "CursorNotFound",
-                                                         "errmsg": "cursor id 5 not found"})]
+    double.faults = [
+        Fault(
+            "getMore",
+            "refuse",
+            answer={"ok": 0.0, "code": 43, "codeName": "CursorNotFound", "errmsg": "cursor id 5 not found"},
+        )
+    ]
     with pytest.raises(Unavailable):
         await store.changes_since(0)
     assert len((await store.changes_since(0)).faces) == 300
@@ -218,13 +238,22 @@ async def test_the_feed_is_read_from_what_a_majority_has(store, double):
 
 # -- indexes and documents ------------------------------------------------------------------------
 
+
 async def test_every_query_names_its_index(store, double):
     await store.add_gallery("ann", "staff")
     person = await store.new_person("ann")
     await add(store, "a", "b", galleries=("staff",), person_id=person, cam_id="c")
-    for where in (FaceFilter(), FaceFilter(gallery="staff"), FaceFilter(meta="a"), FaceFilter(person_id=person),
-                  FaceFilter(events=True), FaceFilter(events=True, friend=True), FaceFilter(cam_ids=("c",)),
-                  FaceFilter(events=True, end_ms=0), FaceFilter(gallery="staff", meta="a")):
+    for where in (
+        FaceFilter(),
+        FaceFilter(gallery="staff"),
+        FaceFilter(meta="a"),
+        FaceFilter(person_id=person),
+        FaceFilter(events=True),
+        FaceFilter(events=True, friend=True),
+        FaceFilter(cam_ids=("c",)),
+        FaceFilter(events=True, end_ms=0),
+        FaceFilter(gallery="staff", meta="a"),
+    ):
         await store.list_faces("ann", where, Page())
     await store.list_metas("ann", "staff", Page())
     await store.count_faces("ann", "staff")
@@ -253,7 +282,12 @@ async def test_numbers_that_can_grow_are_64_bits_wide(store, double):
     [insert] = seen(double, "insert", "faces")
     [document] = insert["documents"]
     assert {name for name, value in document.items() if isinstance(value, Int64)} == {
-        "_id", "rev", "changed", "timestamp", "person_id"}
+        "_id",
+        "rev",
+        "changed",
+        "timestamp",
+        "person_id",
+    }
 
 
 async def test_other_clients_get_in_between(store, double):
@@ -264,8 +298,12 @@ async def test_other_clients_get_in_between(store, double):
     for name in names:
         await store.add_gallery("ann", name)
     [face] = await add(store, "a")
-    await asyncio.gather(*((store, other)[i % 2].update_face("ann", face.id, FaceChange(add_galleries=(name,)))
-                           for i, name in enumerate(names)))
+    await asyncio.gather(
+        *(
+            (store, other)[i % 2].update_face("ann", face.id, FaceChange(add_galleries=(name,)))
+            for i, name in enumerate(names)
+        )
+    )
     assert (await other.get_faces("ann", [face.id]))[face.id].galleries == ("default", *names)
     deleted = await asyncio.gather(*((store, other)[i % 2].delete_face("ann", face.id) for i in range(4)))
     assert sum(found is not None for found in deleted) == 1
@@ -273,6 +311,7 @@ async def test_other_clients_get_in_between(store, double):
 
 
 # -- the feed -------------------------------------------------------------------------------------
+
 
 async def test_a_revision_that_commits_late_is_not_missed(store, double):
     held = await store.stamp(1)
@@ -314,6 +353,7 @@ async def test_a_write_that_took_long_gets_a_new_revision(store, double, monkeyp
 
 # -- metas and galleries after a crash ------------------------------------------------------------
 
+
 async def test_what_a_dead_server_left_of_metas_is_put_right(store, double):
     [face] = await add(store, "a")
     await store.hint([replace(face, meta="never stored", id=face.id + 1024), replace(face, id=face.id - 1024)])
@@ -347,6 +387,7 @@ async def test_a_face_whose_gallery_goes_meanwhile_is_taken_back(store, double):
 
 
 # -- locks ----------------------------------------------------------------------------------------
+
 
 async def test_a_lock_excludes_other_servers_and_a_dead_one_only_for_a_time(store, double, monkeypatch):
     other = MongoStore(mongo_config(double))
@@ -384,6 +425,7 @@ async def test_a_lease_is_renewed_while_it_is_held(store, double, monkeypatch):
 
 # -- starting -------------------------------------------------------------------------------------
 
+
 async def refused(config: Config) -> str:
     with pytest.raises(StartupError) as caught:
         await MongoStore(config).start()
@@ -399,8 +441,9 @@ async def test_no_server_stops_the_start_and_the_password_stays_secret(kind, dou
     assert "s3cret" not in message + caplog.text
 
 
-@pytest.mark.parametrize("uri", [
-    "mongodb://a:s3cret@", "http://s3cret", "mongodb://s3:cr:et@h/", "mongodb://h/?s3=&tls"])
+@pytest.mark.parametrize(
+    "uri", ["mongodb://a:s3cret@", "http://s3cret", "mongodb://s3:cr:et@h/", "mongodb://h/?s3=&tls"]
+)
 async def test_a_uri_that_is_none_is_refused_without_repeating_it(kind, uri):
     assert "s3" not in await refused(Config(mongo_uri=uri, mongo_driver=kind))
 
@@ -440,8 +483,10 @@ async def test_health_needs_a_write_that_a_majority_confirms(store, double):
 
 
 def test_motor_gets_a_thread_for_each_connection():
-    code = ("from facenapi.options import Config; from facenapi.storage.mongo.driver import Driver; "
-            "Driver(Config(mongo_pool_size=37)); import motor.frameworks.asyncio as m; print(m.max_workers)")
+    code = (
+        "from facenapi.options import Config; from facenapi.storage.mongo.driver import Driver; "
+        "Driver(Config(mongo_pool_size=37)); import motor.frameworks.asyncio as m; print(m.max_workers)"
+    )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "37\n"
 
@@ -449,9 +494,13 @@ def test_motor_gets_a_thread_for_each_connection():
 # -- plans ----------------------------------------------------------------------------------------
 
 FILTERS = {
-    "members": FaceFilter(gallery="staff"), "metas": FaceFilter(meta="a"), "persons": FaceFilter(person_id=1),
-    "events": FaceFilter(events=True), "friends": FaceFilter(events=True, friend=True),
-    "cameras": FaceFilter(cam_ids=("c", "d")), "times": FaceFilter(events=True, start_ms=0),
+    "members": FaceFilter(gallery="staff"),
+    "metas": FaceFilter(meta="a"),
+    "persons": FaceFilter(person_id=1),
+    "events": FaceFilter(events=True),
+    "friends": FaceFilter(events=True, friend=True),
+    "cameras": FaceFilter(cam_ids=("c", "d")),
+    "times": FaceFilter(events=True, start_ms=0),
 }
 
 
@@ -462,6 +511,7 @@ async def test_each_filter_has_its_index(store, double, index):
 
 
 if REAL_URI:
+
     def stages(plan):
         """Yield a plan and all plans below it."""
         yield plan

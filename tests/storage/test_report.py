@@ -16,16 +16,19 @@ async def test_a_sound_store_is_well(store):
     assert len(findings) >= 3
 
 
-@pytest.mark.parametrize(("damage", "text"), [
-    ("DROP INDEX events", "events"),
-    ("DROP TRIGGER member_added", "member_added"),
-    ("UPDATE galleries SET faces = 7", "faces in galleries: 1 wrong"),
-    ("UPDATE metas SET first = first + 1", "metas: 2 wrong"),
-    ("INSERT INTO metas VALUES (1, 'ghost', 1, 5)", "metas without faces: 1 wrong"),
-    ("UPDATE persons SET faces = 9", "faces of persons: 1 wrong"),
-    ("DELETE FROM memberships", "faces without gallery: 2 wrong"),
-    ("DELETE FROM faces", "members without faces: 2 wrong"),
-])
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        ("DROP INDEX events", "events"),
+        ("DROP TRIGGER member_added", "member_added"),
+        ("UPDATE galleries SET faces = 7", "faces in galleries: 1 wrong"),
+        ("UPDATE metas SET first = first + 1", "metas: 2 wrong"),
+        ("INSERT INTO metas VALUES (1, 'ghost', 1, 5)", "metas without faces: 1 wrong"),
+        ("UPDATE persons SET faces = 9", "faces of persons: 1 wrong"),
+        ("DELETE FROM memberships", "faces without gallery: 2 wrong"),
+        ("DELETE FROM faces", "members without faces: 2 wrong"),
+    ],
+)
 async def test_the_embedded_store_finds_damage(tmp_path, damage, text):
     store = SqliteStore(tmp_path)
     await store.start()

@@ -45,11 +45,16 @@ async def refused(path: Path) -> str:
 
 
 def start_child(folder_path: Path, *args: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-m", "tests.storage.child", str(folder_path), *args],
-                            cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.storage.child", str(folder_path), *args],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 # -- reopening ------------------------------------------------------------------------------------
+
 
 async def test_everything_is_there_after_reopening(tmp_path):
     await filled(tmp_path)
@@ -94,12 +99,14 @@ async def test_killed_during_writes_nothing_acknowledged_is_lost(tmp_path):
     assert all(face.embedding == b"\0\0\x80?" * 128 for face in faces)
     summaries = await store.list_metas("ann", None, Page(10**6))
     assert {entry.meta: entry.count for entry in summaries} == {
-        meta: sum(face.meta == meta for face in faces) for meta in {face.meta for face in faces}}
+        meta: sum(face.meta == meta for face in faces) for meta in {face.meta for face in faces}
+    }
     assert await store.count_faces("ann") == len(faces)
     await store.close()
 
 
 # -- who may open ---------------------------------------------------------------------------------
+
 
 async def test_a_second_server_is_refused_by_name(tmp_path):
     child = start_child(tmp_path, "hold")
@@ -137,14 +144,19 @@ async def test_a_folder_that_cannot_be_used_is_named(tmp_path):
 
 # -- damaged files --------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("damage", [
-    lambda path: path.unlink(),
-    lambda path: path.write_bytes(b""),
-    lambda path: path.write_bytes(b"garbage" * 1000),
-    lambda path: os.truncate(path, path.stat().st_size // 2),
-    lambda path: path.write_bytes(path.read_bytes()[:8192] + os.urandom(path.stat().st_size - 8192)),
-    lambda path: [path.unlink(), sqlite3.connect(path).execute("CREATE TABLE other (x)").connection.close()],
-], ids=["missing", "emptied", "garbage", "truncated", "overwritten", "foreign"])
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"garbage" * 1000),
+        lambda path: os.truncate(path, path.stat().st_size // 2),
+        lambda path: path.write_bytes(path.read_bytes()[:8192] + os.urandom(path.stat().st_size - 8192)),
+        lambda path: [path.unlink(), sqlite3.connect(path).execute("CREATE TABLE other (x)").connection.close()],
+    ],
+    ids=["missing", "emptied", "garbage", "truncated", "overwritten", "foreign"],
+)
 async def test_a_damaged_database_stops_the_start_and_is_left_alone(tmp_path, damage):
     await filled(tmp_path)
     path = tmp_path / DATABASE
@@ -177,7 +189,7 @@ async def test_a_large_file_is_checked_while_the_server_works(tmp_path, monkeypa
     [page] = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'memberships_by_meta'").fetchone()
     db.close()
     content = bytearray(path.read_bytes())
-    content[(page - 1) * 4096:page * 4096] = b"\xff" * 4096
+    content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
     path.write_bytes(content)
     store = await opened(tmp_path)
     await store._checking
@@ -196,20 +208,24 @@ async def test_closing_does_not_wait_for_the_check(tmp_path, monkeypatch):
 
 # -- writes that fail -----------------------------------------------------------------------------
 
+
 async def test_a_full_disk_is_unavailable_and_leaves_nothing_half_written(tmp_path):
     store = await opened(tmp_path)
     await store.add_faces([new_face(meta="kept")])
     pages = await store._write(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
     limit = "PRAGMA max_page_count = {}"
     await store._write(lambda db: db.execute(limit.format(pages + 40)).fetchall())
-    results = [await asyncio.gather(store.add_faces([new_face(meta="kept", embedding=bytes(2048))]),
-                                    return_exceptions=True) for _ in range(100)]
+    results = [
+        await asyncio.gather(store.add_faces([new_face(meta="kept", embedding=bytes(2048))]), return_exceptions=True)
+        for _ in range(100)
+    ]
     errors = [result for [result] in results if isinstance(result, Exception)]
     stored = len(results) - len(errors)
     assert stored > 5
     assert {(type(error), "full" in str(error)) for error in errors} == {(Unavailable, True)}
-    results = await asyncio.gather(*(store.add_faces([new_face(embedding=bytes(5000))] * 50) for _ in range(5)),
-                                   return_exceptions=True)
+    results = await asyncio.gather(
+        *(store.add_faces([new_face(embedding=bytes(5000))] * 50) for _ in range(5)), return_exceptions=True
+    )
     assert {type(result) for result in results} == {Unavailable}
     with pytest.raises(Unavailable):
         await store._write(lambda db: db.execute("CREATE TABLE big AS SELECT zeroblob(10000000)"))
@@ -256,13 +272,25 @@ async def test_a_write_that_fails_does_not_fail_its_neighbours(tmp_path):
         raise KeyError("b")
 
     async with Gate(writer):
-        writes = [put_token("a"), refused, put_token("a"), put_token("c"), lambda db: db.execute("nonsense"),
-                  put_token("d")]
+        writes = [
+            put_token("a"),
+            refused,
+            put_token("a"),
+            put_token("c"),
+            lambda db: db.execute("nonsense"),
+            put_token("d"),
+        ]
         writes = [asyncio.ensure_future(writer.submit(write)) for write in writes]
         await asyncio.sleep(0)
     results = await asyncio.gather(*writes, return_exceptions=True)
     assert [type(result) for result in results] == [
-        sqlite3.Cursor, KeyError, sqlite3.IntegrityError, sqlite3.Cursor, sqlite3.OperationalError, sqlite3.Cursor]
+        sqlite3.Cursor,
+        KeyError,
+        sqlite3.IntegrityError,
+        sqlite3.Cursor,
+        sqlite3.OperationalError,
+        sqlite3.Cursor,
+    ]
     found = await writer.submit(lambda db: db.execute("SELECT key_hash FROM tokens").fetchall())
     assert found == [("a",), ("c",), ("d",)]
     await writer.close()

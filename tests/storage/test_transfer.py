@@ -30,10 +30,24 @@ async def fill(store, faces=12):
         await store.new_person("ann")
     await store.add_camera(Camera("c-1", "ann", {"meta": "Door", "roi": [1, 2, 3, 4]}))
     for i in range(faces):
-        await store.add_faces([new_face(
-            meta=f"Zoë {i // 2}", galleries=("staff",) if i % 2 else (), person_id=1 + i % 3, cam_id="C1",
-            friend=True, age=31.337 + i, gender="male", emotions=("sad", "happy"), embedding=bytes(range(i, i + 64)),
-            photo="http://x", thumbnail="/t", normalized="/n")])
+        await store.add_faces(
+            [
+                new_face(
+                    meta=f"Zoë {i // 2}",
+                    galleries=("staff",) if i % 2 else (),
+                    person_id=1 + i % 3,
+                    cam_id="C1",
+                    friend=True,
+                    age=31.337 + i,
+                    gender="male",
+                    emotions=("sad", "happy"),
+                    embedding=bytes(range(i, i + 64)),
+                    photo="http://x",
+                    thumbnail="/t",
+                    normalized="/n",
+                )
+            ]
+        )
     await store.add_faces([new_face(owner="bob")])
     await store.delete_face("ann", (await everything(store))[1].id)
 
@@ -44,9 +58,15 @@ async def everything(store, owner="ann"):
 
 async def whole(store, owner="ann"):
     """All that an owner has, without revisions."""
-    return unrevised([
-        await everything(store, owner), await store.list_galleries(owner), await store.list_cameras(owner),
-        *await store.list_persons(owner, Page(1000)), *await store.list_metas(owner, "staff", Page(1000))])
+    return unrevised(
+        [
+            await everything(store, owner),
+            await store.list_galleries(owner),
+            await store.list_cameras(owner),
+            *await store.list_persons(owner, Page(1000)),
+            *await store.list_metas(owner, "staff", Page(1000)),
+        ]
+    )
 
 
 async def test_into_another_store_and_back(store, other, tmp_path):
@@ -101,7 +121,7 @@ async def test_an_export_that_was_stopped_goes_on(other, tmp_path, monkeypatch, 
     with pytest.raises(Stopped):
         await export_owner(other, "ann", path, stop)
     assert not path.exists()
-    part.write_bytes(part.read_bytes()[:part.stat().st_size - cut])
+    part.write_bytes(part.read_bytes()[: part.stat().st_size - cut])
     await other.add_gallery("ann", "late")
     newest, person = (await everything(other))[0], await other.new_person("ann")
     await other.update_face("ann", newest.id, FaceChange(add_galleries=("late",), person_id=person))
@@ -158,21 +178,24 @@ def change_face(text, **values):
     return "\n".join([*lines[:-2], json.dumps({"face": face}), lines[-1], ""])
 
 
-@pytest.mark.parametrize(("damage", "message"), [
-    (lambda text: "", "line 1"),
-    (lambda text: "[]\n", "line 1"),
-    (lambda text: '{"facenapi": {"version": 99}}\n', "version 1"),
-    (lambda text: '{"facenapi": {"version": 1}}\n', "no owner"),
-    (lambda text: text[:-len(text.splitlines()[-1]) - 1], "too early"),
-    (lambda text: text[:-30], "damaged"),
-    (lambda text: text.replace('{"end":2}', '{"end":3}'), "should have 3"),
-    (lambda text: text.replace('{"end":2}', '{"surprise":3}'), "surprise"),
-    (lambda text: change_face(text, embedding="AAAAA==="), "line"),
-    (lambda text: change_face(text, embedding="AAAA"), "32-bit"),
-    (lambda text: change_face(text, id=2**60), "bad id"),
-    (lambda text: change_face(text, id="7"), "bad id"),
-    (lambda text: change_face(text, password="x"), "password"),
-])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: "", "line 1"),
+        (lambda text: "[]\n", "line 1"),
+        (lambda text: '{"facenapi": {"version": 99}}\n', "version 1"),
+        (lambda text: '{"facenapi": {"version": 1}}\n', "no owner"),
+        (lambda text: text[: -len(text.splitlines()[-1]) - 1], "too early"),
+        (lambda text: text[:-30], "damaged"),
+        (lambda text: text.replace('{"end":2}', '{"end":3}'), "should have 3"),
+        (lambda text: text.replace('{"end":2}', '{"surprise":3}'), "surprise"),
+        (lambda text: change_face(text, embedding="AAAAA==="), "line"),
+        (lambda text: change_face(text, embedding="AAAA"), "32-bit"),
+        (lambda text: change_face(text, id=2**60), "bad id"),
+        (lambda text: change_face(text, id="7"), "bad id"),
+        (lambda text: change_face(text, password="x"), "password"),
+    ],
+)
 async def test_a_damaged_file_is_refused_with_its_line(other, tmp_path, damage, message):
     await fill(other, 3)
     path = tmp_path / "a"

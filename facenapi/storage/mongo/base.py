@@ -55,8 +55,17 @@ class MongoBase:
         self.in_flight = 0
         self.ids = IdMaker()
         self.local_locks = NamedLocks()
-        (self.about, self.counters, self.tokens, self.galleries, self.persons, self.cameras, self.faces, self.metas,
-         self.leases) = (self.driver.collection(name) for name in COLLECTIONS)
+        (
+            self.about,
+            self.counters,
+            self.tokens,
+            self.galleries,
+            self.persons,
+            self.cameras,
+            self.faces,
+            self.metas,
+            self.leases,
+        ) = (self.driver.collection(name) for name in COLLECTIONS)
         self.settled_faces = self.driver.collection("faces", settled=True)
 
     async def missing_indexes(self) -> list[str]:
@@ -69,8 +78,9 @@ class MongoBase:
                 if error.code != 26:  # NamespaceNotFound: nothing was ever stored in it
                     raise
                 found = {}
-            missing += [f"{collection}.{name}" for name, (keys, _) in indexes.items()
-                        if found.get(name) != list(keys.items())]
+            missing += [
+                f"{collection}.{name}" for name, (keys, _) in indexes.items() if found.get(name) != list(keys.items())
+            ]
         return missing
 
     async def repeated(self, write: Callable[[], Awaitable[T]]) -> T:
@@ -92,6 +102,9 @@ class MongoBase:
 
     async def count_up(self, name: str, by: int = 1) -> int:
         """Add to a counter and return it; after an unknown outcome some numbers stay unused."""
-        found = await self.repeated(lambda: self.counters.find_one_and_update(
-            {"_id": name}, {"$inc": {"value": int64(by)}}, upsert=True, return_document=AFTER))
+        found = await self.repeated(
+            lambda: self.counters.find_one_and_update(
+                {"_id": name}, {"$inc": {"value": int64(by)}}, upsert=True, return_document=AFTER
+            )
+        )
         return int(found["value"])

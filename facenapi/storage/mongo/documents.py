@@ -24,9 +24,15 @@ _OPTIONAL = ("person_id", "friend", "cam_id", "age", "gender", "emotions", "thum
 def document_of(face: Face, changed_ms: int) -> Document:
     """Return a face as it is stored."""
     document: Document = {
-        "_id": int64(face.id), "owner": face.owner, "rev": int64(face.rev), "changed": int64(changed_ms),
-        "cell": face.cell, "timestamp": int64(face.timestamp_ms), "galleries": list(face.galleries),
-        "embedding": Binary(face.embedding)}
+        "_id": int64(face.id),
+        "owner": face.owner,
+        "rev": int64(face.rev),
+        "changed": int64(changed_ms),
+        "cell": face.cell,
+        "timestamp": int64(face.timestamp_ms),
+        "galleries": list(face.galleries),
+        "embedding": Binary(face.embedding),
+    }
     document |= {name: getattr(face, name) for name in _PLAIN}
     document |= {name: getattr(face, name) for name in _OPTIONAL if getattr(face, name) is not None}
     if face.cam_id is not None:
@@ -46,15 +52,28 @@ def face_of(document: Document) -> Face:
     if optional["person_id"] is not None:
         optional["person_id"] = int(optional["person_id"])
     return Face(
-        owner=document["owner"], cell=cell_of(int(document["_id"])), embedding=bytes(document["embedding"]),
-        timestamp_ms=int(document["timestamp"]), galleries=tuple(document["galleries"]), id=int(document["_id"]),
-        rev=int(document["rev"]), **{name: document[name] for name in _PLAIN}, **optional)
+        owner=document["owner"],
+        cell=cell_of(int(document["_id"])),
+        embedding=bytes(document["embedding"]),
+        timestamp_ms=int(document["timestamp"]),
+        galleries=tuple(document["galleries"]),
+        id=int(document["_id"]),
+        rev=int(document["rev"]),
+        **{name: document[name] for name in _PLAIN},
+        **optional,
+    )
 
 
 def grave_of(face: Face, rev: int, changed_ms: int) -> Document:
     """Return what takes the place of a deleted face."""
-    return {"_id": int64(face.id), "owner": face.owner, "rev": int64(rev), "changed": int64(changed_ms),
-            "cell": face.cell, "gone": True}
+    return {
+        "_id": int64(face.id),
+        "owner": face.owner,
+        "rev": int64(rev),
+        "changed": int64(changed_ms),
+        "cell": face.cell,
+        "gone": True,
+    }
 
 
 def tombstone_of(document: Document) -> Tombstone:

@@ -50,16 +50,23 @@ class Driver:
         try:
             parse_uri(uri, validate=True)
             client = _client_class(config)(
-                uri, appname="facenapi", retryWrites=True, retryReads=True, maxPoolSize=config.mongo_pool_size,
-                serverSelectionTimeoutMS=milliseconds, connectTimeoutMS=milliseconds,
-                waitQueueTimeoutMS=milliseconds, socketTimeoutMS=3 * milliseconds)
+                uri,
+                appname="facenapi",
+                retryWrites=True,
+                retryReads=True,
+                maxPoolSize=config.mongo_pool_size,
+                serverSelectionTimeoutMS=milliseconds,
+                connectTimeoutMS=milliseconds,
+                waitQueueTimeoutMS=milliseconds,
+                socketTimeoutMS=3 * milliseconds,
+            )
         except (InvalidURI, ConfigurationError, ValueError, TypeError):
             # The driver's message may quote the URI, and that holds the password.
-            raise StartupError("mongo_uri, mongo_host or mongo_db is not valid: see MongoDB's connection string "
-                               "format") from None
+            raise StartupError(
+                "mongo_uri, mongo_host or mongo_db is not valid: see MongoDB's connection string format"
+            ) from None
         self._client: Any = client
-        self._db = client.get_database(
-            config.mongo_db, write_concern=WriteConcern("majority", wtimeout=milliseconds))
+        self._db = client.get_database(config.mongo_db, write_concern=WriteConcern("majority", wtimeout=milliseconds))
         # Survives a failover: what a local read shows may be rolled back.
         self._settled = self._db.with_options(read_concern=ReadConcern("majority"))
 
@@ -80,8 +87,9 @@ class Driver:
     async def index_names(self, collection: Any) -> dict[str, list[tuple[str, int]]]:
         """Return the keys of a collection's indexes by name."""
         cursor = collection.list_indexes()
-        return {entry["name"]: list(entry["key"].items())
-                async for entry in (await cursor if self._awaits else cursor)}
+        return {
+            entry["name"]: list(entry["key"].items()) async for entry in (await cursor if self._awaits else cursor)
+        }
 
     async def drop(self) -> None:
         """Delete the whole database: for tests and trials."""
@@ -116,8 +124,9 @@ def unknown_outcome(error: BaseException) -> bool:
         return False
     if isinstance(error, BulkWriteError):
         return bool(error.details and error.details.get("writeConcernErrors"))
-    return (isinstance(error, ConnectionFailure | WriteConcernError)
-            or (isinstance(error, PyMongoError) and error.has_error_label("RetryableWriteError")))
+    return isinstance(error, ConnectionFailure | WriteConcernError) or (
+        isinstance(error, PyMongoError) and error.has_error_label("RetryableWriteError")
+    )
 
 
 def reason_of(error: PyMongoError) -> Exception:

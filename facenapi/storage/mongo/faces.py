@@ -78,9 +78,17 @@ class Faces(Metas, Galleries, Lists):
             return []
         births = [await self._require(face.owner, face.galleries, face.person_id) for face in new]
         stamp = await self.stamp(len(new))
-        faces = [Face(**{**{name: getattr(face, name) for name in _OF_NEW_FACE},
-                         "galleries": gallery_order(face.galleries)}, id=self.ids.next(face.cell), rev=rev)
-                 for face, rev in zip(new, stamp.revs, strict=True)]
+        faces = [
+            Face(
+                **{
+                    **{name: getattr(face, name) for name in _OF_NEW_FACE},
+                    "galleries": gallery_order(face.galleries),
+                },
+                id=self.ids.next(face.cell),
+                rev=rev,
+            )
+            for face, rev in zip(new, stamp.revs, strict=True)
+        ]
         await self.hint(faces)
         faces = await self._insert(faces, stamp)
         await self.hint(faces)
@@ -118,8 +126,10 @@ class Faces(Metas, Galleries, Lists):
             else:
                 return faces
             stored = await self._stored_revs([face.id for face in faces])
-            faces = [face if stored.get(face.id, face.rev) == face.rev else replace(face, id=self.ids.next(face.cell))
-                     for face in faces]
+            faces = [
+                face if stored.get(face.id, face.rev) == face.rev else replace(face, id=self.ids.next(face.cell))
+                for face in faces
+            ]
             missing = [face for face in faces if face.id not in stored]
             if not missing:
                 return faces
@@ -151,13 +161,26 @@ class Faces(Metas, Galleries, Lists):
         if not new:
             return 0
         stamp = await self.stamp(len(new))
-        new = [replace(face, rev=rev, galleries=gallery_order(face.galleries))
-               for face, rev in zip(new, stamp.revs, strict=True)]
+        new = [
+            replace(face, rev=rev, galleries=gallery_order(face.galleries))
+            for face, rev in zip(new, stamp.revs, strict=True)
+        ]
         await self.hint(new)
         # What is there is a tombstone of this owner, or what an earlier try of this very write left.
-        await self._replace([({"_id": int64(face.id), "owner": face.owner, "rev": {"$in": [
-            int64(face.rev), there.get(face.id, {}).get("rev")]}}, document_of(face, stamp.changed_ms))
-            for face in new], upsert=True)
+        await self._replace(
+            [
+                (
+                    {
+                        "_id": int64(face.id),
+                        "owner": face.owner,
+                        "rev": {"$in": [int64(face.rev), there.get(face.id, {}).get("rev")]},
+                    },
+                    document_of(face, stamp.changed_ms),
+                )
+                for face in new
+            ],
+            upsert=True,
+        )
         await self.hint(new)
         await self._restamp([face.id for face in new], stamp)
         return len(new)
@@ -230,8 +253,12 @@ class Faces(Metas, Galleries, Lists):
         if not faces:
             return []
         stamp = await self.stamp(len(faces))
-        await self._replace([({"_id": int64(face.id), "rev": int64(face.rev)}, grave_of(face, rev, stamp.changed_ms))
-                             for face, rev in zip(faces, stamp.revs, strict=True)])
+        await self._replace(
+            [
+                ({"_id": int64(face.id), "rev": int64(face.rev)}, grave_of(face, rev, stamp.changed_ms))
+                for face, rev in zip(faces, stamp.revs, strict=True)
+            ]
+        )
         stored = await self._stored_revs([face.id for face in faces])
         gone = [face for face, rev in zip(faces, stamp.revs, strict=True) if stored.get(face.id) == rev]
         await self.unhint(gone)

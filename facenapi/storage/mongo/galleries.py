@@ -42,9 +42,14 @@ class Galleries(MongoBase):
             return False
         born = uuid.uuid4().hex
         # After an unknown outcome this finds what the first try made and knows it by its birth mark.
-        found = await self.repeated(lambda: self.galleries.find_one_and_update(
-            {"_id": key(owner, name)}, {"$setOnInsert": {"owner": owner, "name": name, "born": born}},
-            upsert=True, return_document=AFTER))
+        found = await self.repeated(
+            lambda: self.galleries.find_one_and_update(
+                {"_id": key(owner, name)},
+                {"$setOnInsert": {"owner": owner, "name": name, "born": born}},
+                upsert=True,
+                return_document=AFTER,
+            )
+        )
         return bool(found["born"] == born)
 
     @operation
@@ -61,9 +66,13 @@ class Galleries(MongoBase):
         mark = {"closing": int64(_now_ms()), "closer": uuid.uuid4().hex}
         stale = {"closing": {"$lt": int64(_now_ms() - round(CLOSING_S * 1000))}}
         mine = {**place, "closer": mark["closer"]}
-        marked = await self.repeated(lambda: self.galleries.find_one_and_update(
-            {**place, "$or": [{"closing": None}, stale, {"closer": mark["closer"]}]}, {"$set": mark},
-            return_document=AFTER))
+        marked = await self.repeated(
+            lambda: self.galleries.find_one_and_update(
+                {**place, "$or": [{"closing": None}, stale, {"closer": mark["closer"]}]},
+                {"$set": mark},
+                return_document=AFTER,
+            )
+        )
         if marked is None:
             if await self.galleries.find_one(place) is None:
                 raise UnknownGalleryError(name)
@@ -100,5 +109,3 @@ class Galleries(MongoBase):
                 raise Unavailable("A gallery is being removed")
             await asyncio.sleep(0.02)
         return set()
-
-

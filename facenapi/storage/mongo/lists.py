@@ -74,8 +74,11 @@ class Lists(MongoBase):
     @operation
     async def count_faces(self, owner: str, gallery: str | None = None) -> int:
         """Return how many faces there are, by walking an index alone."""
-        return int(await self.faces.count_documents({"owner": owner, "galleries": gallery or DEFAULT_GALLERY},
-                                                    hint="members"))
+        return int(
+            await self.faces.count_documents(
+                {"owner": owner, "galleries": gallery or DEFAULT_GALLERY}, hint="members"
+            )
+        )
 
     @operation
     async def changes_since(self, rev: int, limit: int = 1000, cells: frozenset[int] | None = None) -> Changes:
@@ -90,9 +93,12 @@ class Lists(MongoBase):
         cursor = self.settled_faces.find(conditions, hint="feed").sort("rev", 1).limit(limit + 1)
         found = await cursor.to_list(limit + 1)
         page = found[:limit]
-        return Changes([face_of(document) for document in page if "gone" not in document],
-                       [tombstone_of(document) for document in page if "gone" in document],
-                       self._next_rev(rev, page, len(found) > limit), more=len(found) > limit)
+        return Changes(
+            [face_of(document) for document in page if "gone" not in document],
+            [tombstone_of(document) for document in page if "gone" in document],
+            self._next_rev(rev, page, len(found) > limit),
+            more=len(found) > limit,
+        )
 
     def _next_rev(self, rev: int, page: list[Document], more: bool) -> int:
         last = int(page[-1]["rev"]) if page else rev

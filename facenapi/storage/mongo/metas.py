@@ -35,11 +35,18 @@ class Metas(MongoBase):
             for gallery in face.galleries:
                 place = (face.owner, gallery, face.meta)
                 first[place] = min(face.id, first.get(place, face.id))
-        updates = [UpdateOne(
-            {"_id": key(*place)},
-            {"$min": {"first": int64(face_id)}, "$inc": {"version": int64(1)},
-             "$setOnInsert": dict(zip(("owner", "gallery", "meta"), place, strict=True))},
-            upsert=True) for place, face_id in sorted(first.items())]
+        updates = [
+            UpdateOne(
+                {"_id": key(*place)},
+                {
+                    "$min": {"first": int64(face_id)},
+                    "$inc": {"version": int64(1)},
+                    "$setOnInsert": dict(zip(("owner", "gallery", "meta"), place, strict=True)),
+                },
+                upsert=True,
+            )
+            for place, face_id in sorted(first.items())
+        ]
         if updates:
             await self.repeated(lambda: self.metas.bulk_write(updates, ordered=False))
 
@@ -49,7 +56,7 @@ class Metas(MongoBase):
         gone = [int64(face.id) for face in faces]
         found = await self.metas.find({"_id": {"$in": sorted(places)}, "first": {"$in": gone}}).to_list(None)
         for start in range(0, len(found), AT_ONCE):
-            await asyncio.gather(*map(self._recheck, found[start:start + AT_ONCE]))
+            await asyncio.gather(*map(self._recheck, found[start : start + AT_ONCE]))
 
     async def _recheck(self, hint: Document) -> None:
         where = {"owner": hint["owner"], "galleries": hint["gallery"], "meta": hint["meta"]}
@@ -76,8 +83,11 @@ class Metas(MongoBase):
         if page.max_id is not None:
             bounds["$lt"] = int64(page.max_id)
         order = 1 if page.min_id is not None else -1
-        cursor = self.metas.find({"owner": owner, "gallery": gallery, "first": bounds}, hint="by_first").sort(
-            "first", order).limit(page.limit)
+        cursor = (
+            self.metas.find({"owner": owner, "gallery": gallery, "first": bounds}, hint="by_first")
+            .sort("first", order)
+            .limit(page.limit)
+        )
         found: list[Document] = await cursor.to_list(page.limit)
         return found[::-order]
 
@@ -85,7 +95,8 @@ class Metas(MongoBase):
         """Return (count, first id) of those metas that have faces."""
         stages: list[dict[str, Any]] = [
             {"$match": {"owner": owner, "galleries": gallery, "meta": {"$in": metas}}},
-            {"$group": {"_id": "$meta", "count": {"$sum": 1}, "first": {"$min": "$_id"}}}]
+            {"$group": {"_id": "$meta", "count": {"$sum": 1}, "first": {"$min": "$_id"}}},
+        ]
         found = await self.driver.aggregate(self.faces, stages, hint="metas") if metas else []
         return {entry["_id"]: (entry["count"], entry["first"]) for entry in found}
 
@@ -100,5 +111,6 @@ class Metas(MongoBase):
     async def _summaries(self, truths: list[tuple[int, int | None]]) -> list[MetaSummary]:
         cursor = self.faces.find({"_id": {"$in": [first for _, first in truths]}, "gone": None})
         first = {document["_id"]: face_of(document) async for document in cursor}
-        return [MetaSummary(first[face_id].meta, count, first[face_id])
-                for count, face_id in truths if face_id in first]
+        return [
+            MetaSummary(first[face_id].meta, count, first[face_id]) for count, face_id in truths if face_id in first
+        ]

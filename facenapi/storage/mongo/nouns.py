@@ -22,8 +22,12 @@ class Nouns(Lists):
     @operation
     async def add_token(self, token: Token) -> None:
         """Store a token."""
-        document = {"owner": token.owner, "label": token.label, "created": int64(token.created_ms),
-                    "active": token.active}
+        document = {
+            "owner": token.owner,
+            "label": token.label,
+            "created": int64(token.created_ms),
+            "active": token.active,
+        }
         await self.repeated(lambda: self.tokens.replace_one({"_id": token.key_hash}, document, upsert=True))
 
     @operation
@@ -57,12 +61,19 @@ class Nouns(Lists):
         """Make persons with given ids."""
         if ids:
             await self._put_persons(owner, ids)
-            await self.repeated(lambda: self.counters.update_one(
-                {"_id": f"person:{owner}"}, {"$max": {"value": int64(max(ids))}}, upsert=True))
+            await self.repeated(
+                lambda: self.counters.update_one(
+                    {"_id": f"person:{owner}"}, {"$max": {"value": int64(max(ids))}}, upsert=True
+                )
+            )
 
     async def _put_persons(self, owner: str, ids: Sequence[int]) -> None:
-        updates = [UpdateOne({"_id": key(owner, number)}, {"$setOnInsert": {"owner": owner, "number": int64(number)}},
-                             upsert=True) for number in ids]
+        updates = [
+            UpdateOne(
+                {"_id": key(owner, number)}, {"$setOnInsert": {"owner": owner, "number": int64(number)}}, upsert=True
+            )
+            for number in ids
+        ]
         await self.repeated(lambda: self.persons.bulk_write(updates, ordered=False))
 
     @operation
@@ -87,8 +98,15 @@ class Nouns(Lists):
         """Return persons that exist, with what the faces say of them."""
         stages: list[Document] = [
             {"$match": {"owner": owner, "person_id": {"$in": [int64(i) for i in ids]}}},
-            {"$group": {"_id": "$person_id", "count": {"$sum": 1}, "first": {"$min": "$_id"},
-                        "last": {"$max": "$_id"}}}]
+            {
+                "$group": {
+                    "_id": "$person_id",
+                    "count": {"$sum": 1},
+                    "first": {"$min": "$_id"},
+                    "last": {"$max": "$_id"},
+                }
+            },
+        ]
         found = await self.driver.aggregate(self.faces, stages, hint="persons") if ids else []
         seen = {entry["_id"]: entry for entry in found}
         faces = await self.fetch(owner, [entry[end] for entry in found for end in ("first", "last")])
@@ -96,17 +114,24 @@ class Nouns(Lists):
         for person_id in ids:
             entry: Mapping[str, Any] = seen.get(person_id, {})
             last = faces.get(entry.get("last", 0))
-            persons.append(Person(person_id, last.meta if last else "", entry.get("count", 0),
-                                  faces.get(entry.get("first", 0))))
+            persons.append(
+                Person(person_id, last.meta if last else "", entry.get("count", 0), faces.get(entry.get("first", 0)))
+            )
         return persons
 
     @operation
     async def sighting_days(self, owner: str, person_id: int, cam_id: str, start_ms: int, end_ms: int) -> set[int]:
         """Return the UTC days on which a camera saw a person."""
         cursor = self.faces.find(
-            {"owner": owner, "person_id": int64(person_id), "cam_key": camera_key(cam_id),
-             "timestamp": {"$gte": int64(start_ms), "$lte": int64(end_ms)}},
-            {"_id": 0, "timestamp": 1}, hint="sightings")
+            {
+                "owner": owner,
+                "person_id": int64(person_id),
+                "cam_key": camera_key(cam_id),
+                "timestamp": {"$gte": int64(start_ms), "$lte": int64(end_ms)},
+            },
+            {"_id": 0, "timestamp": 1},
+            hint="sightings",
+        )
         return {day_of(int(document["timestamp"])) async for document in cursor}
 
     # -- cameras --------------------------------------------------------------------------------
@@ -114,8 +139,10 @@ class Nouns(Lists):
     async def add_camera(self, camera: Camera) -> None:
         """Store a camera."""
         seq = await self.count_up("camera")
-        update = {"$set": {"fields": dict(camera.fields)},
-                  "$setOnInsert": {"owner": camera.owner, "id": camera.id, "seq": int64(seq)}}
+        update = {
+            "$set": {"fields": dict(camera.fields)},
+            "$setOnInsert": {"owner": camera.owner, "id": camera.id, "seq": int64(seq)},
+        }
         place = {"_id": key(camera.owner, camera.id)}
         await self.repeated(lambda: self.cameras.update_one(place, update, upsert=True))
 
@@ -140,8 +167,9 @@ class Nouns(Lists):
             document = await self.cameras.find_one(place)
         else:
             update = {"$set": {f"fields.{name}": value for name, value in fields.items()}}
-            document = await self.repeated(lambda: self.cameras.find_one_and_update(
-                place, update, return_document=AFTER))
+            document = await self.repeated(
+                lambda: self.cameras.find_one_and_update(place, update, return_document=AFTER)
+            )
         return _camera(document) if document else None
 
     @operation

@@ -46,28 +46,37 @@ class MongoStore(Faces, Nouns):
             await self.close()
             logger.error("MongoDB: %s: %s", type(error).__name__, error)  # noqa: TRY400  (one line is enough)
             if isinstance(error, OperationFailure) and error.code in (13, 18):
-                raise StartupError("MongoDB refuses these credentials: check mongo_uri and the rights of its "
-                                   "user on the database") from None
-            raise StartupError(f"Cannot work with MongoDB ({type(error).__name__}): check mongo_host, mongo_port or "
-                               "mongo_uri, and whether the server runs") from None
+                raise StartupError(
+                    "MongoDB refuses these credentials: check mongo_uri and the rights of its user on the database"
+                ) from None
+            raise StartupError(
+                f"Cannot work with MongoDB ({type(error).__name__}): check mongo_host, mongo_port or "
+                "mongo_uri, and whether the server runs"
+            ) from None
 
     async def _start(self) -> None:
         hello = await self.driver.command("hello")
         if "setName" not in hello and hello.get("msg") != "isdbgrid":
-            raise StartupError("MongoDB runs as a standalone server, where acknowledged writes can be lost: make it "
-                               "a replica set of one member (replSetName in its configuration, rs.initiate() once)")
+            raise StartupError(
+                "MongoDB runs as a standalone server, where acknowledged writes can be lost: make it "
+                "a replica set of one member (replSetName in its configuration, rs.initiate() once)"
+            )
         schema = await self.about.find_one({"_id": "schema"}) or {"version": SCHEMA_VERSION}
         if schema["version"] > SCHEMA_VERSION:
-            raise StartupError(f"The database has schema version {schema['version']}, this facenapi knows "
-                               f"{SCHEMA_VERSION}: it was written by a newer release; install that one")
+            raise StartupError(
+                f"The database has schema version {schema['version']}, this facenapi knows "
+                f"{SCHEMA_VERSION}: it was written by a newer release; install that one"
+            )
         if self._create_indexes:
             await self._make_indexes()
         missing = await self.missing_indexes()
         if missing:
-            raise StartupError(f"Indexes are missing in MongoDB: {', '.join(missing)}; create them or set "
-                               "mongo_create_indexes")
-        await self.repeated(lambda: self.about.update_one(
-            {"_id": "schema"}, {"$set": {"version": SCHEMA_VERSION}}, upsert=True))
+            raise StartupError(
+                f"Indexes are missing in MongoDB: {', '.join(missing)}; create them or set mongo_create_indexes"
+            )
+        await self.repeated(
+            lambda: self.about.update_one({"_id": "schema"}, {"$set": {"version": SCHEMA_VERSION}}, upsert=True)
+        )
         newest = await self.faces.find({}, {"_id": 1}).sort("_id", -1).limit(1).to_list(1)
         self.ids = IdMaker(int(newest[0]["_id"]) if newest else 0)
 
@@ -80,8 +89,9 @@ class MongoStore(Faces, Nouns):
                 except OperationFailure as error:
                     if error.code not in (85, 86):
                         raise
-                    raise StartupError(f"MongoDB has another index like {collection}.{name}: drop it, or have it "
-                                       f"as {dict(keys)}") from None
+                    raise StartupError(
+                        f"MongoDB has another index like {collection}.{name}: drop it, or have it as {dict(keys)}"
+                    ) from None
 
     @operation
     async def report(self) -> list[Finding]:
@@ -126,7 +136,9 @@ class MongoStore(Faces, Nouns):
                 # A lease of another holds the _id, so the upsert meets a duplicate key.
                 await self.leases.find_one_and_update(
                     {"_id": name, "$or": [{"until": {"$lt": int64(round(now))}}, {"holder": holder}]},
-                    {"$set": {"holder": holder, "until": int64(round(now + LEASE_S * 1000))}}, upsert=True)
+                    {"$set": {"holder": holder, "until": int64(round(now + LEASE_S * 1000))}},
+                    upsert=True,
+                )
             except DuplicateKeyError:
                 await asyncio.sleep(0.02)
             else:

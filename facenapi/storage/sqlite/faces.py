@@ -36,8 +36,12 @@ def _insert_new(db: sqlite3.Connection, face: Face, ids: IdMaker) -> Face:
 
 def restore(db: sqlite3.Connection, faces: Sequence[Face]) -> int:
     """Store faces of an export under their own ids; return how many were new."""
-    owners = dict(db.execute("SELECT id, owner FROM faces WHERE id IN (SELECT value FROM json_each(?))",
-                             (json.dumps([face.id for face in faces]),)))
+    owners = dict(
+        db.execute(
+            "SELECT id, owner FROM faces WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps([face.id for face in faces]),),
+        )
+    )
     new = {face.id: face for face in faces if owners.get(face.id) is None}
     for face in faces:
         if owners.get(face.id, face.owner) != face.owner:
@@ -79,18 +83,18 @@ def delete_some(db: sqlite3.Connection, owner: str, where: FaceFilter, limit: in
 
 def changes_since(db: sqlite3.Connection, rev: int, limit: int, cells: frozenset[int] | None) -> Changes:
     """Read a page of the feed. One writer gives out revisions in order, so none can come late."""
-    here, values = ("", []) if cells is None else (
-        "AND id & 1023 IN (SELECT value FROM json_each(?))", [json.dumps(sorted(cells))])
+    here, values = "", []
+    if cells is not None:
+        here, values = "AND id & 1023 IN (SELECT value FROM json_each(?))", [json.dumps(sorted(cells))]
+    after = f"WHERE rev > ? {here} ORDER BY rev LIMIT ?"
     # One beyond the limit tells whether there is more.
     bounds = (rev, *values, limit + 1)
-    faces = [rows.face_of(row) for row in db.execute(
-        f"SELECT {rows.COLUMNS} FROM faces WHERE rev > ? {here} ORDER BY rev LIMIT ?", bounds)]  # noqa: S608
-    gone = [Tombstone(*row) for row in db.execute(
-        f"SELECT id, owner, rev FROM tombstones WHERE rev > ? {here} ORDER BY rev LIMIT ?", bounds)]  # noqa: S608
+    faces = [rows.face_of(row) for row in db.execute(f"SELECT {rows.COLUMNS} FROM faces {after}", bounds)]  # noqa: S608
+    gone = [Tombstone(*row) for row in db.execute(f"SELECT id, owner, rev FROM tombstones {after}", bounds)]  # noqa: S608
     revs = sorted([face.rev for face in faces] + [stone.rev for stone in gone])
     if len(revs) <= limit:
         end = db.execute("SELECT value FROM counters WHERE name = 'rev'").fetchone()[0]
         return Changes(faces, gone, max(rev, end), more=False)
     end = revs[limit - 1]
-    return Changes([face for face in faces if face.rev <= end], [stone for stone in gone if stone.rev <= end],
-                   end, more=True)
+    faces, gone = [face for face in faces if face.rev <= end], [stone for stone in gone if stone.rev <= end]
+    return Changes(faces, gone, end, more=True)

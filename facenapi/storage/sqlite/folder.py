@@ -42,8 +42,9 @@ class Folder:
         except OSError:
             holder = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
             os.close(lock)
-            raise StartupError(f"Data folder {self.path} is in use by process {holder}: "
-                               "stop that server or choose another data_dir") from None
+            raise StartupError(
+                f"Data folder {self.path} is in use by process {holder}: stop that server or choose another data_dir"
+            ) from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         self._lock = lock
@@ -61,15 +62,19 @@ class Folder:
         """
         empty = not self.database.exists() or self.database.stat().st_size == 0
         if empty and self._marker.exists():
-            raise StartupError(f"Database {self.database} is missing or empty, though there was one: restore it "
-                               f"from a backup, or remove {self._marker.name} to start with nothing")
+            raise StartupError(
+                f"Database {self.database} is missing or empty, though there was one: restore it "
+                f"from a backup, or remove {self._marker.name} to start with nothing"
+            )
         try:
             # SQLite gives its other files the rights of this one.
             os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             return self._open_checked(sync, empty)
         except (OSError, sqlite3.Error) as error:
-            raise StartupError(f"Cannot open database {self.database}: {error}. It is left as it is; "
-                               "restore it from a backup if it is damaged") from error
+            raise StartupError(
+                f"Cannot open database {self.database}: {error}. It is left as it is; "
+                "restore it from a backup if it is damaged"
+            ) from error
 
     def open_shared(self, sync: str) -> tuple[sqlite3.Connection, int]:
         """Open, as :meth:`open` does, the database of a folder that another process may have in use."""
@@ -83,8 +88,10 @@ class Folder:
         except sqlite3.Error as error:
             raise StartupError(f"Cannot open database {self.database}: {error}") from error
         db.close()
-        raise StartupError(f"The database in {self.path} has schema version {version}, not "
-                           f"{len(schema.MIGRATIONS)}: start the server of this release first")
+        raise StartupError(
+            f"The database in {self.path} has schema version {version}, not "
+            f"{len(schema.MIGRATIONS)}: start the server of this release first"
+        )
 
     def too_large_to_wait_for(self) -> bool:
         """Whether checking the file takes so long that the server starts before."""

@@ -36,10 +36,16 @@ def faces(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> 
     conditions, values = _conditions(where, gallery)
     order = "ASC" if page.min_id is not None else "DESC"
     low, high = _bounds(page)
-    ids = [row[0] for source in _sources(db, owner, where, gallery, joined=bool(conditions)) for row in db.execute(
-        f"SELECT {source.key} FROM {source.sql} AND {source.key} > ? AND {source.key} < ? {conditions} "  # noqa: S608
-        f"ORDER BY {source.key} {order} LIMIT ?", (*source.values, low, high, *values, page.limit))]
-    window = sorted(ids, reverse=order == "DESC")[:page.limit]
+    ids = [
+        row[0]
+        for source in _sources(db, owner, where, gallery, joined=bool(conditions))
+        for row in db.execute(
+            f"SELECT {source.key} FROM {source.sql} AND {source.key} > ? AND {source.key} < ? {conditions} "  # noqa: S608
+            f"ORDER BY {source.key} {order} LIMIT ?",
+            (*source.values, low, high, *values, page.limit),
+        )
+    ]
+    window = sorted(ids, reverse=order == "DESC")[: page.limit]
     found = rows.fetch(db, owner, window)
     return [found[face_id] for face_id in sorted(window, reverse=True)]
 
@@ -53,9 +59,15 @@ def _conditions(where: FaceFilter, gallery: int) -> tuple[str, list[Any]]:
     """Return what to check of each candidate, as SQL that begins with AND, and its values."""
     keys = _camera_keys(where)
     terms: list[tuple[str, list[Any]]] = [
-        (sql, [value]) for sql, value in (
-            ("f.person_id = ?", where.person_id), ("f.timestamp_ms >= ?", where.start_ms),
-            ("f.timestamp_ms <= ?", where.end_ms), ("f.friend = ?", where.friend)) if value is not None]
+        (sql, [value])
+        for sql, value in (
+            ("f.person_id = ?", where.person_id),
+            ("f.timestamp_ms >= ?", where.start_ms),
+            ("f.timestamp_ms <= ?", where.end_ms),
+            ("f.friend = ?", where.friend),
+        )
+        if value is not None
+    ]
     if where.events or keys:
         terms.append(("f.cam_key IS NOT NULL", []))
     if keys:
@@ -77,8 +89,13 @@ def _sources(db: sqlite3.Connection, owner: str, where: FaceFilter, gallery: int
         return _event_sources(db, owner, where)
     join = "CROSS JOIN faces AS f ON f.id = m.face" if joined else ""
     if where.meta is not None:
-        return [Source(f"memberships AS m INDEXED BY memberships_by_meta {join} WHERE m.gallery = ? AND m.meta = ?",
-                       (gallery, where.meta), "m.face")]
+        return [
+            Source(
+                f"memberships AS m INDEXED BY memberships_by_meta {join} WHERE m.gallery = ? AND m.meta = ?",
+                (gallery, where.meta),
+                "m.face",
+            )
+        ]
     return [Source(f"memberships AS m {join} WHERE m.gallery = ?", (gallery,), "m.face")]
 
 
@@ -86,8 +103,10 @@ def _event_sources(db: sqlite3.Connection, owner: str, where: FaceFilter) -> lis
     if _few_in_time(db, owner, where):
         return [Source("faces AS f INDEXED BY events_by_time WHERE f.owner = ?", (owner,))]
     if where.cam_ids is not None:
-        return [Source("faces AS f INDEXED BY events_of_camera WHERE f.owner = ? AND f.cam_key = ?", (owner, key))
-                for key in _camera_keys(where)]
+        return [
+            Source("faces AS f INDEXED BY events_of_camera WHERE f.owner = ? AND f.cam_key = ?", (owner, key))
+            for key in _camera_keys(where)
+        ]
     if where.friend:
         return [Source("faces AS f INDEXED BY events_of_friends WHERE f.owner = ? AND f.friend = 1", (owner,))]
     return [Source("faces AS f INDEXED BY events WHERE f.owner = ?", (owner,))]
@@ -102,7 +121,8 @@ def _few_in_time(db: sqlite3.Connection, owner: str, where: FaceFilter) -> bool:
     count: int = db.execute(
         "SELECT count(*) FROM (SELECT 1 FROM faces INDEXED BY events_by_time WHERE owner = ? "
         "AND cam_key IS NOT NULL AND timestamp_ms BETWEEN ? AND ? LIMIT ?)",
-        (owner, start, end, SORTED_EVENTS + 1)).fetchone()[0]
+        (owner, start, end, SORTED_EVENTS + 1),
+    ).fetchone()[0]
     return count <= SORTED_EVENTS
 
 
@@ -114,9 +134,13 @@ def metas(db: sqlite3.Connection, owner: str, gallery: str | None, page: Page) -
     """Return a page of metas, newest first face first."""
     low, high = _bounds(page)
     order = "ASC" if page.min_id is not None else "DESC"
-    found = sorted(db.execute(
-        "SELECT first, meta, faces FROM metas INDEXED BY metas_by_first WHERE gallery = ? AND first > ? "  # noqa: S608
-        f"AND first < ? ORDER BY first {order} LIMIT ?",
-        (rows.gallery_id(db, owner, gallery or DEFAULT_GALLERY), low, high, page.limit)), reverse=True)
+    found = sorted(
+        db.execute(
+            "SELECT first, meta, faces FROM metas INDEXED BY metas_by_first WHERE gallery = ? AND first > ? "  # noqa: S608
+            f"AND first < ? ORDER BY first {order} LIMIT ?",
+            (rows.gallery_id(db, owner, gallery or DEFAULT_GALLERY), low, high, page.limit),
+        ),
+        reverse=True,
+    )
     first = rows.fetch(db, owner, [row[0] for row in found])
     return [MetaSummary(meta, count, first[face_id]) for face_id, meta, count in found]

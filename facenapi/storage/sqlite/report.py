@@ -14,12 +14,12 @@ _RESTORE = "stop the server and restore the file from a backup, or export each o
 # Each yields a row for every figure that is not what the faces say.
 _DERIVED = {
     "faces in galleries": "SELECT 1 FROM galleries g WHERE faces != (SELECT count(*) FROM memberships "
-                          "WHERE gallery = g.id)",
+    "WHERE gallery = g.id)",
     "metas": "SELECT gallery, meta, count(*), min(face) FROM memberships GROUP BY gallery, meta "
-             "EXCEPT SELECT gallery, meta, faces, first FROM metas",
+    "EXCEPT SELECT gallery, meta, faces, first FROM metas",
     "metas without faces": "SELECT gallery, meta FROM metas EXCEPT SELECT gallery, meta FROM memberships",
     "faces of persons": "SELECT 1 FROM persons p WHERE faces != (SELECT count(*) FROM faces "
-                        "WHERE owner = p.owner AND person_id = p.id)",
+    "WHERE owner = p.owner AND person_id = p.id)",
     "members without faces": "SELECT face FROM memberships EXCEPT SELECT id FROM faces",
     "faces without gallery": "SELECT id FROM faces EXCEPT SELECT face FROM memberships",
 }
@@ -31,9 +31,15 @@ def report(db: sqlite3.Connection, path: Path) -> list[Finding]:
     faces = db.execute("SELECT count(*) FROM faces").fetchone()[0]
     stones = db.execute("SELECT count(*) FROM tombstones").fetchone()[0]
     return [
-        Finding(True, f"embedded store {path}: {sum(sizes) / 2**20:.1f} MiB, SQLite {sqlite3.sqlite_version}, "
-                      f"{faces} faces, {stones} tombstones"),
-        _schema(db), _file(db), *(_derived(db, name, query) for name, query in _DERIVED.items())]
+        Finding(
+            True,
+            f"embedded store {path}: {sum(sizes) / 2**20:.1f} MiB, SQLite {sqlite3.sqlite_version}, "
+            f"{faces} faces, {stones} tombstones",
+        ),
+        _schema(db),
+        _file(db),
+        *(_derived(db, name, query) for name, query in _DERIVED.items()),
+    ]
 
 
 def _schema(db: sqlite3.Connection) -> Finding:

@@ -11,8 +11,10 @@ from facenapi.storage.base import DEFAULT_GALLERY, Face, UnknownGalleryError, Un
 from facenapi.storage.ids import cell_of
 from facenapi.storage.rules import camera_key
 
-COLUMNS = ("id, rev, owner, x1, y1, x2, y2, meta, galleries, photo, photo_hash, timestamp_ms, person_id, friend, "
-           "cam_id, cam_key, age, gender, emotions, thumbnail, normalized, model, embedding")
+COLUMNS = (
+    "id, rev, owner, x1, y1, x2, y2, meta, galleries, photo, photo_hash, timestamp_ms, person_id, friend, "
+    "cam_id, cam_key, age, gender, emotions, thumbnail, normalized, model, embedding"
+)
 _INSERT = f"INSERT INTO faces ({COLUMNS}) VALUES ({', '.join('?' * (COLUMNS.count(',') + 1))})"  # noqa: S608  (constants)
 _UPDATE = "UPDATE faces SET rev = ?, meta = ?, galleries = ?, person_id = ?, model = ?, embedding = ? WHERE id = ?"
 
@@ -21,22 +23,84 @@ Row = tuple[Any, ...]
 
 def face_of(row: Row) -> Face:
     """Return the face of a row of :data:`COLUMNS`."""
-    (face_id, rev, owner, x1, y1, x2, y2, meta, galleries, photo, photo_hash, timestamp_ms, person_id, friend,
-     cam_id, _, age, gender, emotions, thumbnail, normalized, model, embedding) = row
+    (
+        face_id,
+        rev,
+        owner,
+        x1,
+        y1,
+        x2,
+        y2,
+        meta,
+        galleries,
+        photo,
+        photo_hash,
+        timestamp_ms,
+        person_id,
+        friend,
+        cam_id,
+        _,
+        age,
+        gender,
+        emotions,
+        thumbnail,
+        normalized,
+        model,
+        embedding,
+    ) = row
     return Face(
-        owner, cell_of(face_id), x1, y1, x2, y2, embedding, model, photo_hash, timestamp_ms, meta,
+        owner,
+        cell_of(face_id),
+        x1,
+        y1,
+        x2,
+        y2,
+        embedding,
+        model,
+        photo_hash,
+        timestamp_ms,
+        meta,
         (DEFAULT_GALLERY, *json.loads(galleries)) if galleries else (DEFAULT_GALLERY,),
-        photo, person_id, None if friend is None else bool(friend), cam_id, age, gender,
-        None if emotions is None else tuple(json.loads(emotions)), thumbnail, normalized, id=face_id, rev=rev)
+        photo,
+        person_id,
+        None if friend is None else bool(friend),
+        cam_id,
+        age,
+        gender,
+        None if emotions is None else tuple(json.loads(emotions)),
+        thumbnail,
+        normalized,
+        id=face_id,
+        rev=rev,
+    )
 
 
 def _row_of(face: Face) -> Row:
     return (
-        face.id, face.rev, face.owner, face.x1, face.y1, face.x2, face.y2, face.meta, _others(face),
-        face.photo, face.photo_hash, face.timestamp_ms, face.person_id, face.friend, face.cam_id,
-        None if face.cam_id is None else camera_key(face.cam_id), face.age, face.gender,
-        None if face.emotions is None else json.dumps(face.emotions), face.thumbnail, face.normalized,
-        face.model, face.embedding)
+        face.id,
+        face.rev,
+        face.owner,
+        face.x1,
+        face.y1,
+        face.x2,
+        face.y2,
+        face.meta,
+        _others(face),
+        face.photo,
+        face.photo_hash,
+        face.timestamp_ms,
+        face.person_id,
+        face.friend,
+        face.cam_id,
+        None if face.cam_id is None else camera_key(face.cam_id),
+        face.age,
+        face.gender,
+        None if face.emotions is None else json.dumps(face.emotions),
+        face.thumbnail,
+        face.normalized,
+        face.model,
+        face.embedding,
+    )
 
 
 def _others(face: Face) -> str | None:
@@ -46,15 +110,19 @@ def _others(face: Face) -> str | None:
 
 def fetch(db: sqlite3.Connection, owner: str, ids: Iterable[int]) -> dict[int, Face]:
     """Return those faces of an owner that exist, by id."""
-    rows = db.execute(f"SELECT {COLUMNS} FROM faces WHERE owner = ? AND id IN "  # noqa: S608  (constants)
-                      "(SELECT value FROM json_each(?))", (owner, json.dumps(list(ids))))
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM faces WHERE owner = ? AND id IN "  # noqa: S608  (constants)
+        "(SELECT value FROM json_each(?))",
+        (owner, json.dumps(list(ids))),
+    )
     return {row[0]: face_of(row) for row in rows}
 
 
 def next_revs(db: sqlite3.Connection, count: int) -> range:
     """Take revisions, one for each change."""
-    last = db.execute("UPDATE counters SET value = value + ? WHERE name = 'rev' RETURNING value",
-                      (count,)).fetchone()[0]
+    last = db.execute(
+        "UPDATE counters SET value = value + ? WHERE name = 'rev' RETURNING value", (count,)
+    ).fetchone()[0]
     return range(last - count + 1, last + 1)
 
 
@@ -69,8 +137,10 @@ def require(db: sqlite3.Connection, owner: str, galleries: Iterable[str], person
     for name in galleries:
         if name != DEFAULT_GALLERY and gallery_id(db, owner, name) is None:
             raise UnknownGalleryError(name)
-    if person_id is not None and not db.execute(
-            "SELECT 1 FROM persons WHERE owner = ? AND id = ?", (owner, person_id)).fetchone():
+    if (
+        person_id is not None
+        and not db.execute("SELECT 1 FROM persons WHERE owner = ? AND id = ?", (owner, person_id)).fetchone()
+    ):
         raise UnknownPersonError(person_id)
 
 
@@ -100,12 +170,17 @@ def remove(db: sqlite3.Connection, faces: Sequence[Face]) -> None:
 def join(db: sqlite3.Connection, face: Face, names: Sequence[str]) -> None:
     """Enter a face into galleries that exist."""
     for name in names:
-        db.execute("INSERT INTO memberships SELECT id, ?, ? FROM galleries WHERE owner = ? AND name = ?",
-                   (face.id, face.meta, face.owner, name))
+        db.execute(
+            "INSERT INTO memberships SELECT id, ?, ? FROM galleries WHERE owner = ? AND name = ?",
+            (face.id, face.meta, face.owner, name),
+        )
 
 
 def leave(db: sqlite3.Connection, face: Face, names: Sequence[str]) -> None:
     """Take a face out of galleries."""
     for name in names:
-        db.execute("DELETE FROM memberships WHERE face = ? AND gallery = "
-                   "(SELECT id FROM galleries WHERE owner = ? AND name = ?)", (face.id, face.owner, name))
+        db.execute(
+            "DELETE FROM memberships WHERE face = ? AND gallery = "
+            "(SELECT id FROM galleries WHERE owner = ? AND name = ?)",
+            (face.id, face.owner, name),
+        )

@@ -95,8 +95,7 @@ MIGRATIONS = (_TABLES + _TRIGGERS,)
 
 def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connection:
     """Open a connection that may move between threads; transactions are up to the caller."""
-    db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False,
-                         cached_statements=256)
+    db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=256)
     db.execute(f"PRAGMA synchronous = {sync}")
     db.execute("PRAGMA cache_size = -64000")
     db.execute("PRAGMA temp_store = MEMORY")
@@ -124,8 +123,10 @@ def migrate(db: sqlite3.Connection) -> None:
     """Bring a file to the present schema, each step whole or not at all."""
     version = version_of(db)
     if version > len(MIGRATIONS):
-        raise StartupError(f"The database has schema version {version}, this facenapi knows {len(MIGRATIONS)}: "
-                           "it was written by a newer release; install that one")
+        raise StartupError(
+            f"The database has schema version {version}, this facenapi knows {len(MIGRATIONS)}: "
+            "it was written by a newer release; install that one"
+        )
     db.execute("PRAGMA journal_mode = WAL")
     for step in range(version, len(MIGRATIONS)):
         db.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")

@@ -24,8 +24,14 @@ Write = Callable[[sqlite3.Connection], Any]
 Job = tuple[Write, "Future[Any]"]
 
 MAX_GROUP = 500
-_OF_ONE_WRITE = (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH,
-                 sqlite3.SQLITE_RANGE, sqlite3.SQLITE_TOOBIG)
+_OF_ONE_WRITE = (
+    0,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_RANGE,
+    sqlite3.SQLITE_TOOBIG,
+)
 
 
 class Writer:

@@ -111,8 +111,15 @@ class Commands:
             try:
                 count += write(collection, part)
             except DuplicateKeyError as error:
-                errors.append({"index": index, "code": 11000, "errmsg": f"E11000 duplicate key error: {error}",
-                               "keyPattern": {"_id": 1}, "keyValue": {"_id": part.get("_id")}})
+                errors.append(
+                    {
+                        "index": index,
+                        "code": 11000,
+                        "errmsg": f"E11000 duplicate key error: {error}",
+                        "keyPattern": {"_id": 1},
+                        "keyValue": {"_id": part.get("_id")},
+                    }
+                )
                 if command.get("ordered", True):
                     break
         return {"ok": 1.0, "n": count, **({"writeErrors": errors} if errors else {})}
@@ -156,8 +163,9 @@ class Commands:
         _known_operators(command["update"])
         when = ReturnDocument.AFTER if command.get("new") else ReturnDocument.BEFORE
         try:
-            found = collection.find_one_and_update(query, command["update"], upsert=command.get("upsert", False),
-                                                   return_document=when)
+            found = collection.find_one_and_update(
+                query, command["update"], upsert=command.get("upsert", False), return_document=when
+            )
         except DuplicateKeyError as error:
             raise Refused(11000, "DuplicateKey", f"E11000 duplicate key error: {error}") from error
         return {"ok": 1.0, "value": found}
@@ -173,8 +181,11 @@ class Commands:
 
     def _aggregate(self, command: Command) -> Answer:
         self._hinted(command, command["pipeline"][0]["$match"])
-        return self._first_batch(command, list(self._collection(command).aggregate(command["pipeline"])),
-                                 command["cursor"].get("batchSize", 101))
+        return self._first_batch(
+            command,
+            list(self._collection(command).aggregate(command["pipeline"])),
+            command["cursor"].get("batchSize", 101),
+        )
 
     def _hinted(self, command: Command, query: Command) -> None:
         """Check that a query names an index it can use; one by _id and one for everything need none."""
@@ -208,15 +219,23 @@ class Commands:
         left, size = self._cursors.pop(number), command.get("batchSize", 1000)
         if len(left) > size:
             self._cursors[number] = left[size:]
-        cursor = {"id": Int64(number if len(left) > size else 0), "nextBatch": left[:size],
-                  "ns": f"{command['$db']}.{command['collection']}"}
+        cursor = {
+            "id": Int64(number if len(left) > size else 0),
+            "nextBatch": left[:size],
+            "ns": f"{command['$db']}.{command['collection']}",
+        }
         return {"ok": 1.0, "cursor": cursor}
 
     def _killCursors(self, command: Command) -> Answer:  # noqa: N802  (the command's name)
         for number in command["cursors"]:
             self._cursors.pop(number, None)
-        return {"ok": 1.0, "cursorsKilled": command["cursors"], "cursorsNotFound": [], "cursorsAlive": [],
-                "cursorsUnknown": []}
+        return {
+            "ok": 1.0,
+            "cursorsKilled": command["cursors"],
+            "cursorsNotFound": [],
+            "cursorsAlive": [],
+            "cursorsUnknown": [],
+        }
 
     # -- indexes --------------------------------------------------------------------------------
     def _createIndexes(self, command: Command) -> Answer:  # noqa: N802  (the command's name)

@@ -30,7 +30,7 @@ async def read(reader: asyncio.StreamReader) -> Message:
     payload = await reader.readexactly(length - 16)
     if code == OP_QUERY:
         end = payload.index(b"\0", 4)
-        return Message(request_id, bson.decode(payload[end + 9:]), legacy=True)
+        return Message(request_id, bson.decode(payload[end + 9 :]), legacy=True)
     if code != OP_MSG:
         raise ValueError(f"op code {code}")
     (flags,) = struct.unpack_from("<I", payload)
@@ -49,7 +49,7 @@ def _sections(payload: bytes) -> dict[str, Any]:
             command = {**bson.decode(section), **command}
         else:
             end = section.index(b"\0", 4)
-            command[section[4:end].decode()] = bson.decode_all(section[end + 1:])
+            command[section[4:end].decode()] = bson.decode_all(section[end + 1 :])
     return command
 
 

@@ -14,14 +14,28 @@ from tests.support.wire import messages
 from tests.support.wire.commands import Commands, Refused
 
 HELLO = {
-    "helloOk": True, "isWritablePrimary": True, "ismaster": True, "secondary": False, "readOnly": False,
-    "setName": "double", "setVersion": 1,
-    "maxBsonObjectSize": 16 * 2**20, "maxMessageSizeBytes": 48_000_000, "maxWriteBatchSize": 100_000,
-    "logicalSessionTimeoutMinutes": 30, "minWireVersion": 0, "maxWireVersion": 21, "ok": 1.0,
+    "helloOk": True,
+    "isWritablePrimary": True,
+    "ismaster": True,
+    "secondary": False,
+    "readOnly": False,
+    "setName": "double",
+    "setVersion": 1,
+    "maxBsonObjectSize": 16 * 2**20,
+    "maxMessageSizeBytes": 48_000_000,
+    "maxWriteBatchSize": 100_000,
+    "logicalSessionTimeoutMinutes": 30,
+    "minWireVersion": 0,
+    "maxWireVersion": 21,
+    "ok": 1.0,
 }
 NOT_PRIMARY = Refused(10107, "NotWritablePrimary", "not primary", "RetryableWriteError").answer
-UNCONFIRMED = {"code": 64, "codeName": "WriteConcernTimeout", "errmsg": "waiting for replication timed out",
-               "errInfo": {"wtimeout": True}}
+UNCONFIRMED = {
+    "code": 64,
+    "codeName": "WriteConcernTimeout",
+    "errmsg": "waiting for replication timed out",
+    "errInfo": {"wtimeout": True},
+}
 
 
 @dataclass
@@ -114,8 +128,15 @@ class WireDouble:
 
     def _hello(self) -> dict[str, Any]:
         place = f"127.0.0.1:{self.port}"
-        answer = {**HELLO, "hosts": [place], "me": place, "primary": place, "electionId": None,
-                  "connectionId": Int64(1), **self.hello}
+        answer = {
+            **HELLO,
+            "hosts": [place],
+            "me": place,
+            "primary": place,
+            "electionId": None,
+            "connectionId": Int64(1),
+            **self.hello,
+        }
         return {name: value for name, value in answer.items() if value is not None}
 
     def _fault(self, name: str, command: dict[str, Any]) -> Fault | None:
