@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from facenapi import __version__, notify
+from facenapi import __version__, allocator, notify
 from facenapi.app import Application
 from facenapi.config import ConfigError, load
 from facenapi.logs import set_level, set_up_logging
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     set_up_logging(config)
     for warning in warnings:
         log.warning("%s", warning)
+    allocator.return_large_blocks()
     return asyncio.run(_serve(config, arguments))
 
 
