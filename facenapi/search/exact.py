@@ -50,4 +50,4 @@ def best(rows: Rows, sims: Similarities, n: int) -> tuple[Rows, Similarities]:
 
 def gather_limit(dim: int) -> int:
     """Return up to how many rows an exact scan is as good as a search through a graph."""
-    return 20_480 * 128 // dim
+    return 4096 * 128 // dim
