@@ -76,7 +76,7 @@ class Faces(Metas, Galleries, Lists):
         """Store new faces. If that fails half way, what was stored is deleted again."""
         if not new:
             return []
-        births = [await self._require(face.owner, face.galleries, face.person_id) for face in new]
+        births = await self._require_all(new)
         stamp = await self.stamp(len(new))
         faces = [
             Face(
@@ -93,12 +93,17 @@ class Faces(Metas, Galleries, Lists):
         faces = await self._insert(faces, stamp)
         await self.hint(faces)
         await self._restamp([face.id for face in faces], stamp)
-        for face, born in zip(faces, births, strict=True):
-            lost = await self.lost(face.owner, born)
+        for owner, born in births:
+            lost = await self.lost(owner, born)
             if lost:
                 await self._bury(faces)
                 raise UnknownGalleryError(min(lost))
         return faces
+
+    async def _require_all(self, faces: Sequence[NewFace]) -> list[tuple[str, dict[str, str]]]:
+        """Return owners and the birth marks of the galleries they name; most faces of a call name the same."""
+        places = dict.fromkeys((face.owner, face.galleries, face.person_id) for face in faces)
+        return [(place[0], await self._require(*place)) for place in places]
 
     async def _require(self, owner: str, galleries: Sequence[str], person_id: int | None) -> dict[str, str]:
         """Return the birth marks of the galleries; raise UnknownGalleryError or UnknownPersonError."""
@@ -156,8 +161,7 @@ class Faces(Metas, Galleries, Lists):
             if there.get(face.id, {"owner": face.owner})["owner"] != face.owner:
                 raise IdTakenError(face.id)
         new = list({face.id: face for face in faces if there.get(face.id, {"gone": True}).get("gone")}.values())
-        for face in new:
-            await self._require(face.owner, face.galleries, face.person_id)
+        await self._require_all(new)
         if not new:
             return 0
         stamp = await self.stamp(len(new))

@@ -1,0 +1,169 @@
+"""Where kept photos live: files in a folder, or a WebDAV server. Names are flat, unguessable and never reused.
+
+A name is ``OWNER-HOUR-TOKEN.jpg``: a digest of the owner, the hour in which it was made (YYYYMMDDHH, UTC), and
+128 random bits. What is written has reached the disk (or the other server) when ``put`` returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from facenapi.errors import StartupError, Unavailable
+from facenapi.workers import Workers
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class PhotoFiles(Protocol):
+    """A place for files. Raises Unavailable when it cannot be reached or written."""
+
+    async def start(self) -> None:
+        """Open it; raise StartupError."""
+
+    async def close(self) -> None:
+        """Let go of it."""
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Keep a file, durably."""
+
+    async def get(self, name: str) -> bytes | None:
+        """Return a file, None if there is none."""
+
+    async def delete(self, name: str) -> None:
+        """Remove a file; none is no error."""
+
+
+class FolderFiles:
+    """Files below a folder, in one folder per owner and hour."""
+
+    def __init__(self, folder: Path, threads: int = 4, limit: int = 256) -> None:
+        self.folder = folder
+        self._workers = Workers("photos", threads, limit)
+
+    async def start(self) -> None:
+        """Make the folder; raise StartupError if that cannot be."""
+        try:
+            await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartupError(f"Photos cannot be kept in {self.folder}: {error.strerror}") from error
+
+    async def close(self) -> None:
+        """Finish what is being written."""
+        await asyncio.to_thread(self._workers.close)
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Write a new file through to the disk."""
+        await self._run(_write, self._path(name), data)
+
+    async def get(self, name: str) -> bytes | None:
+        """Read a file."""
+        return await self._run(_read, self._path(name))
+
+    async def delete(self, name: str) -> None:
+        """Remove a file."""
+        await self._run(lambda path: path.unlink(missing_ok=True), self._path(name))
+
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        try:
+            return await self._workers.run(work, *arguments)
+        except OSError as error:
+            raise Unavailable(f"The photos on disk cannot be reached: {error.strerror}") from error
+
+    def _path(self, name: str) -> Path:
+        owner, hour, _ = name.split("-", 2)
+        return self.folder / owner / hour / name
+
+    def batches(self, owner: str, before: float) -> Iterator[tuple[str, list[str]]]:
+        """Yield the hours and names of an owner's files older than a time (seconds since 1970). Blocks."""
+        for hour in sorted(self.folder.glob(f"{owner}/*")):
+            names = [path.name for path in hour.iterdir() if path.stat().st_mtime < before]
+            yield hour.name, names
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+class WebDavFiles:
+    """Files on a WebDAV server, by PUT, GET and DELETE below a URL; no folders are made there."""
+
+    def __init__(self, url: str, timeout_s: float, max_clients: int) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise StartupError("photo_storage=webdav needs ffupload_url, http://host/folder/")
+        self._url = url.rstrip("/")
+        self._timeout_s = timeout_s
+        self._max_clients = max_clients
+        self._client: AsyncHTTPClient | None = None
+
+    async def start(self) -> None:
+        """Make the client."""
+        self._client = SimpleAsyncHTTPClient(force_instance=True, max_clients=self._max_clients)
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        if self._client is not None:
+            self._client.close()
+
+    async def put(self, name: str, data: bytes) -> None:
+        """PUT a file."""
+        await self._ask("PUT", name, data)
+
+    async def get(self, name: str) -> bytes | None:
+        """GET a file."""
+        return await self._ask("GET", name)
+
+    async def delete(self, name: str) -> None:
+        """DELETE a file."""
+        await self._ask("DELETE", name)
+
+    async def _ask(self, method: str, name: str, data: bytes | None = None) -> bytes | None:
+        if self._client is None:
+            raise Unavailable("The photo storage is not open")
+        request = HTTPRequest(
+            f"{self._url}/{name}", method, body=data, request_timeout=self._timeout_s, follow_redirects=False
+        )
+        try:
+            return (await self._client.fetch(request)).body
+        except HTTPClientError as error:
+            if error.code == 404 and method != "PUT":
+                return None
+            log.warning("%s of a photo: the photo storage answered %s", method, error)
+            raise Unavailable("The photo storage refused a photo") from error
+        except OSError as error:
+            raise Unavailable("The photo storage cannot be reached") from error
