@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyroaring import BitMap
 
-from facenapi.search import exact
 from facenapi.search.parts import Part, Segment, Tail
 from facenapi.search.segment import check_probe
 from facenapi.search.shard import Hit
@@ -67,15 +66,13 @@ class Collection:
         check_probe(probe, self.dim)
         if n < 1:
             raise ValueError("n must be positive")
-        found = [part.search(probe, n, floor, tag) for part in self.parts if part.live]
-        if not found:
-            return []
-        ids = np.concatenate([ids for ids, _ in found])
-        sims = np.concatenate([sims for _, sims in found])
-        _, newest = np.unique(ids[::-1], return_index=True)  # of two versions of a face the one that came later
-        ids, sims = ids[::-1][newest], sims[::-1][newest]
-        ids, sims = exact.best(ids, sims, n)
-        return [Hit(face_id, similarity) for face_id, similarity in zip(ids.tolist(), sims.tolist(), strict=True)]
+        found: dict[int, float] = {}
+        for part in self.parts:
+            if part.live:
+                ids, sims = part.search(probe, n, floor, tag)
+                found.update(zip(ids.tolist(), sims.tolist(), strict=True))  # of two versions the newer stays
+        hits = sorted(found.items(), key=lambda hit: (-hit[1], hit[0]))[:n]
+        return [Hit(face_id, similarity) for face_id, similarity in hits]
 
     @property
     def live(self) -> int:

@@ -40,12 +40,11 @@ def similarities_of(vectors: NDArray[np.float32], rows: Rows, probe: NDArray[np.
 
 
 def best(rows: Rows, sims: Similarities, n: int) -> tuple[Rows, Similarities]:
-    """Return the ``n`` rows of highest similarity, best first; equal ones in the order of their rows."""
-    if len(rows) > n:
-        chosen = np.argpartition(-sims, n - 1)[:n]
-        rows, sims = rows[chosen], sims[chosen]
-    order = np.lexsort((rows, -sims))
-    return rows[order], sims[order]
+    """Return the ``n`` rows of highest similarity, in no certain order."""
+    if len(rows) <= n:
+        return rows, sims
+    chosen = np.argpartition(-sims, n - 1)[:n]
+    return rows[chosen], sims[chosen]
 
 
 def gather_limit(dim: int) -> int:
