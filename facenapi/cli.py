@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from facenapi import __version__
-from facenapi.commands import check, expire, mass_enroll, models, serve, shard, token, transfer
+from facenapi.commands import check, expire, mass_enroll, models, regenerate, serve, shard, token, transfer
 from facenapi.config import EXIT_CONFIG, ConfigError
 from facenapi.config_text import help_text, sample_file
 from facenapi.errors import ApiError, StartupError
@@ -22,6 +22,7 @@ COMMANDS: dict[str, Command] = {
     "export": transfer.export_main,
     "import": transfer.import_main,
     "expire": expire.main,
+    "regenerate": regenerate.main,
     "models": models.main,
 }
 
@@ -37,6 +38,7 @@ Commands:
   export       write everything of an owner to a file
   import       bring such a file into a store
   expire       delete old history
+  regenerate   give stored faces the vectors of another model pack
   models       list, build and verify model packs
 
 facenapi COMMAND --help tells more. facenapi --help-options lists all options, facenapi --sample-config
