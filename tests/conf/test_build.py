@@ -1,0 +1,160 @@
+"""Wheel, sdist and scripts/install: everything is in them and what they install runs. Nothing is downloaded."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from facenapi import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow
+
+# What a new environment lacks because nothing is downloaded: it borrows the packages of this one.
+BORROWED = {"PYTHONPATH": sysconfig.get_path("purelib"), "PIP_NO_INDEX": "1"}
+
+
+def run(*words, **options):
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def tracked():
+    """Return the files of the checkout that belong to it."""
+    files = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
+    return {name for name in files if (ROOT / name).is_file()}
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    """Build the sdist of a copy of the checkout."""
+    copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("sdist")
+    for name in tracked():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    code = f"import setuptools.build_meta as b; print(b.build_sdist({str(out)!r}))"
+    run(sys.executable, "-c", code, cwd=copy)
+    [archive] = out.iterdir()
+    return archive
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory):
+    """Build the wheel from the sdist, as pip does."""
+    out = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index", "-w", out, sdist)
+    [file] = out.iterdir()
+    return file
+
+
+def test_the_wheel_has_the_whole_package_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == {name for name in tracked() if name.startswith("facenapi/")}
+
+
+def test_the_sdist_has_what_a_packager_needs(sdist):
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = re.compile(r"(facenapi|conf|docs|scripts|tests)/|(LICENSE|README\.rst|setup\.cfg|pyproject\.toml)$")
+    assert {name for name in tracked() if wanted.match(name)} <= names
+
+
+def test_the_wheel_installs_and_runs(wheel, tmp_path):
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--no-deps", "--no-index", wheel)
+    environment = os.environ | BORROWED
+    where = run(python, "-P", "-c", "import facenapi; print(facenapi.__file__)", cwd=tmp_path, env=os.environ)
+    assert where.startswith(str(tmp_path))
+    for name in ("facenapi", "findface-facenapi"):
+        said = run(tmp_path / "venv" / "bin" / name, "--version", cwd=tmp_path, env=environment)
+        assert said == f"facenapi {__version__}\n"
+    for name in ("findface-facenapi.token", "findface-mass-enroll", "findface-regenerate"):
+        said = run(tmp_path / "venv" / "bin" / name, "--help", cwd=tmp_path, env=environment)
+        assert said.startswith("usage: facenapi ")
+
+
+@pytest.fixture
+def install(wheel, tmp_path):
+    """Run scripts/install below a folder."""
+
+    def call(*options):
+        environment = os.environ | {
+            "DESTDIR": str(tmp_path),
+            "PIP_OPTIONS": "--no-deps --no-index",
+            "PYTHON": sys.executable,
+        }
+        environment.pop("PREFIX", None)
+        done = subprocess.run([ROOT / "scripts" / "install", f"--wheel={wheel}", *options], capture_output=True,
+                              text=True, check=False, env=environment)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    return call
+
+
+def test_an_installation_is_complete_and_runs(install, tmp_path):
+    assert f"installed below {tmp_path}" in install()
+    for name in (
+        "etc/findface-facenapi.ini",
+        "etc/systemd/system/findface-facenapi.service",
+        "etc/systemd/system/findface-facenapi-shard@.service",
+        "etc/sysusers.d/findface-facenapi.conf",
+        "etc/tmpfiles.d/findface-facenapi.conf",
+        "opt/facenapi/share/doc/facenapi/operations.rst",
+        "opt/facenapi/bin/facenapi",
+        "opt/facenapi/bin/findface-mass-enroll",
+    ):
+        assert (tmp_path / name).exists(), name
+    assert (tmp_path / "etc/findface-facenapi.ini").stat().st_mode & 0o777 == 0o640
+    release = tmp_path / "opt/facenapi/current"
+    # Below DESTDIR only the interpreter is where the scripts look for it once they are in their place.
+    shebang = (release / "bin/facenapi").read_text().splitlines()[0]
+    assert shebang == f"#!/opt/facenapi/releases/{release.readlink().name}/bin/python"
+    said = run(release / "bin/python", "-m", "facenapi", "--version", cwd=tmp_path, env=os.environ | BORROWED)
+    assert said == f"facenapi {__version__}\n"
+
+
+def test_a_second_installation_changes_nothing(install, tmp_path):
+    install()
+    before = (tmp_path / "opt/facenapi/current").readlink()
+    install()
+    assert (tmp_path / "opt/facenapi/current").readlink() == before
+    assert len(list((tmp_path / "opt/facenapi/releases").iterdir())) == 1
+    assert not (tmp_path / "etc/findface-facenapi.ini.new").exists()
+
+
+def test_an_upgrade_keeps_an_edited_configuration_and_the_release_before(install, tmp_path):
+    install()
+    first = (tmp_path / "opt/facenapi/current").readlink()
+    ini = tmp_path / "etc/findface-facenapi.ini"
+    ini.write_text("port = 8123\n")
+    # Another extra is another release, as another version would be.
+    said = install("--gpu")
+    second = (tmp_path / "opt/facenapi/current").readlink()
+    assert first != second
+    assert {path.name for path in (tmp_path / "opt/facenapi/releases").iterdir()} == {
+        first.name,
+        second.name,
+    }
+    assert ini.read_text() == "port = 8123\n"
+    assert "is kept" in said
+    assert (tmp_path / "etc/findface-facenapi.ini.new").read_text() == (
+        ROOT / "conf/findface-facenapi.ini"
+    ).read_text()
+    assert (tmp_path / "etc/systemd/system/findface-facenapi.service.d/gpu.conf").exists()
+
+
+def test_wrong_usage_is_said(tmp_path):
+    script = ROOT / "scripts" / "install"
+    wrong = subprocess.run([script, "--nonsense"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, "there is no option --nonsense" in wrong.stderr) == (2, True)
+    assert "an edited file is never touched" in run(script, "--help")
