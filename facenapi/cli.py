@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from facenapi import __version__
-from facenapi.commands import check, expire, mass_enroll, models, regenerate, serve, shard, token, transfer
 from facenapi.config import EXIT_CONFIG, ConfigError
 from facenapi.config_text import help_text, sample_file
 from facenapi.errors import ApiError, StartupError
 
-Command = Callable[[Sequence[str]], int]
-
-COMMANDS: dict[str, Command] = {
-    "serve": serve.main,
-    "shard": shard.main,
-    "check": check.main,
-    "token": token.main,
-    "mass-enroll": mass_enroll.main,
-    "export": transfer.export_main,
-    "import": transfer.import_main,
-    "expire": expire.main,
-    "regenerate": regenerate.main,
-    "models": models.main,
+# Module and function of each; a command loads what it needs, not what the others need.
+COMMANDS = {
+    "serve": "serve:main",
+    "shard": "shard:main",
+    "check": "check:main",
+    "token": "token:main",
+    "mass-enroll": "mass_enroll:main",
+    "export": "transfer:export_main",
+    "import": "transfer:import_main",
+    "expire": "expire:main",
+    "regenerate": "regenerate:main",
+    "models": "models:main",
 }
 
 USAGE = """\
@@ -49,13 +48,12 @@ writes them as a commented configuration file.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 1 for a failure, 78 for a configuration error."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    command: Command = serve.main
+    name = "serve"
     if arguments and not arguments[0].startswith("-"):
         name = arguments.pop(0)
         if name not in COMMANDS:
             print(f"facenapi: there is no command {name}\n\n{USAGE}", file=sys.stderr)
             return 2
-        command = COMMANDS[name]
     elif "--version" in arguments:
         print(f"facenapi {__version__}")
         return 0
@@ -69,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(sample_file(), end="")
         return 0
     try:
-        return command(arguments)
+        return _command(name)(arguments)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
@@ -78,6 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _command(name: str) -> Callable[[Sequence[str]], int]:
+    module, _, function = COMMANDS[name].partition(":")
+    command: Callable[[Sequence[str]], int] = getattr(import_module(f"facenapi.commands.{module}"), function)
+    return command
 
 
 def token_main() -> int:
