@@ -26,6 +26,7 @@ from facenapi.services.galleries import GalleryKeeper
 from facenapi.services.identify import Identifier
 from facenapi.services.persons import PersonFinder
 from facenapi.services.photos import PhotoLoader
+from facenapi.services.sweep import open_pictures
 from facenapi.services.verify import Verifier
 from facenapi.storage.open import open_store
 from facenapi.urls import routes
@@ -82,10 +83,18 @@ class Application:
         self.searcher = open_searcher(config, self.store)
         self.photos = PhotoLoader(config)
         self.auth = Authenticator(config, self.store)
-        self.faces = FaceKeeper(self.store, self.searcher)
+        self.pictures = open_pictures(config, self.store)
+        self.faces = FaceKeeper(self.store, self.searcher, self.pictures)
         self.galleries = GalleryKeeper(self.store, self.faces)
         self.persons = PersonFinder(config, self.detector, self.store, self.searcher)
-        self.enroller = Enroller(self.photos, self.detector, self.store, self.searcher, self.persons)
+        self.enroller = Enroller(
+            self.photos,
+            self.detector,
+            self.store,
+            self.searcher,
+            persons=self.persons,
+            pictures=self.pictures,
+        )
         self.identifier = Identifier(config, self.photos, self.detector, self.store, self.searcher)
         self.verifier = Verifier(self.photos, self.detector)
         self.metrics = Metrics(self._gauges)
@@ -96,7 +105,7 @@ class Application:
 
     async def start(self) -> None:
         """Start everything, in the order of dependence; raise StartupError with advice."""
-        for part in (self.store, self.detector, self.searcher):
+        for part in (self.store, self.detector, self.searcher, self.pictures):
             self._started.append(part)
             notify.status(f"Starting the {type(part).__name__}")
             await part.start()

@@ -92,6 +92,23 @@ class Config:
         "HTTP proxy for photo URLs, http://host:port; needs pip install 'facenapi[proxy]'. Names are then "
         "resolved by the proxy, which has to refuse private targets.",
     )
+    # -- Kept photos ----------------------------------------------------------------------------
+    photo_storage: str = option(
+        "Kept photos",
+        "off",
+        "Whether the photos of stored faces are kept, with a thumbnail and an upright portrait of each face: "
+        "files, below data_dir, served to their owner under /uploads/; webdav, by PUT to ffupload_url.",
+        choices=("off", "files", "webdav"),
+    )
+    ffupload_url: str = option(
+        "Kept photos", "", "With photo_storage=webdav: the URL below which files are PUT, read and DELETEd."
+    )
+    upload_path: str = option(
+        "Kept photos",
+        "",
+        "What the URLs of kept photos begin with, if clients reach them elsewhere; "
+        "empty: /uploads with files, ffupload_url with webdav.",
+    )
     # -- Storage --------------------------------------------------------------------------------
     store_sync: str = option(
         "Storage",

@@ -22,6 +22,7 @@ from facenapi.handlers.identify import IdentifyHandler
 from facenapi.handlers.lists import MetaFacesHandler
 from facenapi.handlers.metas import MetaHandler
 from facenapi.handlers.persons import PersonHandler, PersonsHandler
+from facenapi.handlers.uploads import UploadHandler
 from facenapi.handlers.verify import VerifyHandler
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ DOCS: list[tuple[str, type[ApiHandler]]] = [
     ("/docs/{documented}/openapi.json", OpenApiHandler),
 ]
 
+# Kept photos, to their owner; their names are in the faces.
+UPLOADS: list[tuple[str, type[ApiHandler]]] = [("/uploads/{picture}", UploadHandler)]
+
 # For machines and people who operate the server; without a version, without a token.
 SERVICE: list[tuple[str, type[ApiHandler]]] = [
     ("/health", ReadyHandler),
@@ -87,6 +91,6 @@ def routes(app: Application) -> list[Any]:
     return [
         *(URLSpec(f"{version}{pattern(path)}/?", handler, target) for path, handler in API),
         *(URLSpec(f"{version}{pattern(path)}/?", handler, documented) for path, handler in DOCS),
-        *(URLSpec(rf"{path}/?", handler, target) for path, handler in SERVICE),
+        *(URLSpec(rf"{pattern(path)}/?", handler, target) for path, handler in UPLOADS + SERVICE),
         URLSpec(r".*", NotFoundHandler, target),
     ]

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from facenapi.errors import BadParam
+from facenapi.errors import BadParam, Unavailable
 from facenapi.search.shard import upsert_of
 from facenapi.services.selection import select_faces
 from facenapi.stages import stage
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from facenapi.search.shard import Searcher
     from facenapi.services.persons import PersonFinder
     from facenapi.services.photos import PhotoLoader
+    from facenapi.services.pictures import Kept, PictureKeeper
     from facenapi.storage.base import Face, Store
 
 
@@ -47,8 +48,16 @@ class Enroller:
     """Stores new faces and makes them findable."""
 
     def __init__(
-        self, photos: PhotoLoader, detector: Detector, store: Store, searcher: Searcher, persons: PersonFinder
+        self,
+        photos: PhotoLoader,
+        detector: Detector,
+        store: Store,
+        searcher: Searcher,
+        *,
+        persons: PersonFinder,
+        pictures: PictureKeeper,
     ) -> None:
+        self._pictures = pictures
         self._photos = photos
         self._detector = detector
         self._store = store
@@ -66,12 +75,14 @@ class Enroller:
         """
         await self._check_references(enrolment)
         async with self._photos.open(enrolment.source) as photo:
-            new, vectors = await self._look(enrolment, photo)
+            seen = await self._look(enrolment, photo)
         # From here on a client that hangs up changes nothing: the faces get stored and indexed.
-        return await asyncio.shield(self._commit(enrolment, new, vectors))
+        return await asyncio.shield(self._commit(enrolment, *seen))
 
-    async def _look(self, enrolment: Enrolment, photo: Photo) -> tuple[list[NewFace], NDArray[np.float32]]:
-        """Return the faces as they will be stored, and their vectors."""
+    async def _look(
+        self, enrolment: Enrolment, photo: Photo
+    ) -> tuple[list[NewFace], NDArray[np.float32], dict[str | None, Kept]]:
+        """Return the faces as they will be stored, their vectors, and their pictures by the thumbnail's URL."""
         faces = await select_faces(self._detector, photo, enrolment.boxes, enrolment.selector, enrolment.source.param)
         with stage("embed"):
             vectors = await self._detector.embed(photo, faces)
@@ -86,7 +97,10 @@ class Enroller:
             )
             for face, vector, seen in zip(faces, vectors, attributes, strict=True)
         ]
-        return new, vectors
+        kept = await self._pictures.draw(enrolment.owner, photo, faces, with_photo=not enrolment.source.url)
+        if kept:
+            new = [pictures.on(face) for pictures, face in zip(kept, new, strict=True)]
+        return new, vectors, {pictures.thumbnail: pictures for pictures in kept}
 
     async def _check_references(self, enrolment: Enrolment) -> None:
         """Refuse what the store would refuse, before any work; the store checks again when it writes."""
@@ -118,7 +132,13 @@ class Enroller:
             cam_id=enrolment.cam_id,
         )
 
-    async def _commit(self, enrolment: Enrolment, new: list[NewFace], vectors: NDArray[np.float32]) -> list[Face]:
+    async def _commit(
+        self,
+        enrolment: Enrolment,
+        new: list[NewFace],
+        vectors: NDArray[np.float32],
+        kept: dict[str | None, Kept],
+    ) -> list[Face]:
         stored: list[Face] = []
         async with AsyncExitStack() as stack:
             if self._persons.enabled and enrolment.person_id is None:
@@ -126,24 +146,30 @@ class Enroller:
                 # One by one: two faces of one person on one photo are one person.
                 for face, vector in zip(new, vectors, strict=True):
                     person = await self._persons.person_of(enrolment.owner, enrolment.cam_id, vector)
-                    stored += await self._store_and_index([replace(face, person_id=person)])
+                    stored += await self._store_and_index([replace(face, person_id=person)], kept)
             else:
-                stored = await self._store_and_index(new)
+                stored = await self._store_and_index(new, kept)
         return stored
 
-    async def _store_and_index(self, new: list[NewFace]) -> list[Face]:
+    async def _store_and_index(self, new: list[NewFace], kept: dict[str | None, Kept]) -> list[Face]:
         judged = []
+        pictures = [kept[face.thumbnail] for face in new if face.thumbnail in kept]
         for face in new:
             friend = await self._persons.is_friend(face.owner, face.person_id, face.cam_id, face.timestamp_ms)
             known = face.person_id is not None or face.cam_id is not None
             judged.append(replace(face, friend=friend) if known else face)
+        await self._pictures.save(pictures)
         try:
             with stage("store"):
                 stored = await self._store.add_faces(judged)
-        except UnknownGalleryError as error:
-            raise _unknown_gallery(error.name) from error
-        except UnknownPersonError as error:
+        except (UnknownGalleryError, UnknownPersonError) as error:
+            await self._pictures.drop(pictures)
+            if isinstance(error, UnknownGalleryError):
+                raise _unknown_gallery(error.name) from error
             raise _unknown_person(judged[0].person_id) from error
+        except Unavailable:
+            self._pictures.left_over = bool(pictures)  # the faces may be stored: their pictures must stay
+            raise
         with stage("search"):
             await self._searcher.apply([upsert_of(face) for face in stored])
         return stored

@@ -10,13 +10,15 @@ from facenapi.storage.base import FaceFilter, UnknownGalleryError, UnknownPerson
 
 if TYPE_CHECKING:
     from facenapi.search.shard import Searcher
+    from facenapi.services.pictures import PictureKeeper
     from facenapi.storage.base import Face, FaceChange, Store
 
 
 class FaceKeeper:
     """The owner's stored faces."""
 
-    def __init__(self, store: Store, searcher: Searcher) -> None:
+    def __init__(self, store: Store, searcher: Searcher, pictures: PictureKeeper) -> None:
+        self._pictures = pictures
         self._store = store
         self._searcher = searcher
 
@@ -51,11 +53,13 @@ class FaceKeeper:
         face = await self._store.delete_face(owner, face_id)
         if face is None:
             raise _no_face(face_id)
+        await self._pictures.forget([face])
         await self._searcher.apply([delete_of(face)])
 
     async def delete_all(self, owner: str, where: FaceFilter) -> None:
         """Delete all faces that match, in steps that leave room for others."""
         while gone := await self._store.delete_faces(owner, where):
+            await self._pictures.forget(gone)
             await self._searcher.apply([delete_of(face) for face in gone])
 
 

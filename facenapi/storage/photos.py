@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -84,11 +84,12 @@ class FolderFiles:
         owner, hour, _ = name.split("-", 2)
         return self.folder / owner / hour / name
 
-    def batches(self, owner: str, before: float) -> Iterator[tuple[str, list[str]]]:
-        """Yield the hours and names of an owner's files older than a time (seconds since 1970). Blocks."""
-        for hour in sorted(self.folder.glob(f"{owner}/*")):
-            names = [path.name for path in hour.iterdir() if path.stat().st_mtime < before]
-            yield hour.name, names
+    def batches(self, owner: str, before: float) -> list[tuple[str, list[str]]]:
+        """Return the hours and names of an owner's files older than a time (seconds since 1970). Blocks."""
+        return [
+            (hour.name, [path.name for path in hour.iterdir() if path.stat().st_mtime < before])
+            for hour in sorted(self.folder.glob(f"{owner}/*"))
+        ]
 
 
 def _write(path: Path, data: bytes) -> None:

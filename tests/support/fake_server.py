@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
+import time
 
 from facenapi import cli
 from facenapi.app import Application
@@ -27,6 +28,15 @@ class FakeServer(Server):
         if not getattr(self, "_keys", None):
             self._keys = self._command("keys").split()
         return self._keys.pop()
+
+    def wait_for_log(self, text: str, timeout_s: float = 30.0) -> bool:
+        """Whether a text comes up in the log."""
+        deadline = time.monotonic() + timeout_s
+        while text not in self.log.read_text():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
 
 async def _print_keys(arguments: list[str], count: int = 200) -> None:

@@ -1,0 +1,25 @@
+"""GET /uploads/NAME: a kept photo, to its owner."""
+
+from __future__ import annotations
+
+from facenapi.errors import NotFound
+from facenapi.handlers.base import ApiHandler
+from facenapi.operation import operation
+
+_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+
+
+class UploadHandler(ApiHandler):
+    """One file."""
+
+    @operation("Get a kept photo", errors=("NOT_FOUND",))
+    async def get(self, picture: str) -> None:
+        """Answer its bytes."""
+        data = await self.app.pictures.read(self.owner, picture)
+        if data is None:
+            raise NotFound("There is no such photo")
+        self.set_header("Content-Type", _TYPES[picture.rpartition(".")[2]])
+        self.set_header("X-Content-Type-Options", "nosniff")
+        # A name is never used twice.
+        self.set_header("Cache-Control", "private, max-age=31536000, immutable")
+        self.finish(data)

@@ -1,0 +1,103 @@
+"""Which keeper of pictures the configuration means, and the sweep after a run that did not end well."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facenapi.errors import ApiError
+from facenapi.services.pictures import PictureKeeper, stem_of, tag_of
+from facenapi.storage.base import FaceFilter, Page
+from facenapi.storage.ids import make_id
+from facenapi.storage.photos import FolderFiles, WebDavFiles
+
+if TYPE_CHECKING:
+    from facenapi.options import Config
+    from facenapi.storage.base import Store
+
+log = logging.getLogger(__name__)
+
+_MARK = "running"  # the file that is there from a start until a good end
+_HOUR, _SLACK = 3600, 900  # seconds; a face is stored soon after its pictures
+
+
+def open_pictures(config: Config, store: Store) -> PictureKeeper:
+    """Return the keeper, not started yet; raise StartupError for options that do not go together."""
+    if config.photo_storage == "files":
+        files = FolderFiles(Path(config.data_dir) / "photos")
+        return SweepingKeeper(files, config.upload_path or "/uploads", store)
+    if config.photo_storage == "webdav":
+        dav = WebDavFiles(config.ffupload_url, config.fetch_timeout, config.fetch_max_clients)
+        return PictureKeeper(dav, config.upload_path or config.ffupload_url)
+    return PictureKeeper(None, "")
+
+
+class SweepingKeeper(PictureKeeper):
+    """Keeps pictures in a folder, and removes those without a face after a run that did not end well."""
+
+    def __init__(self, files: FolderFiles, base_url: str, store: Store) -> None:
+        super().__init__(files, base_url)
+        self._folder = files
+        self._store = store
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the folder; sweep it in the background if the last run left its mark."""
+        await super().start()
+        mark = self._folder.folder / _MARK
+        if await asyncio.to_thread(mark.exists):
+            self._sweeping = asyncio.create_task(self._sweep_quietly())
+        await asyncio.to_thread(mark.touch)
+
+    async def close(self) -> None:
+        """Close the folder; the mark goes if nothing can have been left over."""
+        swept = self._sweeping is None or (self._sweeping.done() and not self._sweeping.cancelled())
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.wait([self._sweeping])
+        await super().close()
+        if swept and not self.left_over:
+            await asyncio.to_thread((self._folder.folder / _MARK).unlink, missing_ok=True)
+
+    async def _sweep_quietly(self) -> None:
+        try:
+            log.info("Swept up %d kept photos without a face", await self.sweep(time.time()))
+        except ApiError as error:
+            self.left_over = True
+            log.warning("Kept photos could not be swept up: %s", error.reason)
+
+    async def sweep(self, before: float) -> int:
+        """Remove files older than ``before`` (seconds since 1970) whose face there is not; return how many."""
+        removed = 0
+        for owner in sorted({token.owner for token in await self._store.list_tokens()}):
+            orphans: list[str] = []
+            for hour, names in await asyncio.to_thread(self._folder.batches, tag_of(owner), before):
+                start = datetime.strptime(hour, "%Y%m%d%H").replace(tzinfo=UTC).timestamp()
+                known = await self._stems(owner, start, start + _HOUR + _SLACK)
+                orphans += [name for name in names if _stem(name) not in known]
+            if orphans:
+                # Where the clock was set, a face's id is not of its hour: look through all before removing.
+                known = await self._stems(owner, 0, before + _HOUR, {_stem(name) for name in orphans})
+                orphans = [name for name in orphans if _stem(name) not in known]
+                await self.remove(orphans)
+                removed += len(orphans)
+        return removed
+
+    async def _stems(self, owner: str, start: float, end: float, wanted: Iterable[str] | None = None) -> set[str]:
+        """Return the stems of the faces with ids between two times, all or those wanted."""
+        known: set[str] = set()
+        low, high = make_id(start, 0) - 1, make_id(end, 0)
+        while faces := await self._store.list_faces(owner, FaceFilter(), Page(1000, max_id=high, min_id=low)):
+            stems = {stem for face in faces if (stem := stem_of(face))}
+            known |= stems if wanted is None else stems & set(wanted)
+            low = faces[0].id
+        return known
+
+
+def _stem(name: str) -> str:
+    return name.partition(".")[0].removesuffix("_thumb").removesuffix("_norm")
