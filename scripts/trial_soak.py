@@ -1,0 +1,155 @@
+"""Mixed traffic at 80 % of the capacity that is measured first, for 20 minutes, against a server in its own process.
+
+The number of stored faces stays level: what is added is deleted again. Bounds: no answer but the expected one;
+memory at the end within 2 % of that after the first quarter (medians over a twentieth of the time; 5 % in less than
+three minutes, when the server is hardly warm); no thread, file descriptor or asyncio task more than before.
+
+    python scripts/trial_soak.py [--minutes=20] [--quick] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts.trial_load import Load
+from tests.support.live import Server, report
+
+GROWTH_BOUND, SHORT_GROWTH_BOUND = 1.02, 1.05
+SHARE = 0.8
+CLIENTS = 16
+FACES = 200
+SETTLE_S = 3.0
+NAMES = ("memory_mb", "threads", "files", "tasks")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the server's process holds at a moment."""
+
+    memory_mb: float
+    threads: int
+    files: int
+    tasks: int
+
+
+def look(server: Server) -> Sample:
+    """Take a sample by /proc and /metrics."""
+    process = Path(f"/proc/{server.process.pid}")
+    threads = len(list((process / "task").iterdir()))
+    tasks = int(server.figure("facenapi_tasks"))
+    return Sample(server.memory_mb(), threads, len(list((process / "fd").iterdir())), tasks)
+
+
+class Soak(Load):
+    """The traffic of the load trial, with a level number of faces."""
+
+    async def act(self, dice: random.Random) -> None:
+        """Delete a face when there are many; else what the load trial does."""
+        if len(self.faces) > FACES:
+            victim = self.faces.pop(dice.randrange(len(self.faces)))
+            await self.call("DELETE", f"/v1/face/id/{victim}", {204})
+        else:
+            await super().act(dice)
+
+    async def burst(self, seconds: float) -> float:
+        """Ask as fast as the server answers; return requests per second."""
+        before, start = len(self.seconds), time.monotonic()
+        await asyncio.gather(*(self.client(number, start + seconds) for number in range(CLIENTS)))
+        return (len(self.seconds) - before) / (time.monotonic() - start)
+
+    async def pace(self, per_second: float, until: float) -> None:
+        """Ask at a rate; a machine that is slower for a while is not hurried afterwards."""
+        dice, slots, running = random.Random(1), asyncio.Semaphore(CLIENTS), set()
+        due = time.monotonic()
+
+        async def one() -> None:
+            try:
+                await self.act(dice)
+            finally:
+                slots.release()
+
+        while time.monotonic() < until:
+            await slots.acquire()
+            task = asyncio.create_task(one())
+            running.add(task)
+            task.add_done_callback(running.discard)
+            due = max(due + dice.expovariate(per_second), time.monotonic() - 1.0)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        await asyncio.gather(*running)
+
+
+async def run(minutes: float) -> tuple[list[tuple[str, str]], dict[str, object], bool]:
+    """Run the trial and return table, figures and whether the bounds held."""
+    seconds = minutes * 60
+    with tempfile.TemporaryDirectory() as folder, Server(Path(folder)) as server:
+        load = Soak(server, CLIENTS)
+        await load.call("POST", "/v1/galleries/load", {201})
+        capacity = await load.burst(min(20.0, seconds / 6))
+        await asyncio.sleep(SETTLE_S)
+        before, samples = look(server), []
+        start = time.monotonic()
+        asked = len(load.seconds)
+        traffic = asyncio.create_task(load.pace(SHARE * capacity, start + seconds))
+        while not traffic.done():
+            samples.append(await asyncio.to_thread(look, server))
+            await asyncio.wait({traffic}, timeout=seconds / 240)
+        await traffic
+        rate = (len(load.seconds) - asked) / (time.monotonic() - start)
+        await asyncio.sleep(SETTLE_S)
+        after = look(server)
+        load.http.close()
+    return judge(load, samples, before, after, {"capacity_per_s": capacity, "asked_per_s": rate, "minutes": minutes})
+
+
+def judge(
+    load: Soak, samples: list[Sample], before: Sample, after: Sample, figures: dict[str, object]
+) -> tuple[list[tuple[str, str]], dict[str, object], bool]:
+    """Compare the end with the first quarter, and the idle server with what it was."""
+    quarter, width = len(samples) // 4, max(1, len(samples) // 20)
+    first = statistics.median(sample.memory_mb for sample in samples[quarter : quarter + width])
+    last = statistics.median(sample.memory_mb for sample in samples[-width:])
+    # Pools make their threads one by one, up to a bound that the first quarter reaches.
+    threads = max(sample.threads for sample in samples[: quarter + 1])
+    bound = GROWTH_BOUND if float(str(figures["minutes"])) >= 3 else SHORT_GROWTH_BOUND
+    held = {
+        "errors": not load.errors,
+        "memory": last <= first * bound,
+        "threads": after.threads <= threads,
+        "files": after.files <= before.files,
+        "tasks": after.tasks <= before.tasks,
+    }
+    figures |= {"requests": len(load.seconds), "errors": len(load.errors), "memory_growth": last / first - 1}
+    figures |= {"memory_quarter_mb": first, "memory_end_mb": last, "threads_quarter": threads}
+    figures |= {f"{name}_before": getattr(before, name) for name in NAMES}
+    figures |= {f"{name}_after": getattr(after, name) for name in NAMES}
+    rows = [(name, f"{value:.3f}" if isinstance(value, float) else str(value)) for name, value in figures.items()]
+    rows += [("missed", name) for name, good in held.items() if not good]
+    rows += [("error", line) for line in load.errors[:10]]
+    return rows, figures, all(held.values())
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    rows, figures, held = asyncio.run(run(0.6 if chosen.quick else chosen.minutes))
+    growth = 100 * float(str(figures["memory_growth"]))
+    report(rows, f"soak: memory {growth:+.1f} %: {'held' if held else 'BOUND MISSED'}", figures, chosen.json)
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
