@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from tqdm import tqdm
 
 from facenapi.config import load
-from facenapi.errors import StartupError
 from facenapi.options import Config
-from facenapi.storage.base import Store
-from facenapi.storage.open import database_file, open_store
 
 SERVER_OPTIONS = """\
 Options of the server say which installation is meant: --config=PATH (default: /etc/findface-facenapi.ini if
@@ -44,29 +40,6 @@ def parse(own: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[argpa
     chosen, rest = own.parse_known_args(arguments)
     config, _ = load(rest)
     return chosen, config
-
-
-@asynccontextmanager
-async def open_owners(config: Config, owner: str = "") -> AsyncIterator[tuple[Store, list[str]]]:
-    """Open the store of an installation, which may be running, with its owners or the one that is named.
-
-    Raises:
-        StartupError: there is no store yet, or no such owner.
-    """
-    database = database_file(config)
-    if database is not None and not database.exists():
-        raise StartupError(f"there is no database {database}: check --config and --data_dir")
-    store = open_store(config, shared=True)
-    await store.start()
-    try:
-        owners = list(dict.fromkeys(token.owner for token in await store.list_tokens()))
-        if owner and owner not in owners:
-            raise StartupError(f"there is no owner {owner}; facenapi token list shows them")
-        if not owners:
-            raise StartupError("there is no owner: facenapi token makes one")
-        yield store, [owner] if owner else owners
-    finally:
-        await store.close()
 
 
 def progress(total: int | None, unit: str, *, done: int = 0, quiet: bool = False) -> tqdm[Any]:

@@ -1,4 +1,4 @@
-"""Delete old history: the faces with a camera that are older than so many days, of all owners.
+"""Delete old history: the faces with a camera that are older than so many days, of all owners, and their photos.
 
 It works while the server runs, and can be interrupted and repeated; run it daily from a timer:
 
@@ -12,7 +12,8 @@ import asyncio
 from collections.abc import Sequence
 
 from facenapi import clock
-from facenapi.commands.common import open_owners, parse, parser
+from facenapi.commands.common import parse, parser
+from facenapi.commands.installation import open_kept, open_owners
 from facenapi.options import Config
 from facenapi.storage.expiry import expire_history
 
@@ -28,8 +29,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _run(config: Config, days: float) -> int:
-    async with open_owners(config) as (store, _):
-        deleted = await expire_history(store, clock.now_ms() - int(days * _DAY_MS))
+    async with open_owners(config) as (store, _), open_kept(config, store) as pictures:
+        deleted = await expire_history(store, clock.now_ms() - int(days * _DAY_MS), pictures.forget)
     print(f"{deleted} faces deleted")
     return 0
 

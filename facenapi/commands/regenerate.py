@@ -1,10 +1,11 @@
 """Give stored faces the vectors of another model pack, before servers change to it.
 
-Faces are found again on their photos: in a folder of yours (--photos, by the MD5 of the files), else at the
-photo's URL. It works while the server runs, in parallel, and can be interrupted and repeated. Running servers go
-on finding all faces by their old vectors, and build the index of the new ones beside. So: run it with
---model_pack=NEW, change model_pack in the configuration, restart the servers, and run it once more for the faces
-that were added in between. Faces whose photo is not to be had stay as they are; the new servers do not find them.
+Faces are found again on their photos: in a folder of yours (--photos, by the MD5 of the files), else among the
+kept photos (option photo_storage), else at the photo's URL. It works while the server runs, in parallel, and can be
+interrupted and repeated. Running servers go on finding all faces by their old vectors, and build the index of the
+new ones beside. So: run it with --model_pack=NEW, change model_pack in the configuration, restart the servers, and
+run it once more for the faces that were added in between. Faces whose photo is not to be had stay as they are; the
+new servers do not find them.
 
     facenapi regenerate --count
     facenapi regenerate --model_pack=/srv/models/new --photos=/srv/photos
@@ -18,9 +19,11 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-from facenapi.commands.common import open_owners, parse, parser, progress
+from facenapi.commands.common import parse, parser, progress
+from facenapi.commands.installation import open_kept, open_owners
 from facenapi.detector.pack import load_pack
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import StartupError
@@ -79,23 +82,25 @@ def _by_hash(folders: list[Path], *, quiet: bool) -> dict[str, Path]:
 
 
 async def _regenerate(config: Config, owner: str, files: dict[str, Path], parallel: int, *, quiet: bool) -> int:
-    photos, detector = PhotoLoader(config), FaceDetector(config)
-    moved, failed = 0, 0
-    try:
-        async with open_owners(config, owner) as (store, owners):
-            await detector.start()
-            work = Regenerator(store, detector, photos, files, min(parallel, config.max_decode_jobs))
-            total = sum([await store.count_faces(name) for name in owners])
-            with progress(total, "faces", quiet=quiet) as bar:
-                for name in owners:
-                    result = await work.run(name, bar.update)
-                    moved += result.moved
-                    for face, reason in list(result.failed.items())[: max(0, _SHOWN - failed)]:
-                        bar.write(f"face {face}: {reason}", file=sys.stderr)
-                    failed += len(result.failed)
-    finally:
-        await detector.close()
-        photos.close()
+    detector, moved, failed = FaceDetector(config), 0, 0
+    async with AsyncExitStack() as closing:
+        store, owners = await closing.enter_async_context(open_owners(config, owner))
+        pictures = await closing.enter_async_context(open_kept(config, store))
+        photos = PhotoLoader(config)
+        closing.callback(photos.close)
+        closing.push_async_callback(detector.close)
+        await detector.start()
+        work = Regenerator(
+            store, detector, photos, pictures, files=files, parallel=min(parallel, config.max_decode_jobs)
+        )
+        total = sum([await store.count_faces(name) for name in owners])
+        bar = closing.enter_context(progress(total, "faces", quiet=quiet))
+        for name in owners:
+            result = await work.run(name, bar.update)
+            moved += result.moved
+            for face, reason in list(result.failed.items())[: max(0, _SHOWN - failed)]:
+                bar.write(f"face {face}: {reason}", file=sys.stderr)
+            failed += len(result.failed)
     there = total - moved - failed
     print(f"{moved} faces moved to {detector.embedding_name}, {failed} could not be, {there} were there already")
     return 1 if failed else 0

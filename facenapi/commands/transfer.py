@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facenapi.commands.common import open_owners, parse, parser, progress
+from facenapi.commands.common import parse, parser, progress
+from facenapi.commands.installation import open_owners
 from facenapi.errors import StartupError
 from facenapi.storage.open import open_store
 from facenapi.storage.transfer import TransferError, export_owner, import_owner

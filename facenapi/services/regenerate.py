@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from facenapi.detector.base import Detector
     from facenapi.services.photos import PhotoLoader
+    from facenapi.services.pictures import PictureKeeper
     from facenapi.storage.base import Face, Store
 
 _PAGE = 500
@@ -39,14 +40,22 @@ class Regenerated:
 class Regenerator:
     """Gives faces the vectors of a detector.
 
-    ``files``: photos on this machine by the MD5 of their bytes; other photos are fetched from their URL.
-    ``parallel``: photos in work at a time.
+    Photos are taken from ``files``, which are on this machine, by the MD5 of their bytes, else from the kept
+    ``pictures``, else from their URL. ``parallel``: photos in work at a time.
     """
 
     def __init__(
-        self, store: Store, detector: Detector, photos: PhotoLoader, files: Mapping[str, Path], parallel: int
+        self,
+        store: Store,
+        detector: Detector,
+        photos: PhotoLoader,
+        pictures: PictureKeeper,
+        *,
+        files: Mapping[str, Path],
+        parallel: int,
     ) -> None:
-        self._store, self._detector, self._photos, self._files = store, detector, photos, files
+        self._store, self._detector, self._photos = store, detector, photos
+        self._pictures, self._files = pictures, files
         self._slots = asyncio.Semaphore(parallel)
 
     async def run(self, owner: str, report: Callable[[int], object]) -> Regenerated:
@@ -92,6 +101,9 @@ class Regenerator:
                 return PhotoSource("photo", data=await asyncio.to_thread(path.read_bytes))
             except OSError as error:
                 raise BadImage("photo", f"{path}: {error.strerror}") from error
+        kept = await self._pictures.read(face.owner, face.photo.rpartition("/")[2])
+        if kept is not None:
+            return PhotoSource("photo", data=kept)
         if not face.photo:
             raise BadImage("photo", "The photo was uploaded and not kept")
         return PhotoSource("photo", url=face.photo)

@@ -61,9 +61,19 @@ def test_mistakes_are_one_line(server, facenapi, tmp_path):
     assert facenapi("import", file, data).err == f"facenapi: {file}: line 1 is damaged\n"
 
 
-def test_old_history_goes_and_the_rest_stays(server, facenapi):
-    data = f"--data_dir={server.folder}"
-    assert facenapi("expire", "--days=1", data).out == "0 faces deleted\n"
-    assert facenapi("expire", "--days=0", data).out == "1 faces deleted\n"
-    assert sorted(face["meta"] for face in faces(server)) == ["", "red"]
-    assert facenapi("expire", "--days=-1", data).status == 2
+def test_old_history_goes_with_its_photos_and_the_rest_stays(facenapi, tmp_path):
+    keep = "--photo_storage=files"
+    with FakeServer(tmp_path / "data", keep) as server:
+        for color, more in ((RED, {"meta": "red"}), (GREEN, {"cam_id": CAMERA})):
+            assert server.call("POST", "/v1/face", *form({"photo": picture(color), **more}))[0] == 200
+        data = f"--data_dir={server.folder}"
+        assert facenapi("expire", "--days=1", data, keep).out == "0 faces deleted\n"
+        assert len(kept_photos(server)) == 6
+        assert facenapi("expire", "--days=0", data, keep).out == "1 faces deleted\n"
+        assert [face["meta"] for face in faces(server)] == ["red"]
+        assert len(kept_photos(server)) == 3
+        assert facenapi("expire", "--days=-1", data).status == 2
+
+
+def kept_photos(server):
+    return [path for path in (server.folder / "photos").rglob("*") if path.suffix]

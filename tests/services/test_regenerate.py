@@ -51,11 +51,15 @@ async def name_of(client, color):
     return [match["face"]["meta"] for match in matches]
 
 
-async def run(app, photos, files, detector=None, parallel=4):
+async def run(app, photos, files, detector=None):
     [token] = await app.store.list_tokens()
+    return await run_for(token.owner, app, photos, files, detector)
+
+
+async def run_for(owner, app, photos, files, detector=None):
     looked_at = []
-    work = Regenerator(app.store, detector or NewDetector(), photos, files, parallel)
-    return await work.run(token.owner, looked_at.append), sum(looked_at)
+    work = Regenerator(app.store, detector or NewDetector(), photos, app.pictures, files=files, parallel=4)
+    return await work.run(owner, looked_at.append), sum(looked_at)
 
 
 async def test_faces_move_and_both_generations_of_servers_find_them(tmp_path, photos):
@@ -120,9 +124,17 @@ async def test_each_face_of_a_photo_gets_its_own_vector(tmp_path, photos):
             assert [match["confidence"] for match in matches] == [1]
 
 
+async def test_kept_photos_are_used(tmp_path, photos):
+    async with serving(tmp_path / "data", photo_storage="files") as client:
+        face = await client.enrol(RED)
+        assert face["photo"].startswith("/uploads/")
+        result, _ = await run(client.app, photos, {})
+        assert (result.moved, result.failed) == (1, {})
+
+
 async def test_a_dead_store_ends_the_run(tmp_path, photos):
     async with serving(tmp_path / "data", fetch_allow_private=True) as client:
         files = await enrolled(client, tmp_path)
         await client.app.store.close()
         with pytest.raises(Unavailable):
-            await Regenerator(client.app.store, NewDetector(), photos, files, 2).run("x", lambda _: None)
+            await run_for("x", client.app, photos, files)

@@ -13,8 +13,14 @@ async def test_old_events_of_every_owner_are_deleted(store):
         await add(store, "plain", owner=owner, timestamp_ms=NOON - DAY_MS)
         await add(store, "old", "old", "old", owner=owner, cam_id="c", timestamp_ms=NOON - 1)
         await add(store, "new", owner=owner, cam_id="c", timestamp_ms=NOON)
-    assert await expire_history(store, NOON, batch=2) == 6
-    assert await expire_history(store, NOON) == 0
+    forgotten = []
+
+    async def forget(faces):
+        forgotten.extend(face.meta for face in faces)
+
+    assert await expire_history(store, NOON, forget, batch=2) == 6
+    assert forgotten == ["old"] * 6
+    assert await expire_history(store, NOON, forget) == 0
     for owner in ("ann", "bob"):
         left = await store.list_faces(owner, FaceFilter(), Page())
         assert [face.meta for face in left] == ["new", "plain"]

@@ -1,0 +1,51 @@
+"""Opening the store and the kept photos of an installation whose server may be running."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from facenapi.errors import StartupError
+from facenapi.options import Config
+from facenapi.services.pictures import PictureKeeper
+from facenapi.services.sweep import open_pictures
+from facenapi.storage.base import Store
+from facenapi.storage.open import database_file, open_store
+from facenapi.storage.photos import FolderFiles
+
+
+@asynccontextmanager
+async def open_owners(config: Config, owner: str = "") -> AsyncIterator[tuple[Store, list[str]]]:
+    """Open the store of an installation, which may be running, with its owners or the one that is named.
+
+    Raises:
+        StartupError: there is no store yet, or no such owner.
+    """
+    database = database_file(config)
+    if database is not None and not database.exists():
+        raise StartupError(f"there is no database {database}: check --config and --data_dir")
+    store = open_store(config, shared=True)
+    await store.start()
+    try:
+        owners = list(dict.fromkeys(token.owner for token in await store.list_tokens()))
+        if owner and owner not in owners:
+            raise StartupError(f"there is no owner {owner}; facenapi token list shows them")
+        if not owners:
+            raise StartupError("there is no owner: facenapi token makes one")
+        yield store, [owner] if owner else owners
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def open_kept(config: Config, store: Store) -> AsyncIterator[PictureKeeper]:
+    """Open the kept photos of an installation, which may be running: nothing is swept up, no mark is set."""
+    keeper = open_pictures(config, store)
+    if config.photo_storage == "files":
+        keeper = PictureKeeper(FolderFiles(Path(config.data_dir) / "photos"), "")
+    await keeper.start()
+    try:
+        yield keeper
+    finally:
+        await keeper.close()
