@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from facenapi.services.photos import PhotoLoader
     from facenapi.storage.base import Face, Store
 
+_SEARCHES = 4  # of one request at a time
 MOST = 10_000  # faces per answer when nothing else limits it
 # Searches ask for a little less than the threshold; the exact comparison is made on the confidence.
 _MARGIN = 1e-6
@@ -73,8 +74,9 @@ class Identifier:
             faces = await select_faces(self._detector, photo, boxes, selector, source.param)
             with stage("embed"):
                 vectors = await self._detector.embed(photo, faces)
+        turns = asyncio.Semaphore(_SEARCHES)  # a photo of a crowd must not fill the shards' queues by itself
         with stage("search"):
-            answers = await asyncio.gather(*(self._search(vector, search) for vector in vectors))
+            answers = await asyncio.gather(*(self._search(vector, search, turns) for vector in vectors))
         ids = {hit.id for answer in answers for hit in answer.hits}
         with stage("store"):
             documents = await self._store.get_faces(search.owner, sorted(ids))
@@ -87,7 +89,7 @@ class Identifier:
             max(answer.total for answer in answers),
         )
 
-    async def _search(self, vector: np.ndarray, search: Search) -> Answer:
+    async def _search(self, vector: np.ndarray, search: Search, turns: asyncio.Semaphore) -> Answer:
         ceiling = self._config.max_identify_limit or MOST
         strict = not self._config.tntapi_ignore_search_errors if search.strict is None else search.strict
         floor = None if search.threshold is None else self._detector.similarity(search.threshold) - _MARGIN
@@ -99,7 +101,8 @@ class Identifier:
             min_similarity=floor,
             tag=None if search.gallery == DEFAULT_GALLERY else search.gallery,
         )
-        return await self._searcher.search(query, strict)
+        async with turns:
+            return await self._searcher.search(query, strict)
 
     def _matches(self, answer: Answer, documents: dict[int, Face], search: Search) -> list[tuple[float, Face]]:
         """Return the hits that the store still has and that pass the threshold and the gallery."""

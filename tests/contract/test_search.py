@@ -199,3 +199,15 @@ def test_a_face_that_changes_its_galleries_is_found_there_at_once(api):
         api.good("PUT", f"/face/id/{face['id']}", json_body={"galleries": verb})
         found = api.good("POST", f"/faces/gallery/{where}/identify", parts={"photo": picture(RED)})
         assert [match["face"]["id"] for match in found["results"][KEY]] == [face["id"]]
+
+
+def test_a_photo_of_a_crowd_is_searched_for_every_face(api):
+    api.face(RED)
+    places = [(5 * (number % 40), 12 * (number // 40)) for number in range(60)]
+    crowd = [((250, 4 * number, 9), (x, y, x + 4, y + 11)) for number, (x, y) in enumerate(places)]
+    reply = api(
+        "POST", "/v1/identify", parts={"photo": picture((RED, (0, 60, 40, 100)), *crowd), "mf_selector": "all"}
+    )
+    assert reply.status == 200
+    assert len(reply.json["results"]) == 61
+    assert len(reply.json["results"]["[0, 60, 40, 100]"]) == 1
