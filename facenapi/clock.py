@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECONDS_A_DAY = 86_400_000
@@ -20,8 +21,17 @@ def to_text(milliseconds: int) -> str:
     >>> to_text(1465816002075)
     '2016-06-13T11:06:42.075000'
     """
-    moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds")
+    day, rest = divmod(milliseconds, MILLISECONDS_A_DAY)
+    seconds, fraction = divmod(rest, 1000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{_date(day)}T{hour:02}:{minute:02}:{second:02}.{fraction:03}000"
+
+
+@functools.lru_cache(1024)
+def _date(day: int) -> str:
+    """Return the date of a day, counted from 1970; a page of faces has few of them."""
+    return date.fromordinal(_EPOCH.toordinal() + day).isoformat()
 
 
 def from_text(text: str) -> int:

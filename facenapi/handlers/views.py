@@ -9,8 +9,8 @@ from facenapi.storage.base import DEFAULT_GALLERY, Face
 
 Json = dict[str, Any]
 
-# Fields that an answer has only when they apply, in the record's own form.
-_OPTIONAL = ("person_id", "friend", "cam_id", "age", "gender", "thumbnail", "normalized")
+# Fields that an answer has only when they apply: those of a face whose camera or person is known.
+_SIGHTED = ("person_id", "friend", "cam_id")
 
 
 def face_view(face: Face) -> Json:
@@ -27,10 +27,14 @@ def face_view(face: Face) -> Json:
         "photo_hash": face.photo_hash,
         "timestamp": clock.to_text(face.timestamp_ms),
     }
-    for name in _OPTIONAL:
-        value = getattr(face, name)
-        if value is not None:
-            view[name] = value
+    if face.cam_id is not None or face.person_id is not None:
+        view |= {name: value for name in _SIGHTED if (value := getattr(face, name)) is not None}
+    if face.thumbnail is not None:
+        view |= {"thumbnail": face.thumbnail, "normalized": face.normalized}
+    if face.age is not None:
+        view["age"] = face.age
+    if face.gender is not None:
+        view["gender"] = face.gender
     if face.emotions is not None:
         view["emotions"] = list(face.emotions)
     return view

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from typing import Any
 
 from facenapi.storage.base import DEFAULT_GALLERY, Face, UnknownGalleryError, UnknownPersonError
@@ -17,6 +19,9 @@ COLUMNS = (
 )
 _INSERT = f"INSERT INTO faces ({COLUMNS}) VALUES ({', '.join('?' * (COLUMNS.count(',') + 1))})"  # noqa: S608  (constants)
 _UPDATE = "UPDATE faces SET rev = ?, meta = ?, galleries = ?, person_id = ?, model = ?, embedding = ? WHERE id = ?"
+
+_DEFAULT_ONLY = (DEFAULT_GALLERY,)
+_PUT = tuple(getattr(Face, field.name).__set__ for field in fields(Face))
 
 Row = tuple[Any, ...]
 
@@ -48,7 +53,7 @@ def face_of(row: Row) -> Face:
         model,
         embedding,
     ) = row
-    return Face(
+    values = (
         owner,
         cell_of(face_id),
         x1,
@@ -60,7 +65,7 @@ def face_of(row: Row) -> Face:
         photo_hash,
         timestamp_ms,
         meta,
-        (DEFAULT_GALLERY, *json.loads(galleries)) if galleries else (DEFAULT_GALLERY,),
+        _names(galleries) if galleries else _DEFAULT_ONLY,
         photo,
         person_id,
         None if friend is None else bool(friend),
@@ -70,9 +75,20 @@ def face_of(row: Row) -> Face:
         None if emotions is None else tuple(json.loads(emotions)),
         thumbnail,
         normalized,
-        id=face_id,
-        rev=rev,
+        face_id,
+        rev,
     )
+    # A frozen dataclass is filled field by field through object.__setattr__, which takes three times as long.
+    face = object.__new__(Face)
+    for put, value in zip(_PUT, values, strict=True):
+        put(face, value)
+    return face
+
+
+@functools.lru_cache(4096)
+def _names(galleries: str) -> tuple[str, ...]:
+    """Return the galleries of a face from their JSON text; many faces share one."""
+    return (DEFAULT_GALLERY, *json.loads(galleries))
 
 
 def _row_of(face: Face) -> Row:
