@@ -1,0 +1,187 @@
+"""A list page of 100 faces beside the same bytes from a bare Tornado handler, with many faces stored.
+
+Bounds: with 100,000 faces a page takes at most 3 times as long as the bare handler's same bytes; from 10,000
+to 500,000 faces its time grows at most 1.5 times. Both servers run in processes of their own, the requests
+alternate between them on kept connections, and a ratio is the median of the ratios of the rounds.
+
+    python scripts/bench_lists.py [--rounds=15] [--quick] [--json]
+
+``--quick``: 10,000, 20,000 and 50,000 faces. The bounds are the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import http.client
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from facenapi.services.auth import hash_key
+from facenapi.storage.base import NewFace
+from facenapi.storage.sqlite import SqliteStore
+from tests.support.fake_server import FakeServer
+from tests.support.live import report
+
+RATIO_BOUND, GROWTH_BOUND = 3.0, 1.5
+DIMENSION, BATCH, REQUESTS = 8, 2000, 20  # lists never look at vectors; requests to a server per round
+PAGES = {
+    "faces": "/v1/faces",
+    "faces, deep": "/v1/faces?max_id={middle}",
+    "gallery": "/v1/faces/gallery/g",
+    "meta": "/v1/faces/meta/m7",
+    "metas": "/v1/meta",
+    "history": "/v1/history/search?limit=100",
+}
+
+
+async def fill(folder: Path, key: str, already: int, count: int) -> None:
+    """Store faces from ``already`` to ``count`` for the owner of a key: half in a gallery, a third from cameras."""
+    store = SqliteStore(folder / "store", "normal")
+    await store.start()
+    owner = next(token.owner for token in await store.list_tokens() if token.key_hash == hash_key(key))
+    await store.add_gallery(owner, "g")
+    vectors = np.random.default_rng(already).normal(size=(BATCH, DIMENSION)).astype("<f4")
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    for start in range(already, count, BATCH):
+        await store.add_faces(
+            [face_of(owner, number, vectors[number % BATCH]) for number in range(start, start + BATCH)]
+        )
+    await store.close()
+
+
+def face_of(owner: str, number: int, vector: np.ndarray) -> NewFace:
+    """Return the face with this number."""
+    return NewFace(
+        owner, number % 1024, 10, 10, 90, 90, vector.tobytes(), "bench", f"{number:032x}", 1_500_000_000_000 + number,
+        meta=f"m{number % 1000}", galleries=("default", "g") if number % 2 else ("default",),
+        cam_id=f"{number % 16:032x}" if number % 3 == 0 else None, friend=False if number % 3 == 0 else None,
+    )  # fmt: skip
+
+
+def serve_bytes(bodies: dict[str, bytes], queue: multiprocessing.Queue) -> None:
+    """Serve bodies by a bare handler until the process ends; put the port into the queue."""
+
+    class Bare(tornado.web.RequestHandler):
+        def get(self, name: str) -> None:
+            self.set_header("Content-Type", "application/json; charset=UTF-8")
+            self.finish(bodies[name])
+
+        def compute_etag(self) -> None:
+            """Return no ETag, like ours."""
+
+    async def serve() -> None:
+        sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
+        app = tornado.web.Application([(r"/(.*)", Bare)], log_function=lambda _: None)
+        tornado.httpserver.HTTPServer(app).add_sockets(sockets)
+        queue.put(sockets[0].getsockname()[1])
+        await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+class Target:
+    """A server to ask on one kept connection."""
+
+    def __init__(self, port: int, key: str = "") -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._headers = {"Authorization": f"Token {key}"}
+
+    def get(self, path: str) -> bytes:
+        """Return the body of a page."""
+        self._connection.request("GET", path, headers=self._headers)
+        answer = self._connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"{path}: {answer.status} {body[:200]!r}")
+        return body
+
+    def seconds(self, path: str) -> float:
+        """Return the time of a request, the median of some."""
+        times = []
+        for _ in range(REQUESTS):
+            start = time.perf_counter()
+            self.get(path)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+
+def measure(server: FakeServer, rounds: int) -> dict[str, tuple[float, float]]:
+    """Return for each page its ratio to the bare handler, and the bare handler's seconds."""
+    ours = Target(int(server.url.rsplit(":", 1)[1]), server.key)
+    newest = server.call("GET", "/v1/faces?limit=1")[1]["results"][0]["id"]
+    oldest = server.call("GET", "/v1/faces?limit=1&min_id=0")[1]["results"][0]["id"]
+    pages = {name: path.format(middle=(newest + oldest) // 2) for name, path in PAGES.items()}
+    queue = multiprocessing.Queue()
+    bodies = {name: ours.get(path) for name, path in pages.items()}
+    process = multiprocessing.get_context("fork").Process(target=serve_bytes, args=(bodies, queue), daemon=True)
+    process.start()
+    try:
+        bare = Target(queue.get(timeout=20))
+        found = {}
+        for name, path in pages.items():
+            pairs = [(ours.seconds(path), bare.seconds("/" + quote(name))) for _ in range(rounds)]
+            ratio = statistics.median(mine / other for mine, other in pairs)
+            found[name] = (ratio, statistics.median(other for _, other in pairs))
+        return found
+    finally:
+        process.terminate()
+        process.join()
+
+
+def main() -> int:
+    """Measure at three sizes and judge."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--quick", action="store_true", help="fewer faces")
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    sizes = (10_000, 20_000, 50_000) if chosen.quick else (10_000, 100_000, 500_000)
+    found: dict[int, dict[str, tuple[float, float]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        server, stored = FakeServer(Path(folder)), 0
+        for size in sizes:
+            server.stop()
+            asyncio.run(fill(Path(folder), server.key, stored, size))
+            stored = size
+            server.start(timeout_s=1200)
+            found[size] = measure(server, 5 if chosen.quick else chosen.rounds)
+        server.stop()
+    return judge(found, chosen.json)
+
+
+def judge(found: dict[int, dict[str, tuple[float, float]]], as_json: bool) -> int:
+    """Print the figures; return 1 if a bound is missed."""
+    small, middle, large = found
+    rows = []
+    for size, pages in found.items():
+        for name, (ratio, bare) in pages.items():
+            rows.append((f"{size:>7} {name}", f"{ratio:5.2f} x the bare handler's {1000 * bare:.2f} ms"))
+    ratios = {name: ratio for name, (ratio, _) in found[middle].items()}
+    growth = {name: found[large][name][0] / found[small][name][0] for name in PAGES}
+    rows += [(f"growth  {name}", f"{value:5.2f} from {small} to {large}") for name, value in growth.items()]
+    missed = max(ratios.values()) > RATIO_BOUND or max(growth.values()) > GROWTH_BOUND
+    summary = (
+        f"bench_lists: {max(ratios.values()):.2f}x a bare handler at {middle} faces (bound {RATIO_BOUND:g}), grows "
+        f"{max(growth.values()):.2f}x from {small} to {large} (bound {GROWTH_BOUND:g}): "
+        + ("MISSED" if missed else "kept")
+    )
+    figures = {"ratio": ratios, "growth": growth, "sizes": list(found), "kept": not missed}
+    report(rows, summary, figures, as_json)
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
