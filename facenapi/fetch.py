@@ -20,7 +20,7 @@ from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 from facenapi.errors import BadImage, Overloaded, StartupError
 
 MAX_URL_LENGTH = 2048
-_CURL_TIMEOUT = 28
+_CURL_TIMEOUT, _CURL_ABORTED = 28, 42
 
 # Not for a photo, although Python's is_global says yes for some of them: IETF protocol assignments, 6to4
 # relays, NAT64, 6to4 (both embed an IPv4 address), site-local, segment routing, documentation.
@@ -109,7 +109,7 @@ class Fetcher:
             self._running -= 1
 
     async def _fetch(self, url: str, param: str) -> bytes:
-        seen = _Seen(self._max_bytes)
+        seen = _Seen(self._max_bytes, stop=not self._proxy)
         request = HTTPRequest(
             url,
             connect_timeout=self._timeout_s,
@@ -120,6 +120,7 @@ class Fetcher:
             header_callback=seen.header,
             streaming_callback=seen.chunk,
             **self._proxy,
+            prepare_curl_callback=self._limit_curl,
         )
         try:
             response: HTTPResponse = await self._client.fetch(request, raise_error=False)
@@ -127,20 +128,31 @@ class Fetcher:
                 response.code == 599 or not isinstance(response.error, HTTPClientError)
             ):
                 raise response.error
-        except ForbiddenTargetError:
-            raise BadImage(param, "The URL leads to an address that is not public") from None
-        except HTTPTimeoutError:
-            raise BadImage(param, f"The URL did not answer within {self._timeout_s:g} seconds") from None
-        except (HTTPClientError, OSError, ValueError, UnicodeError) as error:
-            if getattr(error, "errno", None) == _CURL_TIMEOUT:
-                raise BadImage(param, f"The URL did not answer within {self._timeout_s:g} seconds") from None
-            reason = f"larger than {self._max_bytes} bytes" if seen.too_large else "not reachable"
-            raise BadImage(param, f"The photo at the URL is {reason}") from None
+        except (ForbiddenTargetError, HTTPClientError, OSError, ValueError) as error:
+            raise BadImage(param, self._reason(error, seen)) from None
+        if seen.too_large:
+            raise BadImage(param, f"The photo at the URL is larger than {self._max_bytes} bytes")
         if 300 <= response.code < 400:
             raise BadImage(param, "The URL redirects; redirects are not followed")
         if response.code != 200:
             raise BadImage(param, f"The URL answered with status {response.code}")
         return bytes(seen.body)
+
+    def _reason(self, error: Exception, seen: _Seen) -> str:
+        """Say why a fetch failed."""
+        if isinstance(error, ForbiddenTargetError):
+            return "The URL leads to an address that is not public"
+        errno = getattr(error, "errno", None)
+        if isinstance(error, HTTPTimeoutError) or errno == _CURL_TIMEOUT:
+            return f"The URL did not answer within {self._timeout_s:g} seconds"
+        if seen.too_large or errno == _CURL_ABORTED:
+            return f"The photo at the URL is larger than {self._max_bytes} bytes"
+        return "The photo at the URL is not reachable"
+
+    def _limit_curl(self, curl: Any) -> None:
+        """Let curl itself end a transfer that grows too large: it hands out what it has read only later."""
+        curl.setopt(curl.NOPROGRESS, 0)
+        curl.setopt(curl.XFERINFOFUNCTION, lambda _, read, *__: int(read > self._max_bytes))
 
     def close(self) -> None:
         """Close all connections."""
@@ -167,8 +179,10 @@ def _proxy_client(max_clients: int) -> AsyncHTTPClient:
 class _Seen:
     """What came in of a response: the client reports every broken limit as a closed connection."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, *, stop: bool) -> None:
+        """``stop``: raise at the limit, which makes the simple client close the connection."""
         self.body = bytearray()
+        self._stop = stop
         self._max_bytes = max_bytes
         self._announced = 0
 
@@ -187,8 +201,8 @@ class _Seen:
         self._stop_if_too_large()
 
     def _stop_if_too_large(self) -> None:
-        if self.too_large:
-            raise HTTPInputError("the photo is too large")  # makes the client close the connection
+        if self.too_large and self._stop:
+            raise HTTPInputError("the photo is too large")
 
 
 def check_url(url: str, param: str) -> None:

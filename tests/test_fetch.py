@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tornado.testing import bind_unused_port
 
-from facenapi.errors import BadImage, Overloaded
+from facenapi.errors import BadImage, Overloaded, StartupError
 from facenapi.fetch import Fetcher, check_url, is_public
 from tests.support.rawserver import RawServer
 
@@ -122,3 +122,30 @@ def test_what_is_no_plain_url_is_refused_before_anything_is_resolved(url):
 
 def test_public_addresses_are_public():
     assert all(map(is_public, ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:8.8.8.8"]))
+
+
+async def test_a_proxy_is_asked_instead_of_the_host():
+    """The proxy answers for a name that nobody resolves here."""
+    proxy = RawServer(ok(b"from the proxy"))
+    address = proxy.url.removesuffix("/photo.jpg")
+    fetcher = make_fetcher(allow_private=False, proxy=address)
+    assert await fetcher.fetch("http://photos.invalid/a.jpg", "photo") == b"from the proxy"
+    fetcher.close()
+    proxy.stop()
+    silent = RawServer(ok(b"z" * 900), 0.3)
+    fetcher = make_fetcher(allow_private=False, proxy=silent.url.removesuffix("/photo.jpg"), timeout_s=0.5)
+    with pytest.raises(BadImage, match=r"did not answer within 0\.5 seconds"):
+        await fetcher.fetch("http://photos.invalid/a.jpg", "photo")
+    fetcher.close()
+    silent.stop()
+    large = RawServer(ok(b"x" * 5000))
+    fetcher = make_fetcher(allow_private=False, proxy=large.url.removesuffix("/photo.jpg"))
+    with pytest.raises(BadImage, match="larger than 1000 bytes"):
+        await fetcher.fetch("http://photos.invalid/a.jpg", "photo")
+    fetcher.close()
+    large.stop()
+
+
+def test_a_proxy_that_is_none_stops_the_start():
+    with pytest.raises(StartupError, match="fetch_proxy http:// is not of the form"):
+        make_fetcher(proxy="http://")

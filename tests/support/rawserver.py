@@ -28,4 +28,5 @@ class RawServer(TCPServer):
                     await sleep(self._pause)
         except StreamClosedError:
             pass
-        stream.close()
+        finally:
+            stream.close()
