@@ -206,6 +206,8 @@ def _open_jobs(path: Path, state: State, retried: set[int] | None) -> Iterator[J
 
 # -- print --------------------------------------------------------------------------------------
 def _print(chosen: argparse.Namespace) -> int:
+    # A reader that has seen enough (head) ends this quietly, as it does with other tools.
+    former = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     state, total = read_state(chosen.job), 0
     for job in read_jobs(chosen.job):
         total += 1
@@ -217,7 +219,8 @@ def _print(chosen: argparse.Namespace) -> int:
             line = f"{'in doubt' if job.number in state.in_doubt else 'open':8}  {job.photo}"
         if chosen.all or (chosen.failed and job.number in state.failed):
             print(line)
-    print(_summary(state, total))
+    print(_summary(state, total), flush=True)
+    signal.signal(signal.SIGPIPE, former)
     return 0
 
 

@@ -1,13 +1,15 @@
 """Each photo is enrolled exactly once, whatever the server does."""
 
 import json
+import signal
 from collections import Counter
 
 import pytest
 
 from facenapi import cli
 from facenapi.mass_enroll import runner
-from facenapi.mass_enroll.jobfile import Journal, journal_path, read_state
+from facenapi.mass_enroll.jobfile import Journal, journal_path, read_state, write_jobs
+from tests.commands.conftest import launch
 from tests.mass_enroll.stub import Stub
 
 
@@ -206,6 +208,17 @@ def test_a_job_file_with_a_journal_is_kept(tmp_path, photos, capsys):
     job = prepared(tmp_path, photos)
     assert call("mass-enroll", "prepare", "--job", job, photos) == 1
     assert "exists already" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_enough_ends_the_list_quietly(tmp_path):
+    job = tmp_path / "long.job"
+    write_jobs(job, [{"photo": f"/photos/{number:0100}.jpg"} for number in range(5000)])
+    process = launch("mass-enroll", "print", job, "--all")
+    assert process.stdout.readline().startswith("open")
+    process.stdout.close()
+    assert process.wait(30) == -signal.SIGPIPE
+    assert process.stderr.read() == ""
+    process.stderr.close()
 
 
 def test_nothing_and_wrong_numbers_are_wrong_usage(tmp_path):

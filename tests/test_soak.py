@@ -1,0 +1,17 @@
+"""Three minutes of the soak trial; scripts/trial_soak.py takes twenty."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_nothing_leaks_under_mixed_traffic(model_pack):
+    words = [sys.executable, ROOT / "scripts" / "trial_soak.py", "--minutes=3"]
+    trial = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert trial.returncode == 0, trial.stdout + trial.stderr
