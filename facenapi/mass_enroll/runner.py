@@ -128,7 +128,9 @@ class Runner:
             except CONNECTION_ERRORS as error:
                 task.trouble = str(error) or type(error).__name__
                 # A refused connection has carried nothing; a broken one may have carried all.
-                if not isinstance(error, ConnectionRefusedError):
+                if isinstance(error, ConnectionRefusedError):
+                    task.strikes = 0
+                else:
                     task.doubtful, task.pause_s = True, SETTLE_S
             wait = max(task.pause_s, pause)
             if time.monotonic() + wait > deadline or self.stopping.wait(wait):

@@ -30,6 +30,14 @@ def test_the_default_pack_is_well(facenapi, data, model_pack):
     said = facenapi("check", "models", data, f"--model_pack={model_pack}")
     assert said.status == 0
     assert list(lines(said)) == ["models"]
+    assert "networks run on c" in said.out
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_said(facenapi, data, model_pack, monkeypatch):
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    said = facenapi("check", "models", data, f"--model_pack={model_pack}", "--device=cuda")
+    assert said.status == 1
+    assert "device is cuda, but this build of ONNX Runtime has no CUDA" in said.out
 
 
 def test_a_file_alone(facenapi, tmp_path):

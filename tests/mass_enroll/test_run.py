@@ -2,6 +2,8 @@
 
 import json
 import signal
+import threading
+import time
 from collections import Counter
 
 import pytest
@@ -109,6 +111,33 @@ def test_a_dead_server_ends_the_run_and_the_next_goes_on(tmp_path, server, photo
     assert "run it again to go on" in capsys.readouterr().err
     server.script = []
     assert run(server, job) == 0
+    assert len(server.faces) == 10
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for(tmp_path, server, photos, monkeypatch):
+    monkeypatch.setattr(runner, "_LONGEST_PAUSE_S", 0.02)
+    job = prepared(tmp_path, photos)
+    again = []
+
+    def restart():
+        while server.posts < 3:
+            time.sleep(0.001)
+        server.shutdown()
+        server.server_close()
+        time.sleep(0.5)
+        stub = Stub(server.server_port)
+        stub.faces = server.faces
+        again.append(stub)
+
+    server.script = ["ok", "lost", "lost"]
+    outage = threading.Thread(target=restart)
+    outage.start()
+    try:
+        assert run(server, job, "--parallel=2") == 0
+    finally:
+        outage.join()
+        again[0].shutdown()
+        again[0].server_close()
     assert len(server.faces) == 10
 
 
