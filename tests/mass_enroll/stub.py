@@ -17,6 +17,7 @@ class Stub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.script = []
+        self.keep_alive = True
         self.posts = 0
         self.faces = []
         self.galleries = ["default"]
@@ -49,6 +50,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status, body, **headers):
         content = json.dumps(body).encode()
+        if not self.server.keep_alive:
+            headers["Connection"] = "close"
         self.send_response(status)
         for name, value in {"Content-Length": len(content), **headers}.items():
             self.send_header(name.replace("_", "-"), str(value))

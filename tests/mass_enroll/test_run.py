@@ -129,7 +129,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(tmp_path, server, photo
         stub.faces = server.faces
         again.append(stub)
 
-    server.script = ["ok", "lost", "lost"]
+    server.keep_alive = False
     outage = threading.Thread(target=restart)
     outage.start()
     try:
