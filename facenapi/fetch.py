@@ -6,15 +6,18 @@ odd spellings of 127.0.0.1 and names that change their address between check and
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import ipaddress
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders, HTTPInputError
-from tornado.netutil import DefaultLoopResolver, Resolver
+from tornado.netutil import Resolver
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from facenapi.errors import BadImage, Overloaded, StartupError
@@ -53,19 +56,25 @@ def is_public(address: str) -> bool:
 class GuardedResolver(Resolver):
     """The system's resolver, less every address that is not public."""
 
-    def initialize(self, allow_private: bool) -> None:
-        """Remember whether private targets are allowed."""
-        self._inner = DefaultLoopResolver()
+    def initialize(self, allow_private: bool, threads: int) -> None:
+        """``threads``: names looked up at a time; slow ones must not keep others from their turn."""
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="resolve")
         self._allow_private = allow_private
 
     async def resolve(
         self, host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[tuple[int, Any]]:
         """Return the addresses; raise ForbiddenTargetError if any of them is not public."""
-        found: list[tuple[int, Any]] = await self._inner.resolve(host, port, family)
-        if not self._allow_private and not all(is_public(address[0]) for _, address in found):
+        look_up = functools.partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+        entries = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        found = [(int(kind), address) for kind, _, _, _, address in entries]
+        if not self._allow_private and not all(is_public(str(address[0])) for _, address in found):
             raise ForbiddenTargetError(host)
         return found
+
+    def close(self) -> None:
+        """Give up what is being looked up."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Fetcher:
@@ -81,12 +90,14 @@ class Fetcher:
         self._running = 0
         self._proxy = _proxy_options(proxy)
         self._client: AsyncHTTPClient
+        self._resolver: GuardedResolver | None = None
         if proxy:
             self._client = _proxy_client(max_clients)
         else:
+            self._resolver = GuardedResolver(allow_private=allow_private, threads=max_clients)
             self._client = SimpleAsyncHTTPClient(
                 force_instance=True,
-                resolver=GuardedResolver(allow_private=allow_private),
+                resolver=self._resolver,
                 max_clients=max_clients,
                 max_body_size=1 << 40,  # _Seen keeps the limit: it can tell why it stopped
                 max_header_size=65536,
@@ -157,6 +168,8 @@ class Fetcher:
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+        if self._resolver is not None:
+            self._resolver.close()
 
 
 def _proxy_options(proxy: str) -> dict[str, Any]:

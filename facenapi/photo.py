@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,7 +27,9 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 _EXIF_ORIENTATION = 0x0112
 # What Pillow raises for bytes that are no good picture (12,000 mutated files raised nothing else).
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-_DECODE_ERRORS = (OSError, ValueError, SyntaxError, *_BOMB)
+# Damaged metadata makes its parsers stumble in every way that Python has.
+_METADATA = (struct.error, TypeError, AttributeError, LookupError, ArithmeticError, EOFError)
+_DECODE_ERRORS = (OSError, ValueError, SyntaxError, *_METADATA, *_BOMB)
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,3 +219,75 @@ def test_config_adopts_only_what_is_marked():
     config = Config()
     assert config.adopt(Config(port=1, logging="debug")) == (["logging"], ["port"])
     assert (config.port, config.logging) == (8000, "debug")
+
+
+async def send(client, head, body=b"", *, close=True):
+    """Send bytes as they are; return the writer, or all that the server answered."""
+    host, port = client.base.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(head.encode("latin-1") + body)
+    if not close:
+        return writer
+    answer = await asyncio.wait_for(reader.read(65536), 10)
+    writer.close()
+    return answer
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing_behind(tmp_path):
+    async with serving(tmp_path) as client:
+        head = (
+            f"POST /face HTTP/1.1\r\nHost: x\r\nAuthorization: Token {client.key}\r\nContent-Length: 900000\r\n\r\n"
+        )
+        await client("GET", "/galleries")
+        before = len(asyncio.all_tasks())
+        writers = [await send(client, head, bytes(100000), close=False) for _ in range(5)]
+        await until(lambda: client.app.requests.running == 5)
+        for writer in writers:
+            writer.close()
+        await until(lambda: client.app.requests.running == 0)
+        await until(lambda: len(asyncio.all_tasks()) <= before)
+
+
+async def test_who_has_no_token_takes_up_no_place(tmp_path):
+    async with serving(tmp_path, max_requests=2) as client:
+        head = "POST /face HTTP/1.1\r\nHost: x\r\nAuthorization: Token wrong\r\nContent-Length: 900000\r\n\r\n"
+        writers = [await send(client, head, bytes(100000), close=False) for _ in range(4)]
+        await asyncio.sleep(0.1)
+        assert (await client("GET", "/galleries")).status == 200
+        for writer in writers:
+            writer.close()
+
+
+@pytest.mark.parametrize("length", ["\xb2", "9" * 5000, "-1", "1e3"])
+async def test_an_odd_content_length_is_no_error_of_the_server(tmp_path, length, caplog):
+    async with serving(tmp_path) as client:
+        answer = await send(client, f"POST /face HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n")
+        assert not answer.startswith(b"HTTP/1.1 5")
+        assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("request_line", ["GET /v1/nonsense", "PATCH /v1/face", "PUT /v1/galleries", "GET /"])
+async def test_without_a_token_nothing_is_told(tmp_path, request_line):
+    method, path = request_line.split()
+    async with serving(tmp_path) as client:
+        reply = await client(method, path, key="")
+        assert (reply.status, reply.json["code"]) == (401, "AUTH_FAILED")
+
+
+async def test_a_json_body_is_small(tmp_path):
+    async with serving(tmp_path) as client:
+        body = b'{"photo": "' + bytes(2 << 20) + b'"}'
+        reply = await client("POST", "/v1/face", body=body, headers={"Content-Type": "application/json"})
+        assert (reply.status, reply.json["reason"]) == (413, "The body is larger than 1048576 bytes")
+
+
+async def test_a_deleted_face_in_the_index_hides_no_match(tmp_path):
+    async with serving(tmp_path) as client:
+        ghost, face = await client.enrol(RED), await client.enrol(RED)
+        owner = (await client.app.store.list_tokens())[0].owner
+        shard = client.app.searcher.shards[0]
+        apply, shard.apply = shard.apply, None  # the shard hears nothing of it
+        await client.app.store.delete_face(owner, ghost["id"])
+        found = await client("POST", "/identify", parts={"photo": picture(RED), "n": 1})
+        shard.apply = apply
+        assert [match["face"]["id"] for match in found.json["results"]["[50, 20, 110, 80]"]] == [face["id"]]

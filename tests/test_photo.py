@@ -8,7 +8,7 @@ import random
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from facenapi.errors import BadImage
 from facenapi.photo import Photo
@@ -130,3 +130,30 @@ def test_an_animation_is_its_first_picture():
     frames = [Image.new("RGB", (20, 20), color) for color in ("red", "blue")]
     frames[0].save(out, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     assert open_photo(out.getvalue()).full().pixels[10, 10, 0] > 200
+
+
+def with_exif(kind, exif):
+    return encode(quarters(), kind, exif=b"Exif\0\0" + exif)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+@pytest.mark.parametrize(
+    "exif", [b"", b"II*\0", b"II+\0", b"MM\0*", b"II*\0\x08\0\0\0", b"II*\0\xff\xff\xff\xff", b"x" * 99]
+)
+def test_damaged_metadata_is_ignored_or_refused(kind, exif):
+    try:
+        assert open_photo(with_exif(kind, exif)).orientation == 1
+    except BadImage as error:
+        assert "damaged" in error.reason
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA"])
+@pytest.mark.parametrize("name", ["transparency", "xmp", "exif", "gamma", "dpi", "icc_profile"])
+def test_text_chunks_with_odd_names_do_no_harm(mode, name):
+    info = PngImagePlugin.PngInfo()
+    info.add_text(name, "x")
+    image = Image.fromarray(quarters()).convert(mode)
+    try:
+        assert open_photo(encode(image, "PNG", pnginfo=info)).width == 80
+    except BadImage as error:
+        assert "damaged" in error.reason

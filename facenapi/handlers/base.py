@@ -26,6 +26,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _REFUSED = ("OPTIONS", "PATCH")  # methods that are answered 405, after their body
 # A body somewhat too large is read and thrown away, so that the client gets to read the answer.
 LINGER_FACTOR = 8
+TEXT_LIMIT = 1 << 20  # bytes of a JSON or urlencoded body
 
 
 @stream_request_body
@@ -56,9 +57,12 @@ class ApiHandler(RequestHandler):
         self.version = 0
         self._chunks: list[bytes] = []
         self._received = 0
+        self._limit = 0  # bytes of a body that are kept
         self._refusal: ApiError | None = None
         self._early = False
         self._counted = False
+        self._running = False
+        self._gone = False
         self._work: asyncio.Future[None] | None = None
 
     def set_default_headers(self) -> None:
@@ -79,45 +83,56 @@ class ApiHandler(RequestHandler):
         try:
             await self._admit()
         except ApiError as error:
+            self._refuse(error)
             if self._body_must_not_come():
                 self._early = True
                 raise
-            self._refusal = error
 
     async def _admit(self) -> None:
         declared = operation_of(getattr(self, (self.request.method or "").lower(), None))
+        connection: Any = self.request.connection
+        connection.set_max_body_size(self.app.config.max_body_size * LINGER_FACTOR)
         if declared is not None and declared.public:
             return  # a full server still tells how it is
+        # In this order: who has no token takes up neither a place nor memory.
+        self.owner = await self.app.auth.owner(self.request.headers.get("Authorization"))
         self._counted = True
         self.app.requests.enter()
-        limit = self.app.config.max_body_size
-        connection: Any = self.request.connection
-        connection.set_max_body_size(limit * LINGER_FACTOR)
-        if self._announced_length() > limit:
+        self._limit = self._body_limit() if declared is not None else 0
+        if self._limit and self._announced_length() > self._limit:
             raise self._too_large()
-        if declared is not None:
-            self.owner = await self.app.auth.owner(self.request.headers.get("Authorization"))
+
+    def _refuse(self, error: ApiError) -> None:
+        """Note the answer that waits for the end of the body, and make room at once."""
+        self._refusal = error
+        self._chunks.clear()
+        self._leave()
+
+    def _body_limit(self) -> int:
+        """Return how large a body may be. Only multipart bodies hold photos; parsing text blocks the loop."""
+        most = self.app.config.max_body_size
+        kind = self.request.headers.get("Content-Type", "").lower()
+        return most if kind.startswith("multipart/") else min(most, TEXT_LIMIT)
 
     def _announced_length(self) -> int:
         announced = self.request.headers.get("Content-Length", "")
-        return int(announced) if announced.isdigit() else 0
+        return int(announced) if re.fullmatch(r"[0-9]{1,18}", announced) else 0
 
     def _body_must_not_come(self) -> bool:
         asked = self.request.headers.get("Expect", "").lower() == "100-continue"
         return asked or self._announced_length() > self.app.config.max_body_size * LINGER_FACTOR
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"The body is larger than {self.app.config.max_body_size} bytes")
+        return TooLarge(f"The body is larger than {self._limit} bytes")
 
     def data_received(self, chunk: bytes) -> None:
-        """Collect the body, up to the limit."""
-        if self._refusal is None:
-            self._chunks.append(chunk)
-            self._received += len(chunk)
-            if self._received > self.app.config.max_body_size:
-                self._refusal = self._too_large()
-        else:
-            self._chunks.clear()
+        """Collect the body, up to the limit; throw away what nobody will read."""
+        if self._refusal is not None or not self._limit:
+            return
+        self._chunks.append(chunk)
+        self._received += len(chunk)
+        if self._received > self._limit:
+            self._refuse(self._too_large())
 
     # -- the request ----------------------------------------------------------------------------
     @cached_property
@@ -128,27 +143,32 @@ class ApiHandler(RequestHandler):
         return read_parameters(self.request.headers, self.request.query, b"".join(self._chunks))
 
     async def run(self, work: Coroutine[Any, Any, None], interruptible: bool) -> None:
-        """Do the work of a method; a client that hangs up ends it if it is interruptible."""
-        if not interruptible:
-            await work
-            return
-        self._work = asyncio.ensure_future(work)
+        """Do the work of a method; a client that hangs up ends it if it is interruptible.
+
+        The request counts as long as there is work for it, client or no client.
+        """
+        self._running = True
+        self._work = asyncio.ensure_future(work) if interruptible else None
         try:
-            await self._work
+            await (self._work or work)
         except asyncio.CancelledError:
-            if not self._work.cancelled():
+            if self._work is None or not self._work.cancelled():
                 raise
             log.debug("the client hung up: %s", self.request.path)
+        finally:
+            self._running = False
+            if self._gone:
+                self._leave()
 
     def on_connection_close(self) -> None:
         """Cancel what is no longer of use to anybody."""
+        super().on_connection_close()
+        self._gone = True
+        self._chunks.clear()
         if self._work is not None:
             self._work.cancel()
-        self._leave()
-
-    def on_finish(self) -> None:
-        """Make room for another request."""
-        self._leave()
+        if not self._running:
+            self._leave()
 
     def _leave(self) -> None:
         if self._counted:
@@ -176,7 +196,9 @@ class ApiHandler(RequestHandler):
             timings = [f"{name};dur={1000 * spent:.1f}" for name, spent in self.stages.items()]
             timings.append(f"total;dur={1000 * self.request.request_time():.1f}")
             self.set_header("Server-Timing", ", ".join(timings))
-        return super().finish(chunk)
+        written = super().finish(chunk)
+        written.add_done_callback(lambda _: self._leave())  # a drain waits for the last byte
+        return written
 
     def compute_etag(self) -> None:
         """Return no ETag: hashing every answer costs more than it saves."""
@@ -197,6 +219,8 @@ class ApiHandler(RequestHandler):
 
     def _api_error(self, status_code: int) -> ApiError:
         """Return what an error of Tornado's own is in the contract."""
+        if self._refusal is not None:
+            return self._refusal
         if status_code == 405:
             return MethodNotAllowed(self.request.method or "", self.allowed)
         if 400 <= status_code < 500:
@@ -210,4 +234,4 @@ class NotFoundHandler(ApiHandler):
     def _api_error(self, status_code: int) -> ApiError:
         """Return the one answer to every method."""
         del status_code
-        return NotFound("There is nothing at this path")
+        return self._refusal or NotFound("There is nothing at this path")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+from facenapi import jsonio
 from facenapi.errors import BadParam
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
@@ -10,9 +14,10 @@ from facenapi.handlers.views import CONFIDENCE, FACE_REF, array, face_view, reco
 from facenapi.kinds import COORDINATE_KIND, PhotoSource, parse_boxes
 from facenapi.operation import operation
 from facenapi.params import BOOLEAN, MustError, Param, integer
-from facenapi.services.identify import Search
+from facenapi.services.identify import Identified, Search
 from facenapi.storage.base import DEFAULT_GALLERY
 
+_LONG = 500  # matches: rendering more would keep the event loop from others
 _MATCH = record({"confidence": CONFIDENCE, "face": FACE_REF})
 _KEY = {
     "type": "string",
@@ -66,14 +71,20 @@ class IdentifyHandler(ApiHandler):
         search = Search(self.owner, gallery, threshold, n, strict)
         found = await self.app.identifier.identify(photo, boxes, mf_selector, search)
         self.set_header("X-Live-Servers", f"{found.live}/{found.total}")
-        self.answer(
-            {
-                "results": {
-                    key: [{"confidence": confidence, "face": face_view(face)} for confidence, face in matches]
-                    for key, matches in found.matches.items()
-                }
-            }
-        )
+        if sum(map(len, found.matches.values())) < _LONG:
+            self.answer(_view(found))
+        else:
+            text = await asyncio.to_thread(lambda: jsonio.dumps(_view(found)))
+            self.finish(text)
+
+
+def _view(found: Identified) -> dict[str, Any]:
+    return {
+        "results": {
+            key: [{"confidence": confidence, "face": face_view(face)} for confidence, face in matches]
+            for key, matches in found.matches.items()
+        }
+    }
 
 
 def _box_of_corners(*corners: float | None) -> tuple[Box, ...] | None:

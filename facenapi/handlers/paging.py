@@ -47,4 +47,6 @@ def _texts(raw: Any) -> tuple[bytes, ...]:
         return raw.values
     if isinstance(raw, Upload):
         return (raw.data,)
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)  # a JSON 1.0 is read as 1, its text would not be
     return ((raw if isinstance(raw, str) else jsonio.dumps(raw)).encode(),)

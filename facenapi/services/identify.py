@@ -7,26 +7,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from facenapi.search.shard import Query
 from facenapi.services.selection import select_faces
 from facenapi.stages import stage
 from facenapi.storage.base import DEFAULT_GALLERY
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from facenapi.detector.base import Detector
     from facenapi.geometry import Box
     from facenapi.kinds import PhotoSource
     from facenapi.options import Config
-    from facenapi.search.shard import Answer, Searcher
+    from facenapi.search.shard import Answer, Hit, Searcher
     from facenapi.services.photos import PhotoLoader
     from facenapi.storage.base import Face, Store
 
 _SEARCHES = 4  # of one request at a time
 MOST = 10_000  # faces per answer when nothing else limits it
+_STALE = 1000  # deleted faces among the hits that are searched around
 # Searches ask for a little less than the threshold; the exact comparison is made on the confidence.
 _MARGIN = 1e-6
+
+
+Match = tuple[float, "Face"]  # confidence and face
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Search:
 class Identified:
     """The matches of each face on the photo, best first, and how many shards of how many took part."""
 
-    matches: dict[str, list[tuple[float, Face]]]
+    matches: dict[str, list[Match]]
     live: int
     total: int
 
@@ -75,43 +80,54 @@ class Identifier:
             with stage("embed"):
                 vectors = await self._detector.embed(photo, faces)
         turns = asyncio.Semaphore(_SEARCHES)  # a photo of a crowd must not fill the shards' queues by itself
-        with stage("search"):
-            answers = await asyncio.gather(*(self._search(vector, search, turns) for vector in vectors))
-        ids = {hit.id for answer in answers for hit in answer.hits}
-        with stage("store"):
-            documents = await self._store.get_faces(search.owner, sorted(ids))
+        ceiling = self._config.max_identify_limit or max(1, MOST // len(faces))
+        n = min(search.limit or ceiling, ceiling)
+        found = await asyncio.gather(*(self._find(vector, n, search, turns) for vector in vectors))
         return Identified(
-            {
-                face.box.as_key(): self._matches(answer, documents, search)
-                for face, answer in zip(faces, answers, strict=True)
-            },
-            min(answer.live for answer in answers),
-            max(answer.total for answer in answers),
+            {face.box.as_key(): matches for face, (matches, _) in zip(faces, found, strict=True)},
+            min(answer.live for _, answer in found),
+            max(answer.total for _, answer in found),
         )
 
-    async def _search(self, vector: np.ndarray, search: Search, turns: asyncio.Semaphore) -> Answer:
-        ceiling = self._config.max_identify_limit or MOST
+    async def _find(
+        self, vector: NDArray[np.float32], n: int, search: Search, turns: asyncio.Semaphore
+    ) -> tuple[list[Match], Answer]:
+        """Return the matches of one face.
+
+        A shard may still have a face that the store has deleted. Such a hit must not take the place of a
+        true match: the search is repeated for more.
+        """
+        asked = n
+        async with turns:
+            while True:
+                with stage("search"):
+                    answer = await self._search(vector, asked, search)
+                with stage("store"):
+                    documents = await self._store.get_faces(search.owner, [hit.id for hit in answer.hits])
+                current = [
+                    (hit, documents[hit.id])
+                    for hit in answer.hits
+                    if hit.id in documents and search.gallery in documents[hit.id].galleries
+                ]
+                stale = len(answer.hits) - len(current)
+                if not stale or len(answer.hits) < asked or asked > n + _STALE:
+                    return self._matches(current, search)[:n], answer
+                asked += 2 * stale
+
+    async def _search(self, vector: NDArray[np.float32], n: int, search: Search) -> Answer:
         strict = not self._config.tntapi_ignore_search_errors if search.strict is None else search.strict
         floor = None if search.threshold is None else self._detector.similarity(search.threshold) - _MARGIN
         query = Query(
             owner=search.owner,
             model=self._detector.embedding_name,
             probe=vector,
-            n=min(search.limit or ceiling, ceiling),
+            n=n,
             min_similarity=floor,
             tag=None if search.gallery == DEFAULT_GALLERY else search.gallery,
         )
-        async with turns:
-            return await self._searcher.search(query, strict)
+        return await self._searcher.search(query, strict)
 
-    def _matches(self, answer: Answer, documents: dict[int, Face], search: Search) -> list[tuple[float, Face]]:
-        """Return the hits that the store still has and that pass the threshold and the gallery."""
-        found = []
-        for hit in answer.hits:
-            face = documents.get(hit.id)
-            confidence = self._detector.confidence(hit.similarity)
-            if face is None or search.gallery not in face.galleries:
-                continue
-            if search.threshold is None or confidence >= search.threshold:
-                found.append((confidence, face))
-        return found
+    def _matches(self, hits: list[tuple[Hit, Face]], search: Search) -> list[Match]:
+        """Return the hits whose confidence passes the threshold."""
+        judged = [(self._detector.confidence(hit.similarity), face) for hit, face in hits]
+        return [match for match in judged if search.threshold is None or match[0] >= search.threshold]

@@ -44,9 +44,17 @@ class Verifier:
         Raises:
             BadImage, NoFaces, TooManyFaces, Overloaded.
         """
-        (boxes1, vectors1), (boxes2, vectors2) = await asyncio.gather(
-            *(self._embed(source, wanted, selector) for source, wanted in zip(sources, boxes, strict=True))
-        )
+        both = [
+            asyncio.ensure_future(self._embed(source, wanted, selector))
+            for source, wanted in zip(sources, boxes, strict=True)
+        ]
+        try:
+            (boxes1, vectors1), (boxes2, vectors2) = await asyncio.gather(*both)
+        except BaseException:
+            for work in both:  # one photo is refused: the other is of no use
+                work.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+            raise
         similarity = vectors1 @ vectors2.T
         return [
             [
