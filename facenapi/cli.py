@@ -54,17 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name not in COMMANDS:
             print(f"facenapi: there is no command {name}\n\n{USAGE}", file=sys.stderr)
             return 2
-    elif "--version" in arguments:
-        print(f"facenapi {__version__}")
-        return 0
-    elif {"--help", "-h"} & set(arguments):
-        print(USAGE)
-        return 0
-    elif "--help-options" in arguments:
-        print(help_text())
-        return 0
-    elif "--sample-config" in arguments:
-        print(sample_file(), end="")
+    text = _answer(arguments) if name == "serve" else ""
+    if text:
+        print(text.rstrip("\n"))
         return 0
     try:
         return _command(name)(arguments)
@@ -76,6 +68,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _answer(arguments: Sequence[str]) -> str:
+    """Return what is asked for instead of serving, "" if nothing is."""
+    if "--version" in arguments:
+        return f"facenapi {__version__}"
+    if {"--help", "-h"} & set(arguments):
+        return USAGE
+    if "--help-options" in arguments:
+        return help_text()
+    return sample_file() if "--sample-config" in arguments else ""
 
 
 def _command(name: str) -> Callable[[Sequence[str]], int]:

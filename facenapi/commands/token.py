@@ -1,4 +1,10 @@
-"""``facenapi token``: make, list and revoke tokens, also while the server runs."""
+"""Tokens: make, list and revoke them, also while the server runs.
+
+facenapi token                    a new token, and with it a new owner; the key is shown this once
+facenapi token --owner=OWNER      another token for an owner
+facenapi token list               all, by the first digits of their hash
+facenapi token revoke KEY|HASH    from now on it is refused
+"""
 
 from __future__ import annotations
 
@@ -8,25 +14,22 @@ import sys
 from collections.abc import Sequence
 
 from facenapi import clock
-from facenapi.config import load
+from facenapi.commands.common import parse, parser
 from facenapi.services.auth import create_token, hash_key
 from facenapi.storage.base import Store
 from facenapi.storage.open import open_store
 
-EPILOG = "Options of the server (--config=PATH, --data_dir=DIR, …) say which store is meant."
-
 
 def main(arguments: Sequence[str]) -> int:
     """Print a new key, or the list of tokens, or revoke one."""
-    parser = argparse.ArgumentParser("facenapi token", description=__doc__, epilog=EPILOG)
-    parser.add_argument("action", nargs="?", choices=("create", "list", "revoke"), default="create")
-    parser.add_argument("key", nargs="?", help="with revoke: the key, or the first digits of its hash")
-    parser.add_argument("--short", action="store_true", help="a key of 16 letters instead of 32")
-    parser.add_argument("--first", action="store_true", help="with create: only if there is no token yet")
-    parser.add_argument("--owner", default="", help="another key for an owner that exists")
-    parser.add_argument("--label", default="", help="a note for the list")
-    chosen, rest = parser.parse_known_args(arguments)
-    config, _ = load(rest)
+    own = parser("token", __doc__)
+    own.add_argument("action", nargs="?", choices=("create", "list", "revoke"), default="create")
+    own.add_argument("key", nargs="?", help="with revoke: the key, or the first digits of its hash")
+    own.add_argument("--short", action="store_true", help="a key of 16 letters instead of 32")
+    own.add_argument("--first", action="store_true", help="with create: only if there is no token yet")
+    own.add_argument("--owner", default="", help="another key for an owner that exists")
+    own.add_argument("--label", default="", help="a note for the list")
+    chosen, config = parse(own, arguments)
     return asyncio.run(_run(chosen, open_store(config, shared=True)))
 
 

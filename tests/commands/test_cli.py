@@ -1,0 +1,79 @@
+"""What all commands have in common: help, errors in one line, exit statuses."""
+
+import configparser
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from facenapi import __version__, cli
+from facenapi.config_text import sample_file
+
+WITH_CONFIGURATION = sorted(set(cli.COMMANDS) - {"mass-enroll"})
+# What a command needs beside options of the server.
+WORDS = {"export": ["x"], "import": ["x"], "expire": ["--days=1"], "models": ["list"]}
+
+
+@pytest.mark.parametrize("command", sorted(set(cli.COMMANDS) - {"serve"}))
+def test_every_command_explains_itself(facenapi, command):
+    said = facenapi(command, "--help")
+    assert said.status == 0
+    assert said.out.startswith(f"usage: facenapi {command} ")
+    assert "Exit status: 0 done; 1 it failed" in said.out
+    assert f"\n  {command} " in facenapi("--help").out
+
+
+@pytest.mark.parametrize("command", WITH_CONFIGURATION)
+def test_a_wrong_configuration_is_78_and_names_the_mistake(facenapi, command, tmp_path):
+    file = tmp_path / "facenapi.ini"
+    file.write_text("prot = 1\n")
+    said = facenapi(command, *WORDS.get(command, []), f"--config={file}")
+    assert (said.status, said.out) == (78, "")
+    assert said.err == f"{file}:1: prot: there is no such option (did you mean port?)\n"
+
+
+def test_an_unknown_command_is_2(facenapi):
+    said = facenapi("enrol")
+    assert said.status == 2
+    assert said.err.startswith("facenapi: there is no command enrol\n")
+
+
+def test_help_that_needs_no_command(facenapi):
+    assert facenapi("--version").out == f"facenapi {__version__}\n"
+    assert facenapi("--help").out.startswith("Usage: facenapi")
+    assert facenapi("serve", "--help").out == facenapi("-h").out == facenapi("--help").out
+    assert "--port=8000" in facenapi("--help-options").out
+    assert facenapi("--sample-config").out == sample_file()
+
+
+def test_the_names_of_the_original_lead_to_functions():
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).resolve().parents[2] / "setup.cfg")
+    scripts = dict(
+        line.split(" = ") for line in setup["options.entry_points"]["console_scripts"].strip().splitlines()
+    )
+    assert set(scripts) == {
+        "facenapi", "findface-facenapi", "findface-facenapi.token", "findface-mass-enroll", "findface-regenerate"
+    }  # fmt: skip
+    for target in scripts.values():
+        module, function = target.split(":")
+        assert callable(getattr(import_module(module), function))
+
+
+@pytest.mark.parametrize(
+    ("function", "command"),
+    [("token_main", "token"), ("mass_enroll_main", "mass-enroll"), ("regenerate_main", "regenerate")],
+)
+def test_they_pass_their_arguments_on(function, command, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["findface", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        getattr(cli, function)()
+    assert capsys.readouterr().out.startswith(f"usage: facenapi {command} ")
+
+
+def test_ctrl_c_is_130(facenapi, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("facenapi.commands.check.main", interrupted)
+    assert facenapi("check").status == 130
