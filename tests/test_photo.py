@@ -132,19 +132,24 @@ def test_an_animation_is_its_first_picture():
     assert open_photo(out.getvalue()).full().pixels[10, 10, 0] > 200
 
 
-def with_exif(kind, exif):
-    return encode(quarters(), kind, exif=b"Exif\0\0" + exif)
+def outcome(data):
+    """Return the photo's width, or why it was refused."""
+    try:
+        return open_photo(data).width
+    except BadImage as error:
+        return error.reason
 
 
+DAMAGED = "The photo is damaged", "The photo is truncated or damaged"
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
 @pytest.mark.parametrize(
     "exif", [b"", b"II*\0", b"II+\0", b"MM\0*", b"II*\0\x08\0\0\0", b"II*\0\xff\xff\xff\xff", b"x" * 99]
 )
 def test_damaged_metadata_is_ignored_or_refused(kind, exif):
-    try:
-        assert open_photo(with_exif(kind, exif)).orientation == 1
-    except BadImage as error:
-        assert "damaged" in error.reason
+    assert outcome(encode(quarters(), kind, exif=b"Exif\0\0" + exif)) in (80, *DAMAGED)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA"])
@@ -152,8 +157,4 @@ def test_damaged_metadata_is_ignored_or_refused(kind, exif):
 def test_text_chunks_with_odd_names_do_no_harm(mode, name):
     info = PngImagePlugin.PngInfo()
     info.add_text(name, "x")
-    image = Image.fromarray(quarters()).convert(mode)
-    try:
-        assert open_photo(encode(image, "PNG", pnginfo=info)).width == 80
-    except BadImage as error:
-        assert "damaged" in error.reason
+    assert outcome(encode(Image.fromarray(quarters()).convert(mode), "PNG", pnginfo=info)) in (80, *DAMAGED)

@@ -25,7 +25,8 @@ class Upsert:
     """A vector is added, or its tags changed.
 
     ``tags`` are what a search can be limited to: gallery names ("default" left out, it is everything)
-    and ``cam:ID`` for the camera (:func:`camera_tag`). ``embedding``: little-endian float32 bytes of a unit vector.
+    and, for faces that have a person, :data:`PERSON_TAG` and :func:`person_tag`. ``embedding``:
+    little-endian float32 bytes of a unit vector.
     """
 
     owner: str
@@ -48,14 +49,19 @@ class Delete:
 Change = Upsert | Delete
 
 
-def camera_tag(cam_id: str | None) -> str:
-    """Return the tag under which the faces of a camera are found; those without a camera share one."""
-    return f"cam:{cam_id or ''}"
+PERSON_TAG = "person:"
+
+
+def person_tag(cam_id: str | None) -> str:
+    """Return the tag of a camera's faces that have a person; those without a camera share one."""
+    return f"{PERSON_TAG}{cam_id or 'none'}"
 
 
 def upsert_of(face: Face) -> Upsert:
     """Return the change that puts a face into its shard, or renews its tags there."""
-    tags = {gallery for gallery in face.galleries if gallery != DEFAULT_GALLERY} | {camera_tag(face.cam_id)}
+    tags = {gallery for gallery in face.galleries if gallery != DEFAULT_GALLERY}
+    if face.person_id is not None:
+        tags |= {PERSON_TAG, person_tag(face.cam_id)}
     return Upsert(face.owner, face.model, face.id, face.rev, frozenset(tags), face.embedding)
 
 

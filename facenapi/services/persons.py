@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from facenapi.clock import MILLISECONDS_A_DAY
-from facenapi.search.shard import Query, camera_tag
+from facenapi.search.shard import PERSON_TAG, Query, person_tag
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from facenapi.search.shard import Searcher
     from facenapi.storage.base import Store
 
-_NEIGHBOURS = 16  # the nearest may be faces that were stored without a person
+_NEIGHBOURS = 16  # the nearest may have been deleted a moment ago
 
 
 class PersonFinder:
@@ -50,7 +50,7 @@ class PersonFinder:
             probe=vector,
             n=_NEIGHBOURS,
             min_similarity=self._detector.similarity(threshold),
-            tag=None if self._config.person_identify_global else camera_tag(cam_id),
+            tag=PERSON_TAG if self._config.person_identify_global else person_tag(cam_id),
         )
         answer = await self._searcher.search(query, strict=True)
         faces = await self._store.get_faces(owner, [hit.id for hit in answer.hits])

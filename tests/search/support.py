@@ -44,6 +44,7 @@ def face(
         timestamp_ms=0,
         galleries=("default", *galleries),
         cam_id=cam_id,
+        person_id=None if cam_id is None else face_id % 2 or None,
         id=face_id,
         rev=rev,
     )

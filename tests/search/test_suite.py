@@ -13,7 +13,7 @@ from facenapi.search.server import ShardServer
 from facenapi.search.shard import Query
 from tests.search.support import FeedStore, faces_like
 
-OWNERS, TAGS = ("anna", "bert"), ("vip", "staff", "cam:1", "cam:2", "all")
+OWNERS, TAGS = ("anna", "bert"), ("vip", "staff", "person:1", "person:2", "person:", "all")
 CLOSE = 1e-5  # float32 sums differ in their last digits with the order of adding
 
 
@@ -27,7 +27,9 @@ class Oracle:
         """Return ids and similarities of all faces that the query allows, best first."""
         ids, vectors = [], []
         for face in self.store.faces.values():
-            tags = set(face.galleries) | {f"cam:{face.cam_id or ''}"}
+            tags = set(face.galleries)
+            if face.person_id is not None:
+                tags |= {"person:", f"person:{face.cam_id or 'none'}"}
             if face.owner == query.owner and (query.tag is None or query.tag in tags):
                 ids.append(face.id)
                 vectors.append(np.frombuffer(face.embedding, "<f4"))
