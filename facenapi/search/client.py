@@ -79,10 +79,16 @@ class ShardClient:
         return Answer(hits, len(answered), len(results))
 
     def pick_cell(self) -> int:
-        """Return a random cell of a live shard, each shard as likely as it has cells."""
-        live = [number for number, shard in enumerate(self.shards) if shard.info()["ready"] and self._cells[number]]
+        """Return a random cell of a live shard, each shard as likely as it has cells.
+
+        Raises Unavailable if none lives, Overloaded if those that do cannot keep up with new faces.
+        """
+        live = [number for number, shard in enumerate(self.shards) if shard.ready and self._cells[number]]
         if not live:
             raise Unavailable("No search shard is ready")
+        live = [number for number in live if not self.shards[number].lagging]
+        if not live:
+            raise Overloaded("The search index is being built too slowly for so many new faces", 5)
         (number,) = random.choices(live, [len(self._cells[number]) for number in live])  # noqa: S311 - no secret
         return random.choice(self._cells[number])  # noqa: S311
 

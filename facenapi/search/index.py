@@ -79,6 +79,12 @@ class Index:
         return (collection for (name, _), collection in self.collections.items() if name == owner)
 
     @property
+    def newest(self) -> int:
+        """The highest revision of any vector, 0 without any."""
+        parts = [part for collection in list(self.collections.values()) for part in collection.parts if part.count]
+        return max((int(part.revs[: part.count].max()) for part in parts), default=0)
+
+    @property
     def live(self) -> int:
         """How many vectors there are."""
         return sum(collection.live for collection in list(self.collections.values()))

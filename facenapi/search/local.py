@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from facenapi.errors import Overloaded, Unavailable
+from facenapi.folder_lock import FolderLock
 from facenapi.search.builder import NICENESS, Builder, BuildError
 from facenapi.search.census import Census
 from facenapi.search.files import DamagedError
@@ -24,7 +25,7 @@ from facenapi.search.snapshot import Snapshots, state_of
 from facenapi.storage.base import CELL_COUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from facenapi.search.collection import Collection
@@ -62,11 +63,13 @@ class LocalShard:
         self._cells = cells
         self._poll_s, self._snapshot_s, self._compare_s = poll_s, snapshot_s, compare_s
         self._index = Index(capacity)
+        self._lock = FolderLock(folder, "index.lock")
         self._snapshots = Snapshots(folder)
         self._builder = Builder(niceness)
         self._rev = 0
         self._most_waiting = WAITING_TAILS  # and whatever a first load leaves to be built
         self._ready = False
+        self._lagging = False
         self._started = False
         self._searching, self._queue = 0, queue
         self._writer = ThreadPoolExecutor(1, "search-write")
@@ -77,18 +80,22 @@ class LocalShard:
 
     # -- life -----------------------------------------------------------------------------------
     async def start(self) -> None:
-        """Load the snapshot and catch up with the store; raise Unavailable if the store is."""
+        """Load the snapshot and catch up with the store.
+
+        Raises Unavailable if the store is, StartupError if another process has the folder.
+        """
         began = time.monotonic()
         self._started = True
         await self._in(self._background, self._load)
+        if max(self._rev, self._index.newest) > await self._store.last_rev():
+            log.warning("The search snapshot is ahead of the store, which is another or an older one: starting anew")
+            self._index, self._rev = Index(self._index.capacity), 0
+            self._snapshots.forget()
         await self._catch_up()
         self._most_waiting += max((c.waiting for c in self._index.collections.values()), default=0)
         self._ready = True
         log.info("Search is ready: %d faces in %.1f s", self._index.live, time.monotonic() - began)
-        for work in (self._follow, self._maintain):
-            task = asyncio.create_task(work())
-            task.add_done_callback(self._report)
-            self._tasks.append(task)
+        self._tasks = [asyncio.create_task(self._keep_up(work)) for work in (self._follow, self._maintain)]
 
     async def close(self) -> None:
         """Stop, with a last snapshot; may be called twice."""
@@ -107,21 +114,28 @@ class LocalShard:
                 log.warning("The search snapshot could not be written: %s", error)
         for pool in (self._searchers, self._background, self._writer):
             await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
+        self._lock.release()
 
-    def _report(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self._ready = False
-            log.critical("Search has stopped working", exc_info=task.exception())
+    async def _keep_up(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do a work that never ends. A mistake in it costs a pause, not the shard: searches go on meanwhile."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("Search: %s failed, and begins again in %g s", work.__name__, RETRY_S)
+            await asyncio.sleep(RETRY_S)
 
     # -- the protocol ---------------------------------------------------------------------------
     async def apply(self, changes: Sequence[Change]) -> None:
-        """Take changes; every later search sees them. Raises Unavailable, or Overloaded if builds lag behind."""
+        """Take changes; every later search sees them. Raises Unavailable.
+
+        They are stored already, so none is refused because builds lag behind: that is for ``info`` to tell
+        before a face is stored.
+        """
         self._check_ready()
         for change in changes:
             if self._cells is not None and change.id % CELL_COUNT not in self._cells:
                 raise Unavailable(f"Cell {change.id % CELL_COUNT} is not served by this search shard")
-        if self._lags():
-            raise Overloaded("The search index is being built too slowly for so many new faces", 5)
         await self._in(self._writer, self._take, changes)
 
     async def search(self, query: Query) -> list[Hit]:
@@ -135,11 +149,22 @@ class LocalShard:
         finally:
             self._searching -= 1
 
+    @property
+    def ready(self) -> bool:
+        """Whether it has caught up with the store and can be searched."""
+        return self._ready
+
+    @property
+    def lagging(self) -> bool:
+        """Whether builds have fallen behind: no new faces should be stored."""
+        return self._lagging
+
     def info(self) -> dict[str, Any]:
         """Return figures for monitoring."""
         collections = list(self._index.collections.values())
         return {
             "ready": self._ready,
+            "lagging": self._lagging,
             "faces": self._index.live,
             "revision": self._rev,
             "collections": len(collections),
@@ -168,7 +193,9 @@ class LocalShard:
             raise Unavailable("The search index is still being loaded" if self._started else "Search is closed")
 
     def _lags(self) -> bool:
-        return any(c.waiting > self._most_waiting for c in self._index.collections.values())
+        """Look whether builds have fallen behind; not for every change: it looks at every owner."""
+        self._lagging = any(c.waiting > self._most_waiting for c in list(self._index.collections.values()))
+        return self._lagging
 
     # -- following the store --------------------------------------------------------------------
     async def _follow(self) -> None:
@@ -182,7 +209,7 @@ class LocalShard:
                     await self._compare()
                     compare_at = time.monotonic() + self._compare_s
                 reachable = True
-            except Unavailable as error:
+            except (Unavailable, Overloaded) as error:
                 if reachable:
                     log.warning("Search cannot follow the store: %s", error)
                 reachable = False
@@ -263,8 +290,7 @@ class LocalShard:
         ]
 
     def _load(self) -> None:
-        folder = self._snapshots.folder
-        folder.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
         loaded = self._snapshots.load(self._index)
         self._rev = loaded.rev
         mine = _cell_mask(self._cells)

@@ -114,6 +114,16 @@ class RemoteShard:
         except ValueError as error:
             raise Unavailable(f"Search shard {self.address} answers nonsense") from error
 
+    @property
+    def ready(self) -> bool:
+        """Whether it answered the last probe and has caught up with the store."""
+        return bool(self._about["ready"])
+
+    @property
+    def lagging(self) -> bool:
+        """Whether it said that its builds have fallen behind."""
+        return bool(self._about.get("lagging"))
+
     def info(self) -> dict[str, Any]:
         """Return what the shard said of itself last; ``ready`` is false when it cannot be reached."""
         return {**self._about, "address": self.address}

@@ -106,6 +106,14 @@ class Answer:
 class Shard(Protocol):
     """One holder of vectors: in process, behind HTTP, or on another engine."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether it can be searched."""
+
+    @property
+    def lagging(self) -> bool:
+        """Whether it cannot keep up: no new faces should be stored in its cells."""
+
     async def start(self) -> None:
         """Load and catch up with the store."""
 
@@ -132,4 +140,4 @@ class Searcher(Protocol):
         """Ask all shards. ``strict``: a dead shard raises Unavailable instead of a partial answer."""
 
     def pick_cell(self) -> int:
-        """Return a random cell (0…1023) of a live shard; raise Unavailable if none lives."""
+        """Return a random cell (0…1023) of a live shard; raise Unavailable if none lives, Overloaded if all lag."""

@@ -53,6 +53,10 @@ class Snapshots:
         self._number += 1
         return self.folder / f"segment-{self._number:08d}"
 
+    def forget(self) -> None:
+        """Take nothing on disk for current: the index begins anew."""
+        self._entries.clear()
+
     # -- writing --------------------------------------------------------------------------------
     def save(
         self,

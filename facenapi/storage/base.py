@@ -138,7 +138,7 @@ class Store(Protocol):
     async def delete_faces(self, owner: str, where: FaceFilter, limit: int = 1000) -> list[Face]:
         """Delete up to ``limit`` of the faces that match and return them; empty when none is left.
 
-        What is returned carries the revision of the tombstone, as :meth:`delete_face` does too.
+        What is returned is each face as it was, with its last revision: no change of it can be newer.
 
         One durable step each, leaving tombstones, so that deleting millions never blocks others long.
         """
@@ -187,3 +187,6 @@ class Store(Protocol):
     # -- the change feed ------------------------------------------------------------------------
     async def changes_since(self, rev: int, limit: int = 1000, cells: frozenset[int] | None = None) -> Changes:
         """Return what changed after ``rev`` (0 is the beginning), in all owners, in these cells."""
+
+    async def last_rev(self) -> int:
+        """Return the revision of the latest change; one that is ahead of it is not of this store."""

@@ -73,6 +73,12 @@ class FeedStore:
         self.graves[face_id] = Tombstone(face_id, gone.owner, self.rev)
         return Delete(gone.owner, face_id, self.rev)
 
+    async def last_rev(self) -> int:
+        """Return the latest revision."""
+        if self.down:
+            raise Unavailable("The database is down")
+        return self.rev
+
     async def changes_since(self, rev: int, limit: int = 1000, cells: frozenset[int] | None = None) -> Changes:
         """Return a page of the feed."""
         if self.down:

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from facenapi.errors import Unavailable
+from facenapi.errors import Overloaded, StartupError, Unavailable
 from facenapi.search.client import ShardClient
 from facenapi.search.local import LocalShard
 from facenapi.search.shard import Delete, Query
@@ -68,20 +68,73 @@ async def test_other_processes_writes_arrive_by_the_feed(tmp_path):
     await shard.close()
 
 
-async def test_a_snapshot_of_another_store_is_put_right(tmp_path, caplog):
-    other, store = FeedStore(), FeedStore()
-    other.rev = 1000
-    shard = await started(tmp_path, other)
-    await shard.apply([other.put(number, vector) for number, vector in enumerate(VECTORS[:700])])
+async def snapshot_of_700(tmp_path):
+    """Leave the snapshot of a store behind whose revisions went from 1001 to 1700."""
+    store = FeedStore()
+    store.rev = 1000
+    shard = await started(tmp_path, store)
+    await shard.apply([store.put(number, vector) for number, vector in enumerate(VECTORS[:700])])
     await until(lambda: shard.info()["segments"])
     await shard.close()
+
+
+@pytest.mark.parametrize(("rev", "said"), [(0, "is ahead of the store"), (5000, "650 faces removed")])
+async def test_a_snapshot_of_another_store_is_put_right(tmp_path, caplog, rev, said):
+    await snapshot_of_700(tmp_path)
+    store = FeedStore()
+    store.rev = rev  # below that of the snapshot: seen at once; above: by the comparison
     for number in range(600, 650):
         store.put(number, VECTORS[-number])
     shard = await started(tmp_path, store)
     await until(lambda: shard.info()["faces"] == 50)
-    assert "650 faces removed" in caplog.text
-    store.put(9000, VECTORS[0])
-    await until(lambda: shard.info()["faces"] == 51)
+    assert said in caplog.text
+    await shard.apply([store.put(9000, VECTORS[0]), store.put(600, VECTORS[1]), store.remove(601)])
+    found = [hit.id for hit in await shard.search(Query("o", "m", VECTORS[1], 100))]
+    assert (found[0], len(found), 601 in found) == (600, 50, False)
+    await until(lambda: shard.info()["faces"] == 50)
+    await shard.close()
+
+
+async def test_a_folder_serves_one_shard(tmp_path):
+    first = await started(tmp_path, FeedStore())
+    second = LocalShard(tmp_path, FeedStore())
+    with pytest.raises(StartupError, match="is in use by process"):
+        await second.start()
+    await second.close()
+    await first.close()
+    third = await started(tmp_path, FeedStore())
+    await third.close()
+
+
+async def test_a_busy_store_or_a_mistake_costs_a_pause_not_the_shard(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("facenapi.search.local.RETRY_S", 0.05)
+    store = FeedStore()
+    shard = await started(tmp_path, store)
+    answer = store.changes_since
+    for error in (Overloaded("busy"), RuntimeError("nobody foresaw this")):
+
+        async def fail(*_, error=error):
+            raise error
+
+        store.changes_since = fail
+        await asyncio.sleep(0.1)
+        store.changes_since = answer
+        await shard.apply([store.put(store.rev + 1, VECTORS[store.rev])])
+        store.put(store.rev + 1, VECTORS[store.rev])  # this one comes by the feed
+        await until(lambda: shard.info()["faces"] == store.rev)
+    assert "nobody foresaw this" in caplog.text
+    await shard.close()
+
+
+async def test_a_shard_that_lags_gets_no_new_faces_but_hears_of_old_ones(tmp_path, monkeypatch):
+    shard = await started(tmp_path, store := FeedStore())
+    client = ShardClient([(shard, None)])
+    assert 0 <= client.pick_cell() < 1024
+    monkeypatch.setattr(shard, "_lagging", True)
+    with pytest.raises(Overloaded):
+        client.pick_cell()
+    await client.apply([store.put(1, VECTORS[0])])
+    assert [hit.id for hit in await shard.search(Query("o", "m", VECTORS[0], 1))] == [1]
     await shard.close()
 
 

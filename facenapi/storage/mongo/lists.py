@@ -100,6 +100,11 @@ class Lists(MongoBase):
             more=len(found) > limit,
         )
 
+    async def last_rev(self) -> int:
+        """Return the highest revision that was given out."""
+        found = await self.counters.find_one({"_id": "rev"})
+        return int(found["value"]) if found else 0
+
     def _next_rev(self, rev: int, page: list[Document], more: bool) -> int:
         last = int(page[-1]["rev"]) if page else rev
         old = time.time() * 1000 - MARGIN_MS

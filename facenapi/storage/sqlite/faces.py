@@ -81,6 +81,12 @@ def delete_some(db: sqlite3.Connection, owner: str, where: FaceFilter, limit: in
     return faces
 
 
+def last_rev(db: sqlite3.Connection) -> int:
+    """Read the revision of the latest change."""
+    rev: int = db.execute("SELECT value FROM counters WHERE name = 'rev'").fetchone()[0]
+    return rev
+
+
 def changes_since(db: sqlite3.Connection, rev: int, limit: int, cells: frozenset[int] | None) -> Changes:
     """Read a page of the feed. One writer gives out revisions in order, so none can come late."""
     here, values = "", []
@@ -93,8 +99,7 @@ def changes_since(db: sqlite3.Connection, rev: int, limit: int, cells: frozenset
     gone = [Tombstone(*row) for row in db.execute(f"SELECT id, owner, rev FROM tombstones {after}", bounds)]  # noqa: S608
     revs = sorted([face.rev for face in faces] + [stone.rev for stone in gone])
     if len(revs) <= limit:
-        end = db.execute("SELECT value FROM counters WHERE name = 'rev'").fetchone()[0]
-        return Changes(faces, gone, max(rev, end), more=False)
+        return Changes(faces, gone, max(rev, last_rev(db)), more=False)
     end = revs[limit - 1]
     faces, gone = [face for face in faces if face.rev <= end], [stone for stone in gone if stone.rev <= end]
     return Changes(faces, gone, end, more=True)

@@ -6,13 +6,13 @@ database was made here once: if the file is gone, something is wrong, and to sta
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
 from pathlib import Path
 
 from facenapi.errors import StartupError
+from facenapi.folder_lock import FolderLock
 from facenapi.storage.sqlite import schema
 
 logger = logging.getLogger(__name__)
@@ -28,32 +28,15 @@ class Folder:
         self.path = path
         self.database = path / "facenapi.sqlite"
         self._marker = path / "store.marker"
-        self._lock: int | None = None
+        self._lock = FolderLock(path, "store.lock")
 
     def acquire(self) -> None:
         """Make the folder if needed and lock it against a second server; raise StartupError."""
-        try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self.path / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StartupError(f"Cannot use data folder {self.path}: {error.strerror}") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
-            os.close(lock)
-            raise StartupError(
-                f"Data folder {self.path} is in use by process {holder}: stop that server or choose another data_dir"
-            ) from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        self._lock = lock
+        self._lock.acquire()
 
     def release(self) -> None:
         """Let go of the lock."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def open(self, sync: str) -> tuple[sqlite3.Connection, int]:
         """Check, make or migrate the database; return the writer's connection and the highest face id.

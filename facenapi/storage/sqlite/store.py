@@ -198,6 +198,10 @@ class SqliteStore:
         """Return a page of the change feed, on a snapshot of its own."""
         return await self._read(lambda db: faces.changes_since(db, rev, limit, cells))
 
+    async def last_rev(self) -> int:
+        """Return the revision of the latest change."""
+        return await self._read(faces.last_rev)
+
     # -- persons --------------------------------------------------------------------------------
     async def new_person(self, owner: str) -> int:
         """Make a person."""
