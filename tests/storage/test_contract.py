@@ -509,7 +509,7 @@ async def test_a_lock_is_free_again_after_an_error(store):
 
 async def test_the_last_revision_is_that_of_the_last_change(store):
     assert await store.last_rev() == 0
-    face = await add(store)
+    [face] = await add(store, "meta")
     assert await store.last_rev() == face.rev
     changed = await store.update_face(face.owner, face.id, FaceChange(meta="other"))
     assert await store.last_rev() == changed.rev > face.rev
