@@ -2,7 +2,7 @@
 
 The number of stored faces stays level: what is added is deleted again. Bounds: no answer but the expected one;
 memory at the end within 2 % of that after the first quarter (medians over a twentieth of the time; 5 % in less than
-three minutes, when the server is hardly warm); no thread, file descriptor or asyncio task more than before.
+three minutes, when the server is hardly warm); no thread, file descriptor or asyncio task more than then, both idle.
 
     python scripts/trial_soak.py [--minutes=20] [--quick] [--json]
 """
@@ -95,41 +95,52 @@ async def run(minutes: float) -> tuple[list[tuple[str, str]], dict[str, object],
         load = Soak(server, CLIENTS)
         await load.call("POST", "/v1/galleries/load", {201})
         capacity = await load.burst(min(20.0, seconds / 6))
+        samples: list[Sample] = []
+        start, asked = time.monotonic(), len(load.seconds)
+        await watched(load, server, SHARE * capacity, seconds / 4, samples)
+        # Pools make threads and open files one by one, up to a bound that the first quarter reaches.
         await asyncio.sleep(SETTLE_S)
-        before, samples = look(server), []
-        start = time.monotonic()
-        asked = len(load.seconds)
-        traffic = asyncio.create_task(load.pace(SHARE * capacity, start + seconds))
-        while not traffic.done():
-            samples.append(await asyncio.to_thread(look, server))
-            await asyncio.wait({traffic}, timeout=seconds / 240)
-        await traffic
+        before = look(server)
+        quarter = len(samples)
+        await watched(load, server, SHARE * capacity, seconds * 3 / 4, samples)
         rate = (len(load.seconds) - asked) / (time.monotonic() - start)
         await asyncio.sleep(SETTLE_S)
         after = look(server)
         load.http.close()
-    return judge(load, samples, before, after, {"capacity_per_s": capacity, "asked_per_s": rate, "minutes": minutes})
+    return judge(
+        load,
+        (samples[quarter:], before, after),
+        {"capacity_per_s": capacity, "asked_per_s": rate, "minutes": minutes},
+    )
+
+
+async def watched(load: Soak, server: Server, per_second: float, seconds: float, samples: list[Sample]) -> None:
+    """Ask at a rate for a time, and take samples meanwhile."""
+    traffic = asyncio.create_task(load.pace(per_second, time.monotonic() + seconds))
+    while not traffic.done():
+        samples.append(await asyncio.to_thread(look, server))
+        await asyncio.wait({traffic}, timeout=seconds / 180)
+    await traffic
 
 
 def judge(
-    load: Soak, samples: list[Sample], before: Sample, after: Sample, figures: dict[str, object]
+    load: Soak, seen: tuple[list[Sample], Sample, Sample], figures: dict[str, object]
 ) -> tuple[list[tuple[str, str]], dict[str, object], bool]:
-    """Compare the end with the first quarter, and the idle server with what it was."""
-    quarter, width = len(samples) // 4, max(1, len(samples) // 20)
-    first = statistics.median(sample.memory_mb for sample in samples[quarter : quarter + width])
+    """Compare the end with what there was after the first quarter: under load, and idle ``before`` and ``after``."""
+    samples, before, after = seen
+    width = max(1, len(samples) // 15)
+    first = statistics.median(sample.memory_mb for sample in samples[:width])
     last = statistics.median(sample.memory_mb for sample in samples[-width:])
-    # Pools make their threads one by one, up to a bound that the first quarter reaches.
-    threads = max(sample.threads for sample in samples[: quarter + 1])
     bound = GROWTH_BOUND if float(str(figures["minutes"])) >= 3 else SHORT_GROWTH_BOUND
     held = {
         "errors": not load.errors,
         "memory": last <= first * bound,
-        "threads": after.threads <= threads,
+        "threads": after.threads <= before.threads,
         "files": after.files <= before.files,
         "tasks": after.tasks <= before.tasks,
     }
     figures |= {"requests": len(load.seconds), "errors": len(load.errors), "memory_growth": last / first - 1}
-    figures |= {"memory_quarter_mb": first, "memory_end_mb": last, "threads_quarter": threads}
+    figures |= {"memory_quarter_mb": first, "memory_end_mb": last}
     figures |= {f"{name}_before": getattr(before, name) for name in NAMES}
     figures |= {f"{name}_after": getattr(after, name) for name in NAMES}
     rows = [(name, f"{value:.3f}" if isinstance(value, float) else str(value)) for name, value in figures.items()]
