@@ -153,7 +153,7 @@ def test_too_many_faces_differs_between_the_versions(api, path):
                                   "/v1/faces/x", "/v1//faces", "/detect/x", "/face/id/1/2", "/%2e%2e/x"])  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "FOO"])
 def test_unknown_paths_are_json_404(api, method, path):
-    assert api.refusal(method, path, headers={"Authorization": None}) == (404, "NOT_FOUND", None)
+    assert api.refusal(method, path) == (404, "NOT_FOUND", None)
     assert api.refusal(method, path, body=b"{", headers=JSON) == (404, "NOT_FOUND", None)
 
 
@@ -252,7 +252,7 @@ def test_a_thousand_parts_and_fields(api):
     assert api.refusal("POST", "/v1/face", parts=[("a", "x")] * 1000)[:2] == (400, "BAD_PARAM")
     assert api.refusal("POST", "/v1/face", form=[("a", "x")] * 1001)[:2] == (400, "BAD_PARAM")
     assert api("GET", "/v1/faces?" + "a&" * 1001).status == 400  # refused by the HTTP parser already, without JSON
-    many = json.dumps({"cam_ids": ["x"] * 300_000}).encode()
+    many = json.dumps({"cam_ids": ["x"] * 100_000}).encode()
     assert api.refusal("POST", "/history/search", body=many, headers=JSON) == (400, "BAD_PARAM", "cam_ids")
     boxes = json.dumps({"photo": "x", "bbox": [[0, 0, 9, 9]] * 5000}).encode()
     assert api.refusal("POST", "/v1/face", body=boxes, headers=JSON) == (400, "BAD_PARAM", "bbox")
