@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
 
     from facenapi.search.segment import Graph
 
-GOAL = 0.999  # share of the vectors at or above a level's floor that the level finds
+GOAL = 0.9995  # share of the probes' matches that a level has to find: half of what is promised may be chance
 QUICK_FAR = 1e-6  # the quick level has to be trusted from where so few strangers are alike
 JOIN_FAR = 1e-6  # as alike as so few strangers are, two vectors may share a group
-PROBES = 1000
-QUICK_LISTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
+PROBES = 3000  # a person whose group is missed costs all of their vectors: fewer would measure chance
+_FEW = 3  # members from which on a group tells how photos of one person differ
+QUICK_LISTS = (16, 24, 32, 48, 64, 80, 96, 128, 192, 256, 384)
 LONGEST_LIST = 512
 NEVER = 2.0  # the floor of a level that finds nothing for sure
-_BLOCK = 16_384
+_BLOCK = 4096
+_MIXED = 32  # vectors in a random sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,33 +64,34 @@ def calibrate(
     means: NDArray[np.float32],
     load: Callable[[int], Graph],
 ) -> list[Level]:
-    """Return the shortest list that is good for high thresholds, and a long one for all that it can do.
+    """Return a short list that is good for high thresholds, and a long one for all that it can do.
 
-    Probes are stored vectors, changed as another photo of the person changes them: by noise with the
-    spread of the data. ``first`` (groups + 1,): where the members of each group begin; ``means``: what
-    the graph holds.
+    The short one is a step longer than the shortest that is good: photos may be less alike than the probes.
+    Probes are made like other photos of stored people (:func:`_other_photos`). ``first`` (groups + 1,):
+    where the members of each group begin; ``means``: what the graph holds.
     """
     random = np.random.default_rng(len(vectors))
     rows = random.choice(len(vectors), min(PROBES, len(vectors)), replace=False)
     quick = similarity_at(vectors, QUICK_FAR)
-    probes = _other_photos(vectors, rows, quick, random)
-    truth = _neighbours(vectors, probes, similarity_at(vectors, min(0.1, 100 / len(vectors))))
     group_of = np.repeat(np.arange(len(means)), np.diff(first))
+    probes = _other_photos(vectors, first, rows, quick, random)
+    truth = _neighbours(vectors, probes, similarity_at(vectors, min(0.1, 100 / len(vectors))))
     truth_groups = [group_of[which] for which, _ in truth]
     sims = np.concatenate([sim for _, sim in truth])
     lacks = sims - np.concatenate([means[groups] @ probe for groups, probe in zip(truth_groups, probes, strict=True)])
-    levels: list[Level] = []
-    for ef in (ef for ef in (*QUICK_LISTS, LONGEST_LIST) if ef < len(first) or ef == QUICK_LISTS[0]):
+
+    def measured(ef: int) -> Level:
         graph = load(ef)
         found = [
             np.isin(groups, graph.search(probe, ef)[0]) for groups, probe in zip(truth_groups, probes, strict=True)
         ]
         floor = _floor(sims, np.concatenate(found))
         slack = float(np.quantile(lacks[sims >= floor], 1 - (1 - GOAL) / 2)) if floor < NEVER else 0.0
-        level = Level(ef, floor, max(slack, 0.0))
-        if not levels and level.floor <= quick:
-            levels.append(level)
-    return levels if levels and levels[0].ef == level.ef else [*levels, level]
+        return Level(ef, floor, max(slack, 0.0))
+
+    lists = [ef for ef in (*QUICK_LISTS, LONGEST_LIST) if ef < len(first) or ef == QUICK_LISTS[0]]
+    safer = next((safer for ef, safer in pairwise(lists) if measured(ef).floor <= quick), lists[-1])
+    return [measured(ef) for ef in dict.fromkeys((safer, lists[-1]))]
 
 
 def _floor(sims: NDArray[np.float32], found: NDArray[np.bool_]) -> float:
@@ -99,17 +103,43 @@ def _floor(sims: NDArray[np.float32], found: NDArray[np.bool_]) -> float:
 
 
 def _other_photos(
-    vectors: NDArray[np.float32], rows: NDArray[np.int64], quick: float, random: np.random.Generator
+    vectors: NDArray[np.float32],
+    first: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    quick: float,
+    random: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Return probes that are as far from the vectors in ``rows`` as photos that just pass, or pass well."""
-    others = vectors[random.integers(0, len(vectors), (len(rows), 64))]
-    noise = np.einsum("prd,pr->pd", others, random.standard_normal((len(rows), 64)).astype(np.float32))
-    own = vectors[rows]
+    """Return unit vectors like photos, that were not enrolled, of the people in ``rows``.
+
+    Who has a group is its centre, changed as the members of groups differ from their centres. Who has not
+    is his own vector, changed by noise with the spread of the data to where photos just pass, or pass well.
+    """
+    sizes = np.diff(first)
+    group_of = np.repeat(np.arange(len(sizes)), sizes)
+    grouped = np.flatnonzero(sizes[group_of] >= _FEW)
+    probes = np.empty((len(rows), vectors.shape[1]), np.float32)
+    several = sizes[group_of[rows]] >= _FEW
+    own = vectors[rows[~several]]
+    noise = _mixed(vectors[random.integers(0, len(vectors), (len(own), _MIXED))], random)
     noise -= np.sum(noise * own, axis=1, keepdims=True) * own
     noise /= np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), np.float32(1e-6))
-    cosine = (quick + (1 - quick) * random.uniform(0.2, 0.8, (len(rows), 1))).astype(np.float32)
-    probes = cosine * own + np.sqrt(1 - cosine**2) * noise
-    return np.ascontiguousarray(probes / np.linalg.norm(probes, axis=1, keepdims=True), np.float32)
+    cosine = (quick + (1 - quick) * random.uniform(0.2, 0.8, (len(own), 1))).astype(np.float32)
+    probes[~several] = cosine * own + np.sqrt(1 - cosine**2) * noise
+    if several.any():
+        centres = np.add.reduceat(vectors, first[:-1]) / sizes[:, None].astype(np.float32)
+        drawn = random.choice(grouped, (int(several.sum()), _MIXED))
+        size = sizes[group_of[drawn]][..., None].astype(np.float32)
+        apart = (vectors[drawn] - centres[group_of[drawn]]) * np.sqrt(size / (size - 1))
+        probes[several] = centres[group_of[rows[several]]] + _mixed(apart, random)
+    probes /= np.maximum(np.linalg.norm(probes, axis=1, keepdims=True), np.float32(1e-6))
+    return probes
+
+
+def _mixed(vectors: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """Return random sums (count, dim) of vectors (count, some, dim), spread as each of them is, like none."""
+    weights = random.standard_normal(vectors.shape[:2]).astype(np.float32)
+    mixed: NDArray[np.float32] = np.einsum("prd,pr->pd", vectors, weights) / np.float32(vectors.shape[1] ** 0.5)
+    return mixed
 
 
 Truth = list[tuple["NDArray[np.int64]", "NDArray[np.float32]"]]

@@ -24,35 +24,32 @@ class Oracle:
         self.store = store
         self.vectors, self.faces, self.tags, self.rows = np.zeros((0, 32), np.float32), [], [], {}
 
-    def keep_up(self):
+    def keep_up(self, face_id):
         """Take over what has changed in the store."""
-        for gone in self.rows.keys() - self.store.faces.keys():
-            self.faces[self.rows.pop(gone)] = None
-        for face in self.store.faces.values():
-            row = self.rows.setdefault(face.id, len(self.faces))
-            if row == len(self.faces):
-                self.faces.append(None)
-                self.tags.append(set())
-            if row >= len(self.vectors):
-                self.vectors = np.vstack([self.vectors, np.zeros((row + 1, 32), np.float32)])
-            if self.faces[row] is not face:
-                self.faces[row] = face
-                self.vectors[row] = np.frombuffer(face.embedding, "<f4")
-                self.tags[row] = set(face.galleries)
-                if face.person_id is not None:
-                    self.tags[row] |= {"person:", f"person:{face.cam_id or 'none'}"}
+        face = self.store.faces.get(face_id)
+        row = self.rows.setdefault(face_id, len(self.faces))
+        if row == len(self.faces):
+            self.faces.append(None)
+            self.tags.append(set())
+        if row >= len(self.vectors):
+            self.vectors = np.vstack([self.vectors, np.zeros((row + 1, 32), np.float32)])
+        self.faces[row] = face
+        if face is not None:
+            self.vectors[row] = np.frombuffer(face.embedding, "<f4")
+            self.tags[row] = set(face.galleries)
+            if face.person_id is not None:
+                self.tags[row] |= {"person:", f"person:{face.cam_id or 'none'}"}
 
     def search(self, query):
         """Return ids and similarities of all faces that the query allows, best first."""
-        self.keep_up()
-        sims = (self.vectors[: len(self.faces)] @ query.probe).tolist()
+        sims = self.vectors[: len(self.faces)] @ query.probe
+        floor = -2 if query.min_similarity is None else query.min_similarity
         found = {
-            face.id: sim
-            for face, tags, sim in zip(self.faces, self.tags, sims, strict=True)
-            if face is not None
-            and face.owner == query.owner
-            and (query.min_similarity is None or sim >= query.min_similarity)
-            and (query.tag is None or query.tag in tags)
+            self.faces[row].id: float(sims[row])
+            for row in np.flatnonzero(sims >= floor).tolist()
+            if self.faces[row] is not None
+            and self.faces[row].owner == query.owner
+            and (query.tag is None or query.tag in self.tags[row])
         }
         return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
@@ -85,15 +82,18 @@ class ExactShard:
         return {"ready": True}
 
 
+def pace(capacity):
+    """Return how often a shard looks for news and saves: the larger, the more each time costs."""
+    return {"poll_s": capacity / 3000, "snapshot_s": capacity / 300}
+
+
 async def exact(tmp_path, store, capacity):
     client = ShardClient([(ExactShard(), None)])
     return client, client.close
 
 
 async def local(tmp_path, store, capacity):
-    client = ShardClient(
-        [(LocalShard(tmp_path, store, poll_s=0.05, snapshot_s=0.3, capacity=capacity, niceness=0), None)]
-    )
+    client = ShardClient([(LocalShard(tmp_path, store, **pace(capacity), capacity=capacity, niceness=0), None)])
     await client.start()
     return client, client.close
 
@@ -102,9 +102,7 @@ async def remote(tmp_path, store, capacity):
     cells = [frozenset(range(200)), frozenset(range(200, 600)), frozenset(range(600, 1024))]
     servers, shards = [], []
     for number, mine in enumerate(cells):
-        local_shard = LocalShard(
-            tmp_path / str(number), store, mine, poll_s=0.05, snapshot_s=0.3, capacity=capacity, niceness=0
-        )
+        local_shard = LocalShard(tmp_path / str(number), store, mine, **pace(capacity), capacity=capacity, niceness=0)
         servers.append(ShardServer(local_shard, "127.0.0.1", 0))
         shards.append(RemoteShard(f"127.0.0.1:{await servers[-1].start()}", ping_s=0.05))
     client = ShardClient(list(zip(shards, cells, strict=True)))
@@ -178,6 +176,7 @@ async def random_operations(client, store, count, seed, *, complete=True):
             assert answer.live == answer.total
             found += np.array(check(answer.hits, oracle.search(query), n, complete=complete))
             continue
+        oracle.keep_up(change.id)
         await client.apply([change])
     assert found[0] >= 0.999 * found[1] > 0
 
