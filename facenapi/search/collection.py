@@ -9,6 +9,7 @@ both versions of a face keeps the newer one.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,7 @@ class Collection:
         """``capacity``: rows of a tail; ``parts``: what it starts with, segments first, the tail in use last."""
         self.dim = dim
         self.version = 0  # grows with every change
+        self.searched_at = time.monotonic()  # the last search, or since when there could have been one
         self._capacity = capacity or tail_rows(dim)
         self.parts: tuple[Part, ...] = tuple(parts) or (Tail(self._capacity, dim),)
 
@@ -66,6 +68,7 @@ class Collection:
         check_probe(probe, self.dim)
         if n < 1:
             raise ValueError("n must be positive")
+        self.searched_at = time.monotonic()
         found: dict[int, float] = {}
         for part in self.parts:
             if part.live:

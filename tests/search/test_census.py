@@ -1,0 +1,51 @@
+"""After a change of models: old vectors stay while they are searched, and go when they are not."""
+
+import numpy as np
+
+from facenapi.search.census import RETIRE_S, Census
+from facenapi.search.index import Index
+from facenapi.search.shard import Query
+from tests.search.support import FeedStore, faces_like
+
+VECTORS = faces_like(40)
+
+
+async def census_of(store):
+    census = Census(store.rev)
+    census.count(await store.changes_since(0))
+    return census
+
+
+def found(index, model):
+    return {hit.id for hit in index.search(Query("o", model, VECTORS[0], 99))}
+
+
+async def test_vectors_of_an_old_model_go_when_nobody_searches_them():
+    store, index = FeedStore(), Index(10)
+    for number in range(4):
+        index.take(store.put(number, VECTORS[number], model="old"))
+    for number in range(3):
+        index.take(store.put(number, VECTORS[-number], model="new"))
+    assert found(index, "old") == {0, 1, 2, 3}
+    assert found(index, "new") == {0, 1, 2}
+    assert (await census_of(store)).remove_strangers(index) == 0
+    assert found(index, "old") == {0, 1, 2, 3}  # some server has the old model still
+    index.collections["o", "new"].searched_at += RETIRE_S + 1
+    assert (await census_of(store)).remove_strangers(index) == 0
+    assert found(index, "old") == {3}  # whose photo was not to be had
+    assert found(index, "new") == {0, 1, 2}
+    store.put(3, VECTORS[3], model="new")
+    index.take(store.put(5, np.zeros(32), model="new"))  # cannot be searched for, but is known
+    index.collections["o", "new"].searched_at += RETIRE_S + 1
+    assert (await census_of(store)).remove_strangers(index) == 0
+    assert set(index.collections) == {("o", "new")}
+
+
+async def test_a_silent_owner_keeps_everything():
+    store, index = FeedStore(), Index(10)
+    index.take(store.put(1, VECTORS[0], model="old"))
+    index.take(store.put(1, VECTORS[1], model="new"))
+    for collection in index.collections.values():
+        collection.searched_at -= 100 * RETIRE_S
+    (await census_of(store)).remove_strangers(index)
+    assert {model: len(found(index, model)) for model in ("old", "new")} == {"old": 1, "new": 1}
