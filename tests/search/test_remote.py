@@ -232,6 +232,8 @@ def test_configuration(tmp_path, store):
     client = open_searcher(Config(tntapi_servers_file=str(path)), store)
     assert [shard.info()["address"] for shard in client.shards] == ["a:1", "b:2"]
     assert isinstance(open_searcher(Config(data_dir=str(tmp_path)), store).shards[0], LocalShard)
+    with pytest.raises(StartupError, match="missing: cannot be read as a table"):  # no quiet search of our own
+        open_searcher(Config(tntapi_servers_file=str(tmp_path / "missing"), data_dir=str(tmp_path)), store)
     server = ShardServer.from_config(
         Config(tntapi_servers_file=str(path), shard_address="b:2", data_dir=str(tmp_path)), store
     )
