@@ -14,11 +14,12 @@ def send(message: str) -> None:
         return
     if address[0] == "@":  # the abstract namespace
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+    # Never wait: a manager that does not read must not stop the event loop.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sock:
         try:
             sock.sendto(message.encode(), address)
         except OSError:
-            return  # a manager that went away must not take the service along
+            return  # a manager that went away or is busy must not take the service along
 
 
 def ready() -> None:

@@ -64,6 +64,7 @@ def test_it_serves_an_api_server_and_tells_systemd(tmp_path, table):
             status, answer = server.call("POST", "/v1/face", *form({"photo": picture(RED), "meta": "red"}))
             assert status == 200, answer
             status, answer = server.call("POST", "/v1/identify", *form({"photo": picture(RED)}))
+            assert status == 200, answer
             [[found]] = answer["results"].values()
             assert found["face"]["meta"] == "red"
         finally:
