@@ -58,7 +58,7 @@ class Config:
         reload=True,
     )
     max_decode_jobs: int = option(
-        "Limits", 64, "Photos open or waiting for it; one more is answered 503.", low=1, high=100000, reload=True
+        "Limits", 512, "Photos open or waiting for it; one more is answered 503.", low=1, high=100000, reload=True
     )
     open_photos: int = option(
         "Limits",
