@@ -1,7 +1,8 @@
 """50 clients mix all calls for a minute against a server in its own process.
 
-Bounds: no answer but the expected one; the event loop never late by more than 50 ms beyond what the
-machine itself is late (measured beside it by a process that only sleeps); the peak of memory in
+Bounds: no answer but the expected one; the event loop never computes for more than 50 ms on end
+(how late it was in all, waiting for a processor or another thread included, is printed beside how late a
+process is that only sleeps); the peak of memory in
 the second half is at most 10 % above that in the first.
 
     python scripts/trial_load.py [--seconds=60] [--clients=50] [--quick] [--json]

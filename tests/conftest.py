@@ -41,10 +41,11 @@ def _end_tasks(loop):
 
 
 def pytest_collection_modifyitems(items):
-    """Let plain ``async def`` tests run on the loop."""
+    """Let plain ``async def`` tests run on the loop; begin with the slow ones, which several workers share best."""
     for item in items:
         if inspect.iscoroutinefunction(getattr(item, "function", None)):
             item.add_marker(pytest.mark.gen_test(timeout=120))
+    items.sort(key=lambda item: ("test_soak" not in item.nodeid, item.get_closest_marker("slow") is None))
 
 
 @pytest.fixture(scope="session")
