@@ -27,7 +27,20 @@ class Readers:
         self._closed = False
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
+        self._count = threads
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store-reader")
+
+    async def open(self) -> None:
+        """Open all connections, so that later no read pays for one and no file is opened any more."""
+        together = threading.Barrier(self._count)  # keeps one thread from doing it all
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(
+            *(loop.run_in_executor(self._threads, self._open_one, together) for _ in range(self._count))
+        )
+
+    def _open_one(self, together: threading.Barrier) -> None:
+        self._run(lambda db: db.execute("SELECT count(*) FROM sqlite_master").fetchone())
+        together.wait(60)
 
     async def submit(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read and return what it returns.

@@ -54,6 +54,7 @@ class SqliteStore:
         self._ids = IdMaker(last_id)
         self._writer = Writer(db)
         self._readers = Readers(self._connect, self._threads)
+        await self._readers.open()
         if not self._shared and self._folder.too_large_to_wait_for():
             self._checker = self._connect()
             self._checking = asyncio.create_task(self._check(self._checker))
