@@ -39,15 +39,25 @@ async def _run(chosen: argparse.Namespace, store: Store) -> int:
         if chosen.action == "create" and chosen.first and await store.list_tokens():
             return 0
         if chosen.action == "create":
-            key, _ = await create_token(store, chosen.owner, chosen.label, chosen.short)
-            print(key)
-            return 0
+            return await _create(chosen, store)
         if chosen.action == "list":
             await _list(store)
             return 0
         return await _revoke(store, chosen.key or "")
     finally:
         await store.close()
+
+
+async def _create(chosen: argparse.Namespace, store: Store) -> int:
+    owners = {token.owner for token in await store.list_tokens()}
+    # After an import an owner may have faces and no token yet.
+    if chosen.owner and chosen.owner not in owners and not await store.count_faces(chosen.owner):
+        print(f"facenapi token: there is no owner {chosen.owner}; facenapi token list shows them", file=sys.stderr)
+        return 1
+    key, token = await create_token(store, chosen.owner, chosen.label, chosen.short)
+    print(f"A token for {'' if chosen.owner else 'the new '}owner {token.owner}:", file=sys.stderr)
+    print(key)
+    return 0
 
 
 async def _list(store: Store) -> None:

@@ -187,7 +187,7 @@ def choose_device(wanted: str, threads: int, gpu_memory: int) -> Device:
         return Device("cpu", threads)
     cause = None
     if "CUDAExecutionProvider" not in runtime.get_available_providers():
-        cause = "this build of ONNX Runtime has no CUDA; pip install 'facenapi[gpu]'"
+        cause = "this build of ONNX Runtime has no CUDA (the extra facenapi[cuda] has)"
     else:
         try:
             ctypes.CDLL("libcuda.so.1")

@@ -64,6 +64,7 @@ async def export_owner(store: Store, owner: str, path: Path, progress: Progress 
     """
     part = path.with_name(path.name + ".part")
     total = await store.count_faces(owner)
+    part.touch(mode=0o600)  # faces and names are nobody else's business
     with part.open("ab+") as out:
         written = _resume(out, owner)
         if not written.begun:
