@@ -7,6 +7,7 @@ filled before ``count`` admits it, a life is one byte, and a bitmap changes unde
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _NOTHING = (np.empty(0, np.int64), np.empty(0, np.float32))
 
 
-class Part:
+class Part(ABC):
     """Rows of vectors with what belongs to them; ``count`` of them exist, ``live`` of those are alive."""
 
     def __init__(
@@ -47,9 +48,9 @@ class Part:
         self.live = int(np.count_nonzero(alive[:count]))
         self.tags: dict[str, BitMap] = {}
 
+    @abstractmethod
     def find(self, face_id: int) -> int | None:
         """Return the row of a face that is alive here."""
-        raise NotImplementedError
 
     def vector(self, row: int) -> NDArray[np.float32]:
         """Return the vector of a row, (dim,)."""
