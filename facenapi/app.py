@@ -16,6 +16,7 @@ from facenapi.access_log import log_request
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import ApiError, Overloaded, StartupError
 from facenapi.handlers.base import LINGER_FACTOR
+from facenapi.handlers.face_texts import FaceTexts
 from facenapi.heartbeat import beat
 from facenapi.metrics import Metrics
 from facenapi.search.open import open_searcher
@@ -97,6 +98,7 @@ class Application:
         )
         self.identifier = Identifier(config, self.photos, self.detector, self.store, self.searcher)
         self.verifier = Verifier(self.photos, self.detector)
+        self.face_texts = FaceTexts(self.store)
         self.metrics = Metrics(self._gauges)
         self.web = WebApplication(routes(self), log_function=log_request)
         self._http: HTTPServer | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import ujson
@@ -13,6 +14,16 @@ from facenapi.errors import MalformedJson
 def dumps(value: Any) -> str:
     """Return strict JSON with sorted keys. NaN and infinity raise: they must not have come this far."""
     return ujson.dumps(value, sort_keys=True, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
+
+
+def array(texts: Iterable[str]) -> str:
+    """Return the JSON text of a list of values that are JSON texts already."""
+    return f"[{','.join(texts)}]"
+
+
+def assemble(**texts: str) -> str:
+    """Return the JSON text of an object with sorted keys, of values that are JSON texts already."""
+    return "{" + ",".join(f'"{name}":{text}' for name, text in sorted(texts.items())) + "}"
 
 
 def loads(text: bytes | str) -> Any:

@@ -38,3 +38,10 @@ def test_what_json_has_not_is_not_written(value):
 def test_what_is_not_json_is_refused(text):
     with pytest.raises(MalformedJson):
         jsonio.loads(text)
+
+
+def test_objects_and_lists_are_put_together_from_texts():
+    texts = [jsonio.dumps({"b": 1, "a": "ä/"}), "2"]
+    whole = jsonio.assemble(results=jsonio.array(texts), next_page="null")
+    assert whole == jsonio.dumps({"results": [{"a": "ä/", "b": 1}, 2], "next_page": None})
+    assert jsonio.array([]) == "[]"

@@ -178,8 +178,12 @@ class ApiHandler(RequestHandler):
     # -- the answer -----------------------------------------------------------------------------
     def answer(self, value: Any, status: int = 200) -> None:
         """Finish with a JSON body."""
+        self.answer_text(jsonio.dumps(value), status)
+
+    def answer_text(self, text: str, status: int = 200) -> None:
+        """Finish with a body that is JSON already."""
         self.set_status(status)
-        self.finish(jsonio.dumps(value))
+        self.finish(text)
 
     def answer_nothing(self) -> None:
         """Finish with 204 and no body."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from facenapi import clock
+from facenapi import clock, jsonio
 from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import path_id
 from facenapi.handlers.paging import MAX_ID, MOST, link
-from facenapi.handlers.views import FACE_REF, INTEGER, MOMENT, TEXT, array, face_view, record
+from facenapi.handlers.views import FACE_REF, INTEGER, MOMENT, TEXT, array, record
 from facenapi.kinds import CAMERAS
 from facenapi.operation import operation
 from facenapi.params import BOOLEAN, TIME, Param, integer
@@ -34,20 +35,11 @@ _SIGHTING = record(
 class _EventsHandler(ApiHandler):
     """Answers a page of the faces that cameras saw."""
 
-    async def page_of_events(
-        self, where: FaceFilter, limit: int, max_id: int | None
-    ) -> tuple[list[Face], str | None]:
-        """Return the events, newest first, and the link to the next page."""
-        found = await window(
-            lambda asked: self.app.store.list_faces(self.owner, where, asked),
-            lambda face: face.id,
-            Page(limit or MOST, max_id),
-        )
-        return found.items, link(self.request, self.parameters, max_id=found.next_max_id)
-
-    def answer_page(self, views: list[dict[str, Any]], next_page: str | None) -> None:
-        """Answer; the link is left out on the last page."""
-        self.answer({"results": views} | ({"next_page": next_page} if next_page else {}))
+    def answer_events(self, texts: Iterable[str], next_max_id: int | None) -> None:
+        """Finish with events as JSON texts, newest first; the link is left out on the last page."""
+        next_page = link(self.request, self.parameters, max_id=next_max_id)
+        more = {} if next_page is None else {"next_page": jsonio.dumps(next_page)}
+        self.answer_text(jsonio.assemble(results=jsonio.array(texts), **more))
 
 
 class HistoryHandler(_EventsHandler):
@@ -80,8 +72,13 @@ class HistoryHandler(_EventsHandler):
         where = FaceFilter(
             person_id=person_id, events=True, cam_ids=cam_ids, start_ms=start, end_ms=end, friend=friend
         )
-        events, next_page = await self.page_of_events(where, limit, max_id)
-        self.answer_page([face_view(face) for face in events], next_page)
+        found = await window(
+            lambda asked: self.app.store.list_keys(self.owner, where, asked),
+            lambda key: key.id,
+            Page(limit or MOST, max_id),
+        )
+        texts = await self.app.face_texts.of(self.owner, found.items)
+        self.answer_events(texts.values(), found.next_max_id)
 
     get = post
 
@@ -114,8 +111,12 @@ class PersonHistoryHandler(_EventsHandler):
         if await self.app.store.get_person(self.owner, number) is None:
             raise NotFound(f"There is no person {number}")
         where = FaceFilter(person_id=number, events=True, cam_ids=cam_ids, start_ms=start, end_ms=end)
-        events, next_page = await self.page_of_events(where, limit, max_id)
-        self.answer_page([_sighting(face) for face in events], next_page)
+        found = await window(
+            lambda asked: self.app.store.list_faces(self.owner, where, asked),
+            lambda face: face.id,
+            Page(limit or MOST, max_id),
+        )
+        self.answer_events([jsonio.dumps(_sighting(face)) for face in found.items], found.next_max_id)
 
 
 def _sighting(face: Face) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from facenapi.handlers.base import ApiHandler
-from facenapi.handlers.paging import PAGING, link
-from facenapi.handlers.views import FACE_REF, LINK, face_view, results
+from facenapi.handlers.paging import PAGING, PageHandler
+from facenapi.handlers.views import FACE_REF, LINK, results
 from facenapi.operation import operation
 from facenapi.services.paging import window
 from facenapi.storage.base import DEFAULT_GALLERY, FaceFilter, Page
@@ -12,7 +11,7 @@ from facenapi.storage.base import DEFAULT_GALLERY, FaceFilter, Page
 _FACES = results(FACE_REF, next_page=LINK, prev_page=LINK)
 
 
-class FaceListHandler(ApiHandler):
+class FaceListHandler(PageHandler):
     """Lists all faces, or those of a gallery."""
 
     @operation("List faces, newest first", *PAGING, answer=_FACES, errors=("NOT_FOUND",))
@@ -27,15 +26,10 @@ class FaceListHandler(ApiHandler):
     async def answer_faces(self, where: FaceFilter, page: Page) -> None:
         """Answer a page with links to its neighbours."""
         found = await window(
-            lambda asked: self.app.store.list_faces(self.owner, where, asked), lambda face: face.id, page
+            lambda asked: self.app.store.list_keys(self.owner, where, asked), lambda key: key.id, page
         )
-        self.answer(
-            {
-                "results": [face_view(face) for face in found.items],
-                "next_page": link(self.request, self.parameters, max_id=found.next_max_id),
-                "prev_page": link(self.request, self.parameters, min_id=found.prev_min_id),
-            }
-        )
+        texts = await self.app.face_texts.of(self.owner, found.items)
+        self.answer_page(texts.values(), found)
 
 
 class MetaFacesHandler(FaceListHandler):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from facenapi.handlers.base import ApiHandler
-from facenapi.handlers.paging import PAGING, link
-from facenapi.handlers.views import FACE_REF, INTEGER, LINK, TEXT, face_view, record, results
+from facenapi import jsonio
+from facenapi.handlers.paging import PAGING, PageHandler
+from facenapi.handlers.views import FACE_REF, INTEGER, LINK, TEXT, record, results
 from facenapi.operation import operation
 from facenapi.services.paging import window
 from facenapi.storage.base import DEFAULT_GALLERY, Page
@@ -12,7 +12,7 @@ from facenapi.storage.base import DEFAULT_GALLERY, Page
 _META = record({"count": INTEGER, "face": FACE_REF, "meta": TEXT})
 
 
-class MetaHandler(ApiHandler):
+class MetaHandler(PageHandler):
     """The meta strings in use."""
 
     @operation(
@@ -29,15 +29,13 @@ class MetaHandler(ApiHandler):
         within = None if gallery == DEFAULT_GALLERY else gallery
         found = await window(
             lambda asked: self.app.store.list_metas(self.owner, within, asked),
-            lambda meta: meta.face.id,
+            lambda meta: meta.first.id,
             Page(limit, max_id, min_id),
         )
-        self.answer(
-            {
-                "results": [
-                    {"count": meta.count, "face": face_view(meta.face), "meta": meta.meta} for meta in found.items
-                ],
-                "next_page": link(self.request, self.parameters, max_id=found.next_max_id),
-                "prev_page": link(self.request, self.parameters, min_id=found.prev_min_id),
-            }
-        )
+        faces = await self.app.face_texts.of(self.owner, [meta.first for meta in found.items])
+        texts = [
+            jsonio.assemble(count=str(meta.count), face=faces[meta.first.id], meta=jsonio.dumps(meta.meta))
+            for meta in found.items
+            if meta.first.id in faces
+        ]
+        self.answer_page(texts, found)

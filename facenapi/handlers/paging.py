@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from facenapi import jsonio
+from facenapi.handlers.base import ApiHandler
 from facenapi.params import LARGEST_ID, Param, integer
 from facenapi.request import Parameters, Texts, Upload
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tornado.httputil import HTTPServerRequest
+
+    from facenapi.services.paging import Window
 
 DEFAULT_LIMIT = 100
 MOST = 1000
@@ -21,6 +26,19 @@ MIN_ID = Param("min_id", integer(0, LARGEST_ID), "Only entries with a larger id:
 PAGING = (LIMIT, MAX_ID, MIN_ID)
 # What a link carries on from a body; a query it carries on whole.
 _FILTERS = ("person_id", "cam_ids", "start", "end", "friend", "limit")
+
+
+class PageHandler(ApiHandler):
+    """Answers pages of lists that know their neighbours on both sides."""
+
+    def answer_page(self, texts: Iterable[str], page: Window[Any]) -> None:
+        """Finish with the results of a page, each a JSON text, and with links to its neighbours."""
+        links = {
+            "next_page": link(self.request, self.parameters, max_id=page.next_max_id),
+            "prev_page": link(self.request, self.parameters, min_id=page.prev_min_id),
+        }
+        shown = {name: jsonio.dumps(value) for name, value in links.items()}
+        self.answer_text(jsonio.assemble(results=jsonio.array(texts), **shown))
 
 
 def link(request: HTTPServerRequest, parameters: Parameters, **bound: int | None) -> str | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from facenapi import jsonio
 from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import path_id
-from facenapi.handlers.paging import PAGING, link
+from facenapi.handlers.paging import PAGING, PageHandler
 from facenapi.handlers.views import FACE_REF, INTEGER, LINK, TEXT, face_view, record, results
 from facenapi.operation import operation
 from facenapi.services.paging import window
@@ -17,7 +18,7 @@ _SUMMARY = record({"id": INTEGER, "meta": TEXT})
 _PERSON = record({"id": INTEGER, "meta": TEXT, "count": INTEGER, "face": {"oneOf": [FACE_REF, {"type": "null"}]}})
 
 
-class PersonsHandler(ApiHandler):
+class PersonsHandler(PageHandler):
     """All persons."""
 
     @operation("List the persons, newest first", *PAGING, answer=results(_SUMMARY, next_page=LINK, prev_page=LINK))
@@ -28,13 +29,7 @@ class PersonsHandler(ApiHandler):
             lambda person: person.id,
             Page(limit, max_id, min_id),
         )
-        self.answer(
-            {
-                "results": [{"id": person.id, "meta": person.meta} for person in found.items],
-                "next_page": link(self.request, self.parameters, max_id=found.next_max_id),
-                "prev_page": link(self.request, self.parameters, min_id=found.prev_min_id),
-            }
-        )
+        self.answer_page([jsonio.dumps({"id": person.id, "meta": person.meta}) for person in found.items], found)
 
 
 class PersonHandler(ApiHandler):

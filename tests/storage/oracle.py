@@ -135,7 +135,7 @@ class Oracle:
         for i, face in self.of(owner, FaceFilter(gallery=gallery)).items():
             by_meta.setdefault(face.meta, []).append(i)
         first = {min(ids): (meta, len(ids)) for meta, ids in by_meta.items()}
-        return [MetaSummary(*first[i], self.faces[i]) for i in window(list(first), page)]
+        return [MetaSummary(*first[i], self.faces[i].key) for i in window(list(first), page)]
 
     # -- persons --------------------------------------------------------------------------------
     def new_person(self, owner):

@@ -12,6 +12,7 @@ from facenapi.storage.base import (
     Face,
     FaceChange,
     FaceFilter,
+    MetaSummary,
     NewFace,
     Page,
     UnknownGalleryError,
@@ -190,7 +191,10 @@ class Walk:
 
     async def look(self) -> None:
         owner = self.owner()
-        await self.same("list_faces", owner, self.where(), self.page(sorted(self.oracle.faces)))
+        where, page = self.where(), self.page(sorted(self.oracle.faces))
+        await self.same("list_faces", owner, where, page)
+        faces = await self.store.list_faces(owner, where, page)
+        assert await self.store.list_keys(owner, where, page) == [face.key for face in faces]
         await self.same("get_faces", owner, [self.face_id(owner), self.face_id(owner)])
         await self.same("count_faces", owner, self.random.choice((None, "default", *GALLERIES)))
 
@@ -252,6 +256,8 @@ def unrevised(answer):
         return [unrevised(entry) for entry in answer]
     if isinstance(answer, dict):
         return {key: unrevised(value) for key, value in answer.items()}
+    if isinstance(answer, MetaSummary):
+        return replace(answer, first=answer.first._replace(rev=0))
     if getattr(answer, "face", None) is not None:
         return replace(answer, face=unrevised(answer.face))
     return answer

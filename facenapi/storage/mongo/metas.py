@@ -16,9 +16,9 @@ from typing import Any
 from pymongo import UpdateOne
 
 from facenapi.errors import Unavailable
-from facenapi.storage.base import DEFAULT_GALLERY, Face, MetaSummary, Page
+from facenapi.storage.base import DEFAULT_GALLERY, Face, FaceKey, MetaSummary, Page
 from facenapi.storage.mongo.base import MongoBase, key
-from facenapi.storage.mongo.documents import Document, face_of
+from facenapi.storage.mongo.documents import Document
 from facenapi.storage.mongo.driver import int64, operation
 
 MAX_ROUNDS = 50
@@ -109,8 +109,10 @@ class Metas(MongoBase):
             await self.metas.update_one(unchanged, {"$set": {"first": int64(first)}})
 
     async def _summaries(self, truths: list[tuple[int, int | None]]) -> list[MetaSummary]:
-        cursor = self.faces.find({"_id": {"$in": [first for _, first in truths]}, "gone": None})
-        first = {document["_id"]: face_of(document) async for document in cursor}
+        firsts = {"_id": {"$in": [first for _, first in truths]}, "gone": None}
+        found = {document["_id"]: document async for document in self.faces.find(firsts, {"rev": 1, "meta": 1})}
         return [
-            MetaSummary(first[face_id].meta, count, first[face_id]) for count, face_id in truths if face_id in first
+            MetaSummary(found[first]["meta"], count, FaceKey(int(first), int(found[first]["rev"])))
+            for count, first in truths
+            if first is not None and first in found
         ]

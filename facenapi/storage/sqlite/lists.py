@@ -11,7 +11,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
-from facenapi.storage.base import DEFAULT_GALLERY, Face, FaceFilter, MetaSummary, Page
+from facenapi.storage.base import DEFAULT_GALLERY, Face, FaceFilter, FaceKey, MetaSummary, Page
 from facenapi.storage.rules import camera_key
 from facenapi.storage.sqlite import rows
 
@@ -30,24 +30,30 @@ class Source:
 
 def faces(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> list[Face]:
     """Return a page of faces, newest first."""
+    window = keys(db, owner, where, page)
+    found = rows.fetch(db, owner, [key.id for key in window])
+    return [found[key.id] for key in window]
+
+
+def keys(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> list[FaceKey]:
+    """Return the keys of a page of faces, newest first."""
     gallery = rows.gallery_id(db, owner, where.gallery or DEFAULT_GALLERY)
     if gallery is None or where.cam_ids == ():
         return []
     conditions, values = _conditions(where, gallery)
     order = "ASC" if page.min_id is not None else "DESC"
     low, high = _bounds(page)
-    ids = [
-        row[0]
-        for source in _sources(db, owner, where, gallery, joined=bool(conditions))
+    found = [
+        FaceKey._make(row)
+        for source in _sources(db, owner, where, gallery)
         for row in db.execute(
-            f"SELECT {source.key} FROM {source.sql} AND {source.key} > ? AND {source.key} < ? {conditions} "  # noqa: S608
+            f"SELECT {source.key}, f.rev FROM {source.sql} AND {source.key} > ? AND {source.key} < ? {conditions} "  # noqa: S608
             f"ORDER BY {source.key} {order} LIMIT ?",
             (*source.values, low, high, *values, page.limit),
         )
     ]
-    window = sorted(ids, reverse=order == "DESC")[: page.limit]
-    found = rows.fetch(db, owner, window)
-    return [found[face_id] for face_id in sorted(window, reverse=True)]
+    window = sorted(found, reverse=order == "DESC")[: page.limit]
+    return sorted(window, reverse=True)
 
 
 def _bounds(page: Page) -> tuple[int, int]:
@@ -80,14 +86,14 @@ def _conditions(where: FaceFilter, gallery: int) -> tuple[str, list[Any]]:
     return "".join(f"AND {sql} " for sql, _ in terms), [value for _, values in terms for value in values]
 
 
-def _sources(db: sqlite3.Connection, owner: str, where: FaceFilter, gallery: int, *, joined: bool) -> list[Source]:
+def _sources(db: sqlite3.Connection, owner: str, where: FaceFilter, gallery: int) -> list[Source]:
     """Return the sources that together yield the candidates."""
     events = where.events or where.cam_ids is not None
     if where.person_id is not None:
         return [Source("faces AS f INDEXED BY faces_of_person WHERE f.owner = ?", (owner,))]
     if events and where.meta is None and where.gallery in (None, DEFAULT_GALLERY):
         return _event_sources(db, owner, where)
-    join = "CROSS JOIN faces AS f ON f.id = m.face" if joined else ""
+    join = "CROSS JOIN faces AS f ON f.id = m.face"
     if where.meta is not None:
         return [
             Source(
@@ -134,13 +140,11 @@ def metas(db: sqlite3.Connection, owner: str, gallery: str | None, page: Page) -
     """Return a page of metas, newest first face first."""
     low, high = _bounds(page)
     order = "ASC" if page.min_id is not None else "DESC"
-    found = sorted(
-        db.execute(
-            "SELECT first, meta, faces FROM metas INDEXED BY metas_by_first WHERE gallery = ? AND first > ? "  # noqa: S608
-            f"AND first < ? ORDER BY first {order} LIMIT ?",
-            (rows.gallery_id(db, owner, gallery or DEFAULT_GALLERY), low, high, page.limit),
-        ),
-        reverse=True,
+    found = db.execute(
+        "SELECT e.meta, e.faces, f.id, f.rev FROM metas AS e INDEXED BY metas_by_first "  # noqa: S608
+        "CROSS JOIN faces AS f ON f.id = e.first WHERE e.gallery = ? AND e.first > ? AND e.first < ? "
+        f"ORDER BY e.first {order} LIMIT ?",
+        (rows.gallery_id(db, owner, gallery or DEFAULT_GALLERY), low, high, page.limit),
     )
-    first = rows.fetch(db, owner, [row[0] for row in found])
-    return [MetaSummary(meta, count, first[face_id]) for face_id, meta, count in found]
+    summaries = [MetaSummary(meta, count, FaceKey(face_id, rev)) for meta, count, face_id, rev in found]
+    return summaries if order == "DESC" else summaries[::-1]

@@ -12,7 +12,19 @@ from typing import Any, TypeVar
 
 from facenapi.errors import StartupError, Unavailable
 from facenapi.storage import base
-from facenapi.storage.base import Camera, Changes, Face, FaceChange, FaceFilter, Finding, NewFace, Page, Person, Token
+from facenapi.storage.base import (
+    Camera,
+    Changes,
+    Face,
+    FaceChange,
+    FaceFilter,
+    FaceKey,
+    Finding,
+    NewFace,
+    Page,
+    Person,
+    Token,
+)
 from facenapi.storage.ids import IdMaker
 from facenapi.storage.locks import NamedLocks
 from facenapi.storage.sqlite import faces, folder, lists, nouns, report, rows, schema
@@ -174,6 +186,10 @@ class SqliteStore:
     async def list_faces(self, owner: str, where: FaceFilter, page: Page) -> list[Face]:
         """Return a page of faces, newest first."""
         return await self._read(lambda db: lists.faces(db, owner, where, page))
+
+    async def list_keys(self, owner: str, where: FaceFilter, page: Page) -> list[FaceKey]:
+        """Return the keys of a page of faces, newest first."""
+        return await self._read(lambda db: lists.keys(db, owner, where, page))
 
     async def count_faces(self, owner: str, gallery: str | None = None) -> int:
         """Return how many faces there are, from a counter."""

@@ -1,0 +1,74 @@
+"""Texts of faces: fresh after a change, gone after a deletion, few enough."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from facenapi.handlers import face_texts
+from facenapi.handlers.face_texts import FaceTexts
+from facenapi.handlers.views import face_view
+from facenapi.storage.base import FaceChange, FaceFilter, Page
+from facenapi.storage.sqlite import SqliteStore
+from tests.storage.samples import add
+
+ALL = FaceFilter()
+
+
+class CountingStore(SqliteStore):
+    """Notes which faces were asked for."""
+
+    asked: list[list[int]]
+
+    async def get_faces(self, owner, ids):
+        self.asked = [*getattr(self, "asked", []), list(ids)]
+        return await super().get_faces(owner, ids)
+
+
+@pytest.fixture
+def store(io_loop, tmp_path):
+    store = CountingStore(tmp_path, "normal")
+    io_loop.run_sync(store.start)
+    yield store
+    io_loop.run_sync(store.close)
+
+
+async def test_a_face_is_read_and_written_once_per_revision(store):
+    first, second = await add(store, "ä", "b")
+    texts = FaceTexts(store)
+    keys = await store.list_keys("ann", ALL, Page())
+    expected = {face.id: face_view(face) for face in (second, first)}
+    for _ in range(2):
+        found = await texts.of("ann", keys)
+        assert list(found) == [second.id, first.id]
+        assert {face_id: json.loads(text) for face_id, text in found.items()} == expected
+    assert store.asked == [[second.id, first.id]]
+    changed = await store.update_face("ann", first.id, FaceChange(meta="new"))
+    found = await texts.of("ann", await store.list_keys("ann", ALL, Page()))
+    assert json.loads(found[first.id]) == face_view(changed)
+    assert store.asked[1:] == [[first.id]]
+
+
+async def test_a_face_that_goes_between_key_and_text_is_left_out(store):
+    first, second = await add(store, "a", "b")
+    keys = await store.list_keys("ann", ALL, Page())
+    await store.delete_face("ann", second.id)
+    assert list(await FaceTexts(store).of("ann", keys)) == [first.id]
+    assert await FaceTexts(store).of("ann", []) == {}
+
+
+async def test_a_face_that_changes_between_key_and_text_is_shown_as_it_is_now(store):
+    [face] = await add(store, "a")
+    texts, keys = FaceTexts(store), await store.list_keys("ann", ALL, Page())
+    await store.update_face("ann", face.id, FaceChange(meta="new"))
+    assert json.loads((await texts.of("ann", keys))[face.id])["meta"] == "new"
+
+
+async def test_the_oldest_texts_make_room(store, monkeypatch):
+    monkeypatch.setattr(face_texts, "_MOST", 2)
+    await add(store, *"abc")
+    texts, keys = FaceTexts(store), await store.list_keys("ann", ALL, Page())
+    assert len(await texts.of("ann", keys)) == 3
+    await texts.of("ann", keys)
+    assert [len(asked) for asked in store.asked] == [3, 1]
