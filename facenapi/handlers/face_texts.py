@@ -25,17 +25,17 @@ class FaceTexts:
         self._store = store
         self._texts: dict[FaceKey, str] = {}
 
-    async def of(self, owner: str, keys: Sequence[FaceKey]) -> dict[int, str]:
-        """Return texts by face id, in the order of the keys, without faces deleted since the keys were read."""
-        texts = {key: self._texts.get(key) for key in keys}
-        missing = [key.id for key, text in texts.items() if text is None]
+    async def of(self, owner: str, keys: Sequence[FaceKey]) -> list[str | None]:
+        """Return the texts in the order of the keys; None for a face deleted since its key was read."""
+        texts = list(map(self._texts.get, keys))
+        missing = [key.id for key, text in zip(keys, texts, strict=True) if text is None]
+        if not missing:
+            return texts
         fresh = {}
-        if missing:
-            for face in (await self._store.get_faces(owner, missing)).values():
-                fresh[face.id] = self._texts[face.key] = jsonio.dumps(face_view(face))
-            self._forget_oldest()
-        found = {key.id: text or fresh.get(key.id) for key, text in texts.items()}
-        return {face_id: text for face_id, text in found.items() if text is not None}
+        for face in (await self._store.get_faces(owner, missing)).values():
+            fresh[face.id] = self._texts[face.key] = jsonio.dumps(face_view(face))
+        self._forget_oldest()
+        return [text or fresh.get(key.id) for key, text in zip(keys, texts, strict=True)]
 
     def _forget_oldest(self) -> None:
         for key in list(islice(self._texts, max(0, len(self._texts) - _MOST))):

@@ -78,7 +78,7 @@ class HistoryHandler(_EventsHandler):
             Page(limit or MOST, max_id),
         )
         texts = await self.app.face_texts.of(self.owner, found.items)
-        self.answer_events(texts.values(), found.next_max_id)
+        self.answer_events(filter(None, texts), found.next_max_id)
 
     get = post
 

@@ -29,7 +29,7 @@ class FaceListHandler(PageHandler):
             lambda asked: self.app.store.list_keys(self.owner, where, asked), lambda key: key.id, page
         )
         texts = await self.app.face_texts.of(self.owner, found.items)
-        self.answer_page(texts.values(), found)
+        self.answer_page(filter(None, texts), found)
 
 
 class MetaFacesHandler(FaceListHandler):

@@ -34,8 +34,8 @@ class MetaHandler(PageHandler):
         )
         faces = await self.app.face_texts.of(self.owner, [meta.first for meta in found.items])
         texts = [
-            jsonio.assemble(count=str(meta.count), face=faces[meta.first.id], meta=jsonio.dumps(meta.meta))
-            for meta in found.items
-            if meta.first.id in faces
+            jsonio.assemble(count=str(meta.count), face=face, meta=jsonio.dumps(meta.meta))
+            for meta, face in zip(found.items, faces, strict=True)
+            if face is not None
         ]
         self.answer_page(texts, found)

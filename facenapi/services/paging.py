@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -24,22 +25,24 @@ class Window(Generic[T]):
 
 
 async def window(fetch: Callable[[Page], Awaitable[list[T]]], id_of: Callable[[T], int], page: Page) -> Window[T]:
-    """Fetch a page and look one entry beyond it in both directions."""
-    items = await fetch(replace(page, limit=page.limit + 1))
+    """Fetch a page and look beyond it in both directions."""
     backwards = page.min_id is not None
+    whole = replace(page, limit=page.limit + 1)
+    behind = _behind(page)
+    items, others = (await fetch(whole), []) if behind is None else await asyncio.gather(fetch(whole), fetch(behind))
     beyond = len(items) > page.limit
     if beyond:
         # Fetched backwards, the entry beyond the page is the newest.
         items = items[1:] if backwards else items[:-1]
-    if not items:  # nothing is left here, but there may be something on the side the client came from
-        return Window(
-            [],
-            page.min_id + 1 if page.min_id is not None and await fetch(Page(1, max_id=page.min_id + 1)) else None,
-            page.max_id - 1
-            if page.max_id and not backwards and await fetch(Page(1, min_id=page.max_id - 1))
-            else None,
-        )
-    first, last = id_of(items[0]), id_of(items[-1])
-    newer = beyond if backwards else page.max_id is not None and bool(await fetch(Page(1, min_id=first)))
-    older = bool(await fetch(Page(1, max_id=last))) if backwards else beyond
+    # With nothing left here, there may still be something on the side the client came from.
+    first = id_of(items[0]) if items else (page.max_id or 0) - 1
+    last = id_of(items[-1]) if items else (page.min_id or 0) + 1
+    older, newer = (others, beyond) if backwards else (beyond, others)
     return Window(items, last if older else None, first if newer else None)
+
+
+def _behind(page: Page) -> Page | None:
+    """Return what to look for on the side the client came from; nothing lies between that bound and the page."""
+    if page.min_id is not None:
+        return Page(1, max_id=page.min_id + 1)
+    return Page(1, min_id=page.max_id - 1) if page.max_id else None

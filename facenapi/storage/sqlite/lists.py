@@ -43,17 +43,16 @@ def keys(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> l
     conditions, values = _conditions(where, gallery)
     order = "ASC" if page.min_id is not None else "DESC"
     low, high = _bounds(page)
-    found = [
-        FaceKey._make(row)
-        for source in _sources(db, owner, where, gallery)
-        for row in db.execute(
+    found: list[tuple[int, int]] = []
+    for source in _sources(db, owner, where, gallery):
+        found += db.execute(
             f"SELECT {source.key}, f.rev FROM {source.sql} AND {source.key} > ? AND {source.key} < ? {conditions} "  # noqa: S608
             f"ORDER BY {source.key} {order} LIMIT ?",
             (*source.values, low, high, *values, page.limit),
         )
-    ]
-    window = sorted(found, reverse=order == "DESC")[: page.limit]
-    return sorted(window, reverse=True)
+    found.sort(reverse=order == "DESC")
+    window = found[: page.limit]
+    return list(map(FaceKey._make, window if order == "DESC" else window[::-1]))
 
 
 def _bounds(page: Page) -> tuple[int, int]:
