@@ -16,7 +16,8 @@ def log_request(handler: Any) -> None:
     api: ApiHandler = handler
     status, request = api.get_status(), api.request
     method, seconds = request.method or "-", request.request_time()
-    api.app.metrics.request(type(api).__name__, method, status, seconds, api.stages)
+    counted = method if method in api.SUPPORTED_METHODS else "other"  # clients must not make labels
+    api.app.metrics.request(type(api).__name__, counted, status, seconds, api.stages)
     level = logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
     if log.isEnabledFor(level):
         stages = "".join(f" {name}={1000 * spent:.1f}" for name, spent in api.stages.items())

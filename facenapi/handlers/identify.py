@@ -70,12 +70,22 @@ class IdentifyHandler(ApiHandler):
         boxes = bbox or _box_of_corners(x1, y1, x2, y2)
         search = Search(self.owner, gallery, threshold, n, strict)
         found = await self.app.identifier.identify(photo, boxes, mf_selector, search)
-        self.set_header("X-Live-Servers", f"{found.live}/{found.total}")
+        self._say_live(found.live, found.total)
         if sum(map(len, found.matches.values())) < _LONG:
             self.answer(_view(found))
         else:
             text = await asyncio.to_thread(lambda: jsonio.dumps(_view(found)))
-            self.finish(text)
+            self.answer_text(text)
+
+    def finish(self, chunk: Any = None) -> Any:
+        """End the answer; a refusal, too, says how many shards live."""
+        if "X-Live-Servers" not in self._headers:
+            shards = self.app.searcher.shards
+            self._say_live(sum(shard.ready for shard in shards), len(shards))
+        return super().finish(chunk)
+
+    def _say_live(self, live: int, total: int) -> None:
+        self.set_header("X-Live-Servers", f"{live}/{total}")
 
 
 def _view(found: Identified) -> dict[str, Any]:

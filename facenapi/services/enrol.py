@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -139,17 +138,12 @@ class Enroller:
         vectors: NDArray[np.float32],
         kept: dict[str | None, Kept],
     ) -> list[Face]:
-        stored: list[Face] = []
-        async with AsyncExitStack() as stack:
-            if self._persons.enabled and enrolment.person_id is None:
-                await stack.enter_async_context(self._persons.lock(enrolment.owner))
-                # One by one: two faces of one person on one photo are one person.
-                for face, vector in zip(new, vectors, strict=True):
-                    person = await self._persons.person_of(enrolment.owner, enrolment.cam_id, vector)
-                    stored += await self._store_and_index([replace(face, person_id=person)], kept)
-            else:
-                stored = await self._store_and_index(new, kept)
-        return stored
+        if not self._persons.enabled or enrolment.person_id is not None:
+            return await self._store_and_index(new, kept)
+        async with self._persons.lock(enrolment.owner):
+            persons = await self._persons.persons_of(enrolment.owner, enrolment.cam_id, vectors)
+            known = [replace(face, person_id=person) for face, person in zip(new, persons, strict=True)]
+            return await self._store_and_index(known, kept)
 
     async def _store_and_index(self, new: list[NewFace], kept: dict[str | None, Kept]) -> list[Face]:
         judged = []

@@ -41,15 +41,32 @@ class PersonFinder:
         """
         return self._store.lock(f"persons:{owner}")
 
-    async def person_of(self, owner: str, cam_id: str | None, vector: NDArray[np.float32]) -> int:
-        """Return the person of the most similar stored face, a new person if none is similar enough."""
-        threshold = self._config.person_identify_threshold
+    async def persons_of(self, owner: str, cam_id: str | None, vectors: NDArray[np.float32]) -> list[int]:
+        """Return the persons of new faces of one photo, given as (N, dim) unit vectors.
+
+        Each is the person of the most similar face, stored or before it on the photo; a new person if none is
+        similar enough.
+        """
+        persons: list[int] = []
+        least = self._detector.similarity(self._config.person_identify_threshold)
+        for vector in vectors:
+            similarity, person = await self._most_similar(owner, cam_id, vector, least)
+            for other, beside in zip(vectors @ vector, persons, strict=False):
+                if other >= least and other > similarity:
+                    similarity, person = float(other), beside
+            persons.append(await self._store.new_person(owner) if person is None else person)
+        return persons
+
+    async def _most_similar(
+        self, owner: str, cam_id: str | None, vector: NDArray[np.float32], least: float
+    ) -> tuple[float, int | None]:
+        """Return similarity and person of the most similar stored face; no person if there is none."""
         query = Query(
             owner=owner,
             model=self._detector.embedding_name,
             probe=vector,
             n=_NEIGHBOURS,
-            min_similarity=self._detector.similarity(threshold),
+            min_similarity=least,
             tag=PERSON_TAG if self._config.person_identify_global else person_tag(cam_id),
         )
         answer = await self._searcher.search(query, strict=True)
@@ -57,8 +74,8 @@ class PersonFinder:
         for hit in answer.hits:
             face = faces.get(hit.id)
             if face is not None and face.person_id is not None:
-                return face.person_id
-        return await self._store.new_person(owner)
+                return hit.similarity, face.person_id
+        return -1.0, None
 
     async def is_friend(self, owner: str, person_id: int | None, cam_id: str | None, timestamp_ms: int) -> bool:
         """Whether this camera saw the person on enough distinct UTC days up to and with this time."""
