@@ -72,7 +72,7 @@ MOMENT = {
 BOX = record({"x1": INTEGER, "y1": INTEGER, "x2": INTEGER, "y2": INTEGER}) | {
     "examples": [{"x1": 236, "x2": 311, "y1": 345, "y2": 419}]
 }
-CONFIDENCE = {"type": "number", "minimum": 0, "maximum": 1, "examples": [0.7239]}
+CONFIDENCE = {"type": "number", "minimum": 0, "maximum": 1, "examples": [0.8924]}
 GENDER = {"type": "string", "enum": ["male", "female"], "examples": ["female"]}
 EMOTIONS = {
     "type": "array",
