@@ -51,7 +51,8 @@ def photo(name: str) -> Kind:
         return PhotoSource(name, url=word_of(raw))
 
     url = {"type": "string", "format": "uri", "pattern": "^https?://"}
-    return Kind(parse, "file part, or http(s) URL", texts=(url,), form=({"type": "string", "format": "binary"}, url))
+    form = ({"type": "string", "format": "binary"}, url)
+    return Kind(parse, "file part, or http(s) URL", texts=(url,), form=form, photo=True)
 
 
 def parse_threshold(raw: Any) -> float | None:

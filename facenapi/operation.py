@@ -35,6 +35,11 @@ class Operation:
     public: bool
     interruptible: bool
 
+    @property
+    def takes_photos(self) -> bool:
+        """Whether it is about a photo that the client sends or names."""
+        return any(param.kind.photo for param in self.params)
+
 
 def operation(
     summary: str,

@@ -33,6 +33,7 @@ class Kind:
     ``parse`` raises MustError, a phrase that begins with "must". ``phrase`` says what it is to people.
     ``values`` and ``texts`` are the schemas of what is taken: as a JSON value, and as a text in a JSON
     body, a form or a query. ``form``: what forms and queries take, where that is not both of them.
+    ``photo``: whether work for the networks comes with it.
     """
 
     parse: Callable[[Any], Any]
@@ -40,6 +41,7 @@ class Kind:
     values: tuple[Schema, ...] = ()
     texts: tuple[Schema, ...] = ()
     form: tuple[Schema, ...] | None = None
+    photo: bool = False
 
     def schemas(self, *, form: bool = False) -> list[Schema]:
         """Return the alternatives in a JSON body, or in a form or query."""

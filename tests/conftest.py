@@ -15,6 +15,9 @@ from tests.support import photos
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Some tests load the runtime of the networks themselves; no run of them is to be reported to its maker.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 # The same examples each time, and no timing: a run must not depend on luck or on the load of the machine.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("tests")

@@ -54,6 +54,26 @@ async def test_past_the_limit_requests_are_refused_at_once_and_health_still_answ
         assert (await client("GET", "/v1/galleries")).status == 200
 
 
+async def test_ten_times_too_many_photos_are_refused_before_they_are_received(tmp_path):
+    detector = SlowDetector()
+    async with serving(tmp_path, detector=detector, max_decode_jobs=2) as client:
+        photo = {"photo": picture(RED)}
+        accepted = [asyncio.ensure_future(client("POST", "/v1/face", parts=photo)) for _ in range(2)]
+        await until(lambda: detector.waiting == 2)
+        paths = ["/v1/detect", "/v1/face", "/v0/identify", "/v1/verify", "/faces/gallery/default/identify"] * 4
+        refused = await asyncio.gather(*(client("POST", path, parts=photo) for path in paths))
+        assert {(reply.status, reply.json["code"], reply.headers["Retry-After"]) for reply in refused} == {
+            (503, "OVERLOADED", "1")}  # fmt: skip
+        head = f"POST /v1/face HTTP/1.1\r\nHost: x\r\nAuthorization: Token {client.key}\r\n"
+        asked = await send(client, head + "Expect: 100-continue\r\nContent-Length: 500000\r\n\r\n")
+        assert asked.startswith(b"HTTP/1.1 503 ")
+        assert (await client("GET", "/v1/galleries")).status == 200  # what needs no photo goes on
+        assert not any(task.done() for task in accepted)
+        detector.gate.set()
+        assert [reply.status for reply in await asyncio.gather(*accepted)] == [200] * 2
+        assert client.app.photos.busy == 0
+
+
 class BlindDetector(FakeDetector):
     """Sees nothing, fast."""
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,14 @@ class Engine:
     """A network that many threads may ask at once."""
 
     def __init__(
-        self, model: bytes, device: Device, *, max_batch: int, lanes: int, sizes: Sequence[int] = ()
+        self,
+        model: bytes,
+        device: Device,
+        *,
+        max_batch: int,
+        lanes: int,
+        sizes: Sequence[int] = (),
+        observe: Callable[[int], None] | None = None,
     ) -> None:
         """Load a network with one input.
 
@@ -58,6 +66,7 @@ class Engine:
             max_batch: most rows in one run; 1 if the network's file fixes it.
             lanes: most runs at one time.
             sizes: batch sizes that the device likes; a batch is filled up to the next of them.
+            observe: is told the rows of every batch, from the thread that runs it.
 
         Raises:
             StartupError: the runtime is missing or refuses the network or the device.
@@ -72,6 +81,7 @@ class Engine:
         self._lock = threading.Lock()
         self._waiting: deque[_Request] = deque()
         self._free_lanes = lanes
+        self._observe = observe
 
     @property
     def depth(self) -> int:
@@ -138,6 +148,8 @@ class Engine:
     def _compute(self, batch: list[_Request]) -> None:
         rows = batch[0].rows if len(batch) == 1 else np.concatenate([request.rows for request in batch])
         count = len(rows)
+        if self._observe is not None:
+            self._observe(count)
         size = next((size for size in self._sizes if size >= count), count)
         if size > count:
             rows = np.concatenate([rows, np.zeros((size - count, *rows.shape[1:]), rows.dtype)])
@@ -227,6 +239,8 @@ def _providers(device: Device) -> list[Any]:
 
 
 def _runtime() -> Any:
+    # Read when it is loaded: without this, it reports how it is used to its maker.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime  # noqa: PLC0415 - an extra: its absence is a message, not a traceback
     except ImportError:

@@ -98,6 +98,8 @@ class ApiHandler(RequestHandler):
         self.owner = await self.app.auth.owner(self.request.headers.get("Authorization"))
         self._counted = True
         self.app.requests.enter()
+        if declared is not None and declared.takes_photos:
+            self.app.photos.check_room()
         self._limit = self._body_limit() if declared is not None else 0
         if self._limit and self._announced_length() > self._limit:
             raise self._too_large()

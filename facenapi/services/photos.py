@@ -37,6 +37,11 @@ class PhotoLoader:
         self._slots = asyncio.Semaphore(config.open_photos or 2 * threads + 2)
         self.busy = 0
 
+    def check_room(self) -> None:
+        """Raise Overloaded if too many photos wait already: better asked before one more is received."""
+        if self.busy >= self._config.max_decode_jobs:
+            raise Overloaded("Too many photos are waiting")
+
     @asynccontextmanager
     async def open(self, source: PhotoSource) -> AsyncIterator[Photo]:
         """Decode the photo for as long as the context lasts.
@@ -52,8 +57,7 @@ class PhotoLoader:
         limit = self._config.max_photo_bytes
         if len(data) > limit:
             raise BadImage(source.param, f"The photo is larger than {limit} bytes")
-        if self.busy >= self._config.max_decode_jobs:
-            raise Overloaded("Too many photos are waiting")
+        self.check_room()
         self.busy += 1
         try:
             with stage("queue"):

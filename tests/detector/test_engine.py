@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 import threading
 
@@ -64,7 +66,8 @@ def wait_for(condition):
 
 
 def test_what_waits_becomes_one_batch(doubler):
-    engine = Watched(doubler, CPU, max_batch=8, lanes=1)
+    observed = []
+    engine = Watched(doubler, CPU, max_batch=8, lanes=1, observe=observed.append)
     rows = [np.full((1 + i % 2, 3), i, np.float32) for i in range(5)]
     first, first_result = in_threads([lambda: engine.run(rows[0])])
     engine.entered.wait(30)
@@ -73,7 +76,7 @@ def test_what_waits_becomes_one_batch(doubler):
     engine.gate.set()
     for thread in first + rest:
         thread.join()
-    assert engine.sizes_run == [1, 6]
+    assert engine.sizes_run == observed == [1, 6]
     for row, (result,) in zip(rows, first_result + results, strict=True):
         assert np.array_equal(result, row * 2)
 
@@ -87,12 +90,14 @@ def test_batches_respect_the_limit_and_long_calls_are_cut(doubler):
 
 
 def test_batches_are_filled_up_to_the_sizes_that_the_device_likes(doubler):
-    engine = Watched(doubler, CPU, max_batch=16, lanes=1, sizes=(1, 4, 16))
+    observed = []
+    engine = Watched(doubler, CPU, max_batch=16, lanes=1, sizes=(1, 4, 16), observe=observed.append)
     engine.gate.set()
     for count in (1, 3, 5):
         rows = np.ones((count, 3), np.float32)
         assert np.array_equal(engine.run(rows)[0], rows * 2)
     assert engine.sizes_run == [1, 4, 16]
+    assert observed == [1, 3, 5]
 
 
 def test_failure_reaches_every_caller_and_the_engine_goes_on(doubler):
@@ -143,6 +148,24 @@ def test_rows_do_not_depend_on_their_batch(engines, name):
         for whole, turned, alone in zip(together, reverse, engine.run(rows[i : i + 1]), strict=True):
             assert np.array_equal(whole[i], alone[0])
             assert np.array_equal(turned[6 - i], alone[0])
+
+
+def test_the_runtime_keeps_no_record_of_its_use(tmp_path, doubler):
+    """Some releases report to their maker unless they are told not to when they are loaded."""
+    (tmp_path / "net.onnx").write_bytes(doubler)
+    code = (
+        "import os, sys; from facenapi.detector.engine import Device, open_session\n"
+        "session = open_session(open(sys.argv[1], 'rb').read(), Device('cpu', 1))\n"
+        "print(*(os.path.realpath(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')), sep='\\n')"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    home = tmp_path / "home"
+    home.mkdir()
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "net.onnx")], check=True, capture_output=True,
+                          text=True, env=environment | {"HOME": str(home)})  # fmt: skip
+    assert "/dev/" in done.stdout or "pipe:" in done.stdout
+    assert "onnxruntime" not in done.stdout
+    assert list(home.iterdir()) == []
 
 
 @pytest.mark.parametrize("left_over", [None, object()])
