@@ -192,6 +192,31 @@ class Config:
         "Networks", 4, "Views of a face averaged for age, gender and emotions: 1, 2 or 4.", low=1, high=4
     )
     gpu_memory: int = option("Networks", 0, "Most GPU memory to take, in MiB; 0: no limit.", low=0, high=1 << 20)
+    # -- Quality --------------------------------------------------------------------------------
+    min_quality: float = option(
+        "Quality",
+        0.0,
+        "Least quality, 0 to 1, of each face that POST /face stores: a photo with a worse one is refused. 0: any. "
+        "It applies to each part of the quality, and the options below to one of them more strictly.",
+        low=0,
+        high=1,
+        reload=True,
+    )
+    min_enrol_size: int = option(
+        "Quality",
+        0,
+        "Smallest face that POST /face stores, in pixels of the longer side of its box.",
+        low=0,
+        high=65535,
+        reload=True,
+    )
+    min_sharpness: float = option(
+        "Quality", 0.0, "Least sharpness of a face that POST /face stores; low: blurred.", low=0, high=1, reload=True
+    )
+    min_exposure: float = option(
+        "Quality", 0.0, "Least exposure; low: dark, glaring or without contrast.", low=0, high=1, reload=True
+    )
+    min_pose: float = option("Quality", 0.0, "Least pose; low: turned away.", low=0, high=1, reload=True)
     # -- Search ---------------------------------------------------------------------------------
     tntapi_servers_file: str = option(
         "Search",

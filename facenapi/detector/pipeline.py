@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facenapi.detector.attributes import describe
-from facenapi.detector.base import Attributes, Detection
+from facenapi.detector.base import Attributes, Detection, Quality
 from facenapi.detector.engine import Engine, choose_device
 from facenapi.detector.load import Loader
 from facenapi.detector.pack import load_pack
-from facenapi.detector.quality import Quality, assess
+from facenapi.detector.quality import assess
 from facenapi.workers import Workers
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class FaceDetector:
         return await self._describing.run(describe, self._readers, photo, faces, wanted)
 
     async def quality(self, photo: Photo, faces: Sequence[Detection]) -> list[Quality]:
-        """Return how well each face can be recognised, in parts and as a score 0…1."""
+        """Return how well each face can be recognised."""
         return await self._describing.run(lambda: [assess(photo, face) for face in faces])
 
     def info(self) -> dict[str, Any]:
