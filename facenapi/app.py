@@ -27,6 +27,7 @@ from facenapi.services.galleries import GalleryKeeper
 from facenapi.services.identify import Identifier
 from facenapi.services.persons import PersonFinder
 from facenapi.services.photos import PhotoLoader
+from facenapi.services.quality import QualityGate
 from facenapi.services.sweep import open_pictures
 from facenapi.services.verify import Verifier
 from facenapi.storage.open import open_store
@@ -94,6 +95,7 @@ class Application:
             self.detector,
             self.store,
             self.searcher,
+            gate=QualityGate(config, self.detector),
             persons=self.persons,
             pictures=self.pictures,
         )

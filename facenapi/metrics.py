@@ -38,7 +38,7 @@ class Metrics:
             registry=self._registry,
         )  # fmt: skip
         self._batches = Histogram(
-            "facenapi_batch_rows", "Pictures, candidates or faces in one run of a network", ["network"], buckets=_ROWS,
+            "facenapi_batch_rows", "Pictures, candidates or faces in a run of a network", ["network"], buckets=_ROWS,
             registry=self._registry,
         )  # fmt: skip
         self._lag = Histogram(

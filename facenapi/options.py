@@ -140,9 +140,9 @@ class Config:
     device: str = option(
         "Detection",
         "auto",
-        "Where the networks run. cuda refuses to start without a "
-        "usable GPU; auto falls back to the CPU with a warning.",
-        choices=("auto", "cpu", "cuda"),
+        "Where the networks run. cuda and tensorrt refuse to start without a usable GPU; auto takes CUDA or falls "
+        "back to the CPU with a warning. tensorrt builds engines in data_dir/tensorrt, which takes minutes at first.",
+        choices=("auto", "cpu", "cuda", "tensorrt"),
     )
     threads: int = option("Detection", 0, "Threads for the networks; 0: one per core.", low=0, high=1024)
     detect_size: int = option(
@@ -191,7 +191,34 @@ class Config:
     attribute_views: int = option(
         "Networks", 4, "Views of a face averaged for age, gender and emotions: 1, 2 or 4.", low=1, high=4
     )
-    gpu_memory: int = option("Networks", 0, "Most GPU memory to take, in MiB; 0: no limit.", low=0, high=1 << 20)
+    gpu_memory: int = option(
+        "Networks", 0, "Most GPU memory that each network may take, in MiB; 0: no limit.", low=0, high=1 << 20
+    )
+    # -- Quality --------------------------------------------------------------------------------
+    min_quality: float = option(
+        "Quality",
+        0.0,
+        "Least quality, 0 to 1, of each face that POST /face stores: a photo with a worse one is refused. 0: any. "
+        "It applies to each part of the quality, and the options below to one of them more strictly.",
+        low=0,
+        high=1,
+        reload=True,
+    )
+    min_enrol_size: int = option(
+        "Quality",
+        0,
+        "Smallest face that POST /face stores, in pixels of the longer side of its box.",
+        low=0,
+        high=65535,
+        reload=True,
+    )
+    min_sharpness: float = option(
+        "Quality", 0.0, "Least sharpness of a face that POST /face stores; low: blurred.", low=0, high=1, reload=True
+    )
+    min_exposure: float = option(
+        "Quality", 0.0, "Least exposure; low: dark, glaring or without contrast.", low=0, high=1, reload=True
+    )
+    min_pose: float = option("Quality", 0.0, "Least pose; low: turned away.", low=0, high=1, reload=True)
     # -- Search ---------------------------------------------------------------------------------
     tntapi_servers_file: str = option(
         "Search",
@@ -278,6 +305,11 @@ class Config:
     def pack_folder(self) -> Path:
         """The folder of the model pack."""
         return Path(self.model_pack) if self.model_pack else Path(self.data_dir) / "models" / "default"
+
+    @property
+    def engine_cache(self) -> str:
+        """The folder of the engines that TensorRT builds."""
+        return str(Path(self.data_dir) / "tensorrt")
 
 
 TABLE = {f.name: f for f in fields(Config) if "help" in f.metadata}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-NAMES = ("fetch", "queue", "decode", "detect", "embed", "attributes", "search", "store")
+NAMES = ("fetch", "queue", "decode", "detect", "quality", "embed", "attributes", "search", "store")
 
 _ledger: ContextVar[dict[str, float] | None] = ContextVar("ledger", default=None)
 

@@ -30,7 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from facenapi.detector.attributes import describe
-from facenapi.detector.engine import Device, Engine
+from facenapi.detector.device import Device
+from facenapi.detector.engine import Engine
 from facenapi.detector.pack import load_pack
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.options import Config
@@ -163,7 +164,7 @@ def peer_ratio(detector: FaceDetector, python: str, rounds: int) -> float:
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda", "tensorrt"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peer-python", default="")
     parser.add_argument("--quick", action="store_true", help="2 short rounds")

@@ -135,6 +135,17 @@ def test_an_answered_write_survives_kill_9_and_a_deletion_too(tmp_path, model_pa
         assert list(post(server, "/v1/identify", photo=astronaut)["results"].values()) == [[]]
 
 
+def test_quality_of_an_original_is_far_from_that_of_a_blurred_copy(tmp_path, model_pack, grace_hopper):
+    blurred = Image.open(io.BytesIO(grace_hopper)).filter(ImageFilter.GaussianBlur(6))
+    with Server(tmp_path, "--min_quality=0.4") as server:
+        [good] = post(server, "/v1/face", photo=grace_hopper, quality=1)["results"]
+        assert good["quality"] == min(good["quality_parts"].values()) > 0.6
+        status, answer = server.call("POST", "/v1/face", *form({"photo": jpeg(blurred)}))
+        assert (status, answer["code"], answer["param"]) == (400, "BAD_IMAGE", "photo")
+        assert "is blurred (sharpness" in answer["reason"]
+        assert len(server.call("GET", "/v1/faces")[1]["results"]) == 1
+
+
 def test_the_same_photo_gives_the_same_answer(server, astronaut):
     answers = {str(post(server, "/v1/detect", photo=astronaut, age=1, gender=1, emotions=1)) for _ in range(5)}
     assert len(answers) == 1

@@ -19,7 +19,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 from facenapi.commands.common import parse, parser
-from facenapi.detector.engine import choose_device
+from facenapi.detector.device import choose_device
 from facenapi.detector.verify import verify_pack
 from facenapi.errors import ApiError, StartupError
 from facenapi.options import Config
@@ -100,7 +100,7 @@ def _models(config: Config) -> str:
     problems = verify_pack(config.pack_folder)
     if problems:
         raise ProblemError("; ".join(problems))
-    device = choose_device(config.device, 1, 0)
+    device = choose_device(config.device, 1)
     return f"{config.pack_folder}: files and outputs are as they should be; networks run on {device.kind}"
 
 

@@ -39,6 +39,22 @@ class Attributes:
     emotions: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How well a face can be recognised: parts 0…1, where 1 means that better would not help, 0 that a vector
+    of it says little. The whole, ``score``, is the smallest part: one fault is enough to spoil a face."""
+
+    size: float
+    sharpness: float
+    exposure: float
+    pose: float
+
+    @property
+    def score(self) -> float:
+        """Return the smallest part."""
+        return min(self.size, self.sharpness, self.exposure, self.pose)
+
+
 class Detector(Protocol):
     """Finds, compares and describes faces.
 
@@ -66,6 +82,9 @@ class Detector(Protocol):
 
     async def attributes(self, photo: Photo, faces: Sequence[Detection], wanted: frozenset[str]) -> list[Attributes]:
         """Return what is wanted (of "age", "gender", "emotions") for each face."""
+
+    async def quality(self, photo: Photo, faces: Sequence[Detection]) -> list[Quality]:
+        """Return how well each face can be recognised."""
 
     def confidence(self, similarity: float) -> float:
         """Return the calibrated confidence, 0…1, of a cosine similarity; 1 for the same face."""

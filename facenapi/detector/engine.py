@@ -7,33 +7,20 @@ Each row of the result is bit-equal to a run on its own (on the CPU; tests hold 
 
 from __future__ import annotations
 
-import ctypes
-import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.errors import StartupError
+from facenapi.detector.device import open_session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """Where networks run: ``cpu`` or ``cuda``, the threads of one run and the memory limit on a GPU."""
-
-    kind: str
-    threads: int
-    gpu_memory: int = 0
+    from facenapi.detector.device import Device
 
 
 @dataclass(slots=True)
@@ -57,6 +44,7 @@ class Engine:
         lanes: int,
         sizes: Sequence[int] = (),
         observe: Callable[[int], None] | None = None,
+        sides: Sequence[int] = (),
     ) -> None:
         """Load a network with one input.
 
@@ -67,6 +55,8 @@ class Engine:
             lanes: most runs at one time.
             sizes: batch sizes that the device likes; a batch is filled up to the next of them.
             observe: is told the rows of every batch, from the thread that runs it.
+            sides: even sides of the square pictures that it likes, for a network that takes any: to be kept
+                to by whoever makes the pictures.
 
         Raises:
             StartupError: the runtime is missing or refuses the network or the device.
@@ -78,6 +68,7 @@ class Engine:
         self.provider: str = self._session.get_providers()[0]
         fixed = isinstance(self.input_shape[0], int)
         self._max_batch, self._sizes = (1 if fixed else max_batch), ([] if fixed else sorted(sizes))
+        self.sides = () if all(isinstance(size, int) for size in self.input_shape[2:]) else tuple(sorted(sides))
         self._lock = threading.Lock()
         self._waiting: deque[_Request] = deque()
         self._free_lanes = lanes
@@ -107,9 +98,18 @@ class Engine:
         return request.result
 
     def warm_up(self) -> None:
-        """Run once on zeros, so that the first photo does not pay for what the runtime sets up lazily."""
-        shape = [1] + [size if isinstance(size, int) else 64 for size in self.input_shape[1:]]
-        self.run(np.zeros(shape, np.float32))
+        """Run zeros of every shape that will be run, so that no photo pays for what the runtime sets up lazily.
+
+        The smallest and the largest come first: TensorRT builds an engine for all shapes between those it has seen.
+        """
+        counts = [size for size in self._sizes if size <= self._max_batch] or [1]
+        shapes = [
+            [count] + [size if isinstance(size, int) else side for size in self.input_shape[1:]]
+            for side in self.sides or (64,)
+            for count in counts
+        ]
+        for shape in [shapes[0], shapes[-1], *shapes[1:-1]][: len(shapes)]:
+            self.run(np.zeros(shape, np.float32))
 
     def _next_batch(self) -> None:
         """Give a lane to the first that waits; the lock is held."""
@@ -162,90 +162,3 @@ class Engine:
             end = start + len(request.rows)
             request.result = tuple(output[start:end] for output in outputs)
             start = end
-
-
-def open_session(model: bytes, device: Device) -> Any:
-    """Return an InferenceSession that really runs where ``device`` says.
-
-    Raises:
-        StartupError: no runtime, an unusable network, or no such device.
-    """
-    runtime = _runtime()
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = device.threads
-    options.inter_op_num_threads = 1
-    # An idle thread that spins burns a core: twice the CPU time for the same work on two cores.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
-    try:
-        session = runtime.InferenceSession(model, options, providers=_providers(device))
-    except Exception as error:  # the runtime has a dozen classes of its own without a common base
-        raise StartupError(f"ONNX Runtime refuses a network: {str(error).splitlines()[0]}") from error
-    if device.kind == "cuda" and session.get_providers()[0] == "CPUExecutionProvider":
-        raise StartupError(
-            "device is cuda, but ONNX Runtime fell back to the CPU: check the driver and pip install 'facenapi[cuda]'"
-        )
-    return session
-
-
-def choose_device(wanted: str, threads: int, gpu_memory: int) -> Device:
-    """Return the device for ``auto``, ``cpu`` or ``cuda``; auto falls back to the CPU with one log line.
-
-    Raises:
-        StartupError: ``cuda`` without a driver, or no ONNX Runtime at all.
-    """
-    runtime = _runtime()
-    if wanted == "cpu":
-        return Device("cpu", threads)
-    cause = None
-    if "CUDAExecutionProvider" not in runtime.get_available_providers():
-        cause = "this build of ONNX Runtime has no CUDA (the extra facenapi[cuda] has)"
-    else:
-        try:
-            ctypes.CDLL("libcuda.so.1")
-        except OSError:
-            cause = "there is no NVIDIA driver (libcuda.so.1)"
-    if cause is None:
-        runtime.preload_dlls()
-        return Device("cuda", threads, gpu_memory)
-    if wanted == "cuda":
-        raise StartupError(f"device is cuda, but {cause}")
-    log.warning("device=auto: running on the CPU, because %s", cause)
-    return Device("cpu", threads)
-
-
-def wants_int8(precision: str) -> bool:
-    """Tell whether 8-bit networks are to be used for ``auto``, ``fp32`` or ``int8``.
-
-    ``auto`` takes them where the processor multiplies 8-bit numbers without saturating (VNNI, or the dot
-    products of Arm): elsewhere they are less exact and hardly faster.
-    """
-    if precision != "auto":
-        return precision == "int8"
-    try:
-        processor = Path("/proc/cpuinfo").read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return False
-    return not {"avx512_vnni", "avx_vnni", "asimddp"}.isdisjoint(processor.split())
-
-
-def _providers(device: Device) -> list[Any]:
-    if device.kind == "cpu":
-        return ["CPUExecutionProvider"]
-    settings: dict[str, Any] = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
-    if device.gpu_memory:
-        settings["gpu_mem_limit"] = device.gpu_memory
-    return [("CUDAExecutionProvider", settings), "CPUExecutionProvider"]
-
-
-def _runtime() -> Any:
-    # Read when it is loaded: without this, it reports how it is used to its maker.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    try:
-        import onnxruntime  # noqa: PLC0415 - an extra: its absence is a message, not a traceback
-    except ImportError:
-        onnxruntime = None
-    # Removing one of the two wheels leaves an empty package of that name behind.
-    if getattr(onnxruntime, "InferenceSession", None) is None:
-        raise StartupError("ONNX Runtime is not installed; run: pip install 'facenapi[cpu]'")
-    return onnxruntime

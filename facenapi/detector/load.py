@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facenapi.detector.attributes import READERS, AttributeReader
+from facenapi.detector.device import Device, wants_int8
 from facenapi.detector.embedding import EmbeddingNet
-from facenapi.detector.engine import Device, Engine, wants_int8
+from facenapi.detector.engine import Engine
 from facenapi.detector.finder import Finder, Limits
 from facenapi.detector.mtcnn import FaceNet, Mtcnn, Settings
-from facenapi.detector.singleshot import DECODERS, SingleShot
+from facenapi.detector.singleshot import ALIGN, DECODERS, SingleShot
 from facenapi.errors import StartupError
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 # Larger batches gain nothing on a CPU, and the depthwise networks even lose (their caches overflow).
 _CPU_BATCH = {"embedder": 8, "attributes": 4, "candidates": 64, "pictures": 1}
-_GPU_BATCH = {"embedder": 64, "attributes": 64, "candidates": 256, "pictures": 1}
+# A GPU is slow to begin and with shapes that it has not seen: large batches of few sizes, pictures of few sizes.
+_GPU_BATCH = {"embedder": 64, "attributes": 64, "candidates": 256, "pictures": 4}
 _GPU_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_GPU_SIDES = (512, 1024, 1536)
 
 
 class Loader:
@@ -45,7 +48,7 @@ class Loader:
 
     def embedder(self) -> EmbeddingNet:
         """Return the embedding network or networks; 8-bit ones where those are wanted and there."""
-        int8 = self._device.kind == "cpu" and wants_int8(self._config.embedding_precision)
+        int8 = not self._device.on_gpu and wants_int8(self._config.embedding_precision)
         parts, numbers = [], 0
         for part in self._pack.embedder.parts:
             engine = self._engine((part.file_int8 if int8 else None) or part.file, "embedder")
@@ -77,28 +80,32 @@ class Loader:
             settings = Settings(
                 config.nnd_p_net_thresh, config.nnd_r_net_thresh, config.nnd_o_net_thresh, config.nnd_scale_factor
             )
-            proposal = self._engine(spec["proposal"], "pictures")
+            proposal = self._engine(spec["proposal"], "pictures", _GPU_SIDES)
             refine, output = (self._engine(spec[name], "candidates") for name in ("refine", "output"))
             if list(proposal.outputs) != ["cells"]:
                 raise self._wrong(f"{spec['proposal']} is of another version; run: facenapi models build")
             return Mtcnn(proposal, refine, output, settings)
         if spec.get("kind") in DECODERS:
             try:
-                return SingleShot(self._engine(spec["file"], "pictures"), spec)
+                file, size = spec["file"], spec["size"]
+                engine = self._engine(file, "pictures", (-(-size // ALIGN) * ALIGN,), max_batch=1)
+                return SingleShot(engine, spec)
             except KeyError as error:
                 raise self._wrong(f"{error} is missing for a detector of kind {spec['kind']}") from error
             except ValueError as error:
                 raise self._wrong(str(error)) from error
         raise self._wrong(f"unknown kind of detector {spec.get('kind')!r}; known: mtcnn, {', '.join(DECODERS)}")
 
-    def _engine(self, file: str, use: str) -> Engine:
-        name, on_gpu = Path(file).stem, self._device.kind == "cuda"
+    def _engine(self, file: str, use: str, sides: Sequence[int] = (), max_batch: int | None = None) -> Engine:
+        """Return an engine for one of the uses above; ``sides`` of pictures are kept to on a GPU only."""
+        name, on_gpu = Path(file).stem, self._device.on_gpu
         engine = Engine(
             self._pack.read(file),
             self._device,
-            max_batch=(_GPU_BATCH if on_gpu else _CPU_BATCH)[use],
+            max_batch=max_batch or (_GPU_BATCH if on_gpu else _CPU_BATCH)[use],
             lanes=1 if on_gpu else self._device.threads,
-            sizes=_GPU_SIZES if on_gpu and use != "pictures" else (),
+            sizes=_GPU_SIZES if on_gpu else (),
+            sides=sides if on_gpu else (),
             observe=partial(self._observe, name) if self._observe else None,
         )
         self.engines[name] = engine

@@ -7,6 +7,7 @@ Coordinates in this module are pixels of the picture given to it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from facenapi.detector.boxes import patches, refined, squares, suppress
+from facenapi.detector.canvas import cells_on_canvases
 from facenapi.detector.resize import area_resize
 
 if TYPE_CHECKING:
@@ -100,14 +102,24 @@ class Mtcnn:
         """Return square candidates of all sizes."""
         source = Source(pixels)
         all_boxes, all_scores = [np.empty((0, 4))], [np.empty(0, np.float32)]
-        for scale in scales(min(pixels.shape[:2]), min_size, max_size, self._settings.scale_factor):
-            level = area_resize(source.at(scale), int(pixels.shape[0] * scale), int(pixels.shape[1] * scale))
-            boxes, scores = self._windows(self._proposal.run(level[None])[0][0], scale)
+        tried = scales(min(pixels.shape[:2]), min_size, max_size, self._settings.scale_factor)
+        levels = (
+            area_resize(source.at(scale), int(pixels.shape[0] * scale), int(pixels.shape[1] * scale))
+            for scale in tried
+        )
+        for scale, cells in zip(tried, self._cells(levels), strict=True):
+            boxes, scores = self._windows(cells, scale)
             keep = suppress(boxes, scores, 0.5)
             all_boxes.append(boxes[keep])
             all_scores.append(scores[keep])
         boxes, scores = np.concatenate(all_boxes), np.concatenate(all_scores)
         return squares(boxes[suppress(boxes, scores, 0.7)])
+
+    def _cells(self, levels: Iterable[NDArray[np.float32]]) -> Iterable[NDArray[np.float32]]:
+        """Return the (5, h, w) map of each level."""
+        if self._proposal.sides:
+            return cells_on_canvases(self._proposal, list(levels))
+        return (self._proposal.run(level[None])[0][0] for level in levels)
 
     def _windows(self, cells: NDArray[np.float32], scale: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Return boxes and scores of the windows that pass, from the (5, h, w) map of one scale."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facenapi.detector.attributes import describe
-from facenapi.detector.base import Attributes, Detection
-from facenapi.detector.engine import Engine, choose_device
+from facenapi.detector.base import Attributes, Detection, Quality
+from facenapi.detector.device import Device, FellBackError, choose_device, cpu_instead
+from facenapi.detector.engine import Engine
 from facenapi.detector.load import Loader
 from facenapi.detector.pack import load_pack
-from facenapi.detector.quality import Quality, assess
+from facenapi.detector.quality import assess
 from facenapi.workers import Workers
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class FaceDetector:
         return await self._describing.run(describe, self._readers, photo, faces, wanted)
 
     async def quality(self, photo: Photo, faces: Sequence[Detection]) -> list[Quality]:
-        """Return how well each face can be recognised, in parts and as a score 0…1."""
+        """Return how well each face can be recognised."""
         return await self._describing.run(lambda: [assess(photo, face) for face in faces])
 
     def info(self) -> dict[str, Any]:
@@ -98,7 +99,16 @@ class FaceDetector:
         }
 
     def _load(self) -> None:
-        device = choose_device(self._config.device, self._threads, self._config.gpu_memory << 20)
+        config = self._config
+        device = choose_device(config.device, self._threads, config.gpu_memory << 20, config.engine_cache)
+        try:
+            self._load_on(device)
+        except FellBackError as error:
+            if config.device != "auto":
+                raise
+            self._load_on(cpu_instead(self._threads, error))
+
+    def _load_on(self, device: Device) -> None:
         loader = Loader(self._pack, self._config, device, self._observe)
         self._finder, self._embedder, self._readers = loader.finder(), loader.embedder(), loader.readers()
         self._engines = loader.engines

@@ -1,17 +1,13 @@
-"""How well a face can be recognised: size, sharpness, light and pose, without a network.
-
-Each part is 0…1, where 1 means that better would not help and 0 that the embedding says little. The whole is the
-smallest part: one fault is enough to spoil a face.
-"""
+"""How well a face can be recognised: size, sharpness, light and pose, without a network."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facenapi.detector.align import chip_matrix
+from facenapi.detector.base import Quality
 from facenapi.detector.crops import cut
 from facenapi.detector.pack import InputSpec
 
@@ -26,21 +22,6 @@ _SIZE = 96
 _TEMPLATE = np.array([[30.4, 29.8], [64.3, 29.8], [47.4, 49.0], [32.3, 65.9], [62.5, 65.9]])
 _CROP = InputSpec(_SIZE, "dlib", _TEMPLATE)
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """The parts and, as ``score``, the smallest of them."""
-
-    size: float
-    sharpness: float
-    exposure: float
-    pose: float
-
-    @property
-    def score(self) -> float:
-        """Return the smallest part."""
-        return min(self.size, self.sharpness, self.exposure, self.pose)
 
 
 def assess(photo: Photo, face: Detection) -> Quality:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Outputs in the order of the file, height and width of the input → (N, 4) boxes, (N,) scores, (N, 5, 2) points.
 Grids = Mapping[str, "NDArray[np.float32]"]
 Decoder = Callable[[Grids, int, int], tuple["NDArray[np.floating]", "NDArray[np.floating]", "NDArray[np.floating]"]]
-_ALIGN = 32  # the coarsest grid's step: sides are padded to a multiple
+ALIGN = 32  # the coarsest grid's step: sides are padded to a multiple
 
 
 def decode_scrfd(outputs: Grids, height: int, width: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -124,11 +124,13 @@ class SingleShot:
         if scale < 1.0:
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
             image = image.resize(size, Image.Resampling.BILINEAR)
-        fixed = self._engine.input_shape[2:]
-        height, width = (
-            side if isinstance(side, int) else -(-real // _ALIGN) * _ALIGN
-            for side, real in zip(fixed, (image.height, image.width), strict=True)
-        )
+        if self._engine.sides:
+            height = width = self._engine.sides[-1]
+        else:
+            height, width = (
+                side if isinstance(side, int) else -(-real // ALIGN) * ALIGN
+                for side, real in zip(self._engine.input_shape[2:], (image.height, image.width), strict=True)
+            )
         values = np.zeros((height, width, 3), np.float32)
         values[: image.height, : image.width] = np.asarray(image)
         values = values[..., ::-1] if self._settings["color"] == "bgr" else values

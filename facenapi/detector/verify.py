@@ -16,8 +16,9 @@ import numpy as np
 from PIL import Image
 
 from facenapi.detector.align import chip_matrix, crop_matrix, warp
+from facenapi.detector.device import Device
 from facenapi.detector.embedding import unit
-from facenapi.detector.engine import Device, Engine
+from facenapi.detector.engine import Engine
 from facenapi.detector.mtcnn import Mtcnn, Settings
 from facenapi.detector.pack import Pack, load_pack
 from facenapi.errors import StartupError

@@ -22,6 +22,7 @@ ATTRIBUTES = (
     Param("age", BOOLEAN, "Whether to tell the age", default=False),
     Param("emotions", BOOLEAN, "Whether to tell the two strongest emotions", default=False),
 )
+QUALITY = Param("quality", BOOLEAN, "Whether to tell how well a face can be recognised", default=False)
 
 
 def wanted_attributes(app: Application, **asked: bool) -> frozenset[str]:

@@ -6,9 +6,10 @@ from typing import Any
 
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
-from facenapi.handlers.common import ATTRIBUTES, BBOX, PHOTO, wanted_attributes
+from facenapi.handlers.common import ATTRIBUTES, BBOX, PHOTO, QUALITY, wanted_attributes
 from facenapi.handlers.views import ATTRIBUTES as ATTRIBUTE_SCHEMAS
-from facenapi.handlers.views import BOX, INTEGER, array, record
+from facenapi.handlers.views import BOX, INTEGER, array, quality_view, record
+from facenapi.handlers.views import QUALITY as QUALITY_SCHEMAS
 from facenapi.kinds import PhotoSource
 from facenapi.operation import operation
 from facenapi.services.selection import faces_in_boxes
@@ -22,16 +23,29 @@ class DetectHandler(ApiHandler):
         "Find the faces on a photo",
         PHOTO,
         *ATTRIBUTES,
+        QUALITY,
         BBOX,
-        answer=record({"faces": array(record(BOX["properties"], ATTRIBUTE_SCHEMAS)), "orientation": INTEGER}),
+        answer=record(
+            {
+                "faces": array(record(BOX["properties"], ATTRIBUTE_SCHEMAS | QUALITY_SCHEMAS)),
+                "orientation": INTEGER,
+            }
+        ),
         errors=("BAD_IMAGE",),
         example={"photo": "http://static.example.com/sample.jpg", "gender": True, "age": True, "emotions": True},
         interruptible=True,
     )
     async def post(
-        self, photo: PhotoSource, gender: bool, age: bool, emotions: bool, bbox: tuple[Box, ...] | None
+        self,
+        *,
+        photo: PhotoSource,
+        gender: bool,
+        age: bool,
+        emotions: bool,
+        quality: bool,
+        bbox: tuple[Box, ...] | None,
     ) -> None:
-        """Answer boxes, with the attributes that were asked for."""
+        """Answer boxes, with the attributes and the quality if they were asked for."""
         wanted = wanted_attributes(self.app, gender=gender, age=age, emotions=emotions)
         detector = self.app.detector
         async with self.app.photos.open(photo) as picture:
@@ -42,8 +56,14 @@ class DetectHandler(ApiHandler):
                     faces = await detector.detect(picture)
             with stage("attributes"):
                 attributes = await detector.attributes(picture, faces, wanted)
+            qualities = []
+            if quality:
+                with stage("quality"):
+                    qualities = await detector.quality(picture, faces)
         views: list[dict[str, Any]] = [face.box.as_dict() for face in faces]
         for view, seen in zip(views, attributes, strict=True):
             found = {"age": seen.age, "gender": seen.gender, "emotions": seen.emotions}
             view.update({name: value for name, value in found.items() if value is not None})
+        for view, judged in zip(views, qualities, strict=False):
+            view.update(quality_view(judged))
         self.answer({"faces": views, "orientation": picture.orientation})

@@ -6,9 +6,9 @@ from facenapi import clock
 from facenapi.errors import BadParam
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
-from facenapi.handlers.common import ATTRIBUTES, BBOX, MF_SELECTOR, PHOTO, path_id, wanted_attributes
+from facenapi.handlers.common import ATTRIBUTES, BBOX, MF_SELECTOR, PHOTO, QUALITY, path_id, wanted_attributes
 from facenapi.handlers.lists import FaceListHandler
-from facenapi.handlers.views import FACE_REF, face_view, results
+from facenapi.handlers.views import ADDED_FACE, FACE_REF, face_view, quality_view, results
 from facenapi.kinds import CAMERA, GALLERIES, GALLERY_EDIT, PhotoSource
 from facenapi.operation import operation
 from facenapi.params import TIME, Param, integer, text
@@ -30,9 +30,10 @@ class FacesHandler(FaceListHandler):
         Param("galleries", GALLERIES, "Galleries to put the faces in, beside default", default=()),
         Param("cam_id", CAMERA, "The camera that saw them"),
         *ATTRIBUTES,
+        QUALITY,
         Param("timestamp", TIME, "When they were seen; now, if absent"),
         _PERSON,
-        answer=results(FACE_REF),
+        answer=results(ADDED_FACE),
         errors=("BAD_IMAGE", "NO_FACES", "TOO_MANY_FACES", "NOT_FOUND"),
         example={"photo": "http://static.example.com/sample.jpg", "meta": "Sam Berry", "galleries": ["niceppl"]},
         interruptible=True,
@@ -49,11 +50,12 @@ class FacesHandler(FaceListHandler):
         gender: bool,
         age: bool,
         emotions: bool,
+        quality: bool,
         timestamp: int | None,
         person_id: int | None,
         gallery: str = DEFAULT_GALLERY,
     ) -> None:
-        """Store the faces and answer them."""
+        """Store the faces and answer them, with their quality if it was asked for."""
         if gallery != DEFAULT_GALLERY:
             await self.app.galleries.require(self.owner, gallery)
         enrolment = Enrolment(
@@ -67,9 +69,11 @@ class FacesHandler(FaceListHandler):
             person_id=person_id,
             timestamp_ms=clock.now_ms() if timestamp is None else timestamp,
             wanted=wanted_attributes(self.app, gender=gender, age=age, emotions=emotions),
+            quality=quality,
         )
-        faces = await self.app.enroller.enrol(enrolment)
-        self.answer({"results": [face_view(face) for face in faces]})
+        added = await self.app.enroller.enrol(enrolment)
+        views = [face_view(face) | (quality_view(judged) if judged else {}) for face, judged in added]
+        self.answer({"results": views})
 
 
 class FaceHandler(ApiHandler):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facenapi import clock
+from facenapi.detector.base import Quality
 from facenapi.storage.base import DEFAULT_GALLERY, Face
 
 Json = dict[str, Any]
@@ -38,6 +39,17 @@ def face_view(face: Face) -> Json:
     if face.emotions is not None:
         view["emotions"] = list(face.emotions)
     return view
+
+
+def quality_view(quality: Quality) -> Json:
+    """Return the members of a face that tell its quality."""
+    parts = {
+        "size": quality.size,
+        "sharpness": quality.sharpness,
+        "exposure": quality.exposure,
+        "pose": quality.pose,
+    }
+    return {"quality": quality.score, "quality_parts": parts}
 
 
 def array(items: Json) -> Json:
@@ -83,6 +95,11 @@ EMOTIONS = {
     "examples": [["neutral", "sad"]],
 }
 ATTRIBUTES = {"age": AGE, "gender": GENDER, "emotions": EMOTIONS}
+_PART = {"type": "number", "minimum": 0, "maximum": 1, "examples": [0.8]}
+QUALITY = {
+    "quality": _PART | {"description": "how well the face can be recognised: the smallest of the parts"},
+    "quality_parts": record({"size": _PART, "sharpness": _PART, "exposure": _PART, "pose": _PART}),
+}
 _FACE: Json = {
     "id": INTEGER,
     **BOX["properties"],
@@ -116,5 +133,6 @@ FACE = record(_FACE, _SOMETIMES) | {
         }
     ]
 }
+ADDED_FACE = FACE | record(_FACE, _SOMETIMES | QUALITY)
 FACE_REF = {"$ref": "#/components/schemas/Face"}
 BOX_REF = {"$ref": "#/components/schemas/Box"}

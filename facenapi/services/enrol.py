@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from facenapi.detector.base import Detector
+    from facenapi.detector.base import Detection, Detector, Quality
     from facenapi.geometry import Box
     from facenapi.kinds import PhotoSource
     from facenapi.photo import Photo
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from facenapi.services.persons import PersonFinder
     from facenapi.services.photos import PhotoLoader
     from facenapi.services.pictures import Kept, PictureKeeper
+    from facenapi.services.quality import QualityGate
     from facenapi.storage.base import Face, Store
 
 
@@ -41,6 +43,7 @@ class Enrolment:
     person_id: int | None
     timestamp_ms: int
     wanted: frozenset[str]
+    quality: bool  # whether it is to be answered
 
 
 class Enroller:
@@ -53,9 +56,11 @@ class Enroller:
         store: Store,
         searcher: Searcher,
         *,
+        gate: QualityGate,
         persons: PersonFinder,
         pictures: PictureKeeper,
     ) -> None:
+        self._gate = gate
         self._pictures = pictures
         self._photos = photos
         self._detector = detector
@@ -63,26 +68,30 @@ class Enroller:
         self._searcher = searcher
         self._persons = persons
 
-    async def enrol(self, enrolment: Enrolment) -> list[Face]:
-        """Return the stored faces, once they are durable and every later search finds them.
+    async def enrol(self, enrolment: Enrolment) -> list[tuple[Face, Quality | None]]:
+        """Return the stored faces, with their quality if wanted, once they are durable and every search finds them.
 
         Raises:
-            BadImage, NoFaces, TooManyFaces, Overloaded.
+            BadImage: the photo, or the quality of one of the faces; nothing is stored.
+            NoFaces, TooManyFaces, Overloaded.
             BadParam: a gallery or the person does not exist; nothing is stored.
             Unavailable: the store failed and nothing is stored, or a shard failed and the faces are:
                 the shard will catch up.
         """
         await self._check_references(enrolment)
         async with self._photos.open(enrolment.source) as photo:
-            seen = await self._look(enrolment, photo)
+            param = enrolment.source.param
+            faces = await select_faces(self._detector, photo, enrolment.boxes, enrolment.selector, param)
+            qualities = await self._gate.judge(photo, faces, param, wanted=enrolment.quality)
+            seen = await self._look(enrolment, photo, faces)
         # From here on a client that hangs up changes nothing: the faces get stored and indexed.
-        return await asyncio.shield(self._commit(enrolment, *seen))
+        stored = await asyncio.shield(self._commit(enrolment, *seen))
+        return list(zip(stored, qualities, strict=True))
 
     async def _look(
-        self, enrolment: Enrolment, photo: Photo
+        self, enrolment: Enrolment, photo: Photo, faces: Sequence[Detection]
     ) -> tuple[list[NewFace], NDArray[np.float32], dict[str | None, Kept]]:
         """Return the faces as they will be stored, their vectors, and their pictures by the thumbnail's URL."""
-        faces = await select_faces(self._detector, photo, enrolment.boxes, enrolment.selector, enrolment.source.param)
         with stage("embed"):
             vectors = await self._detector.embed(photo, faces)
         with stage("attributes"):

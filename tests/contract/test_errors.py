@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.contract.client import Api, everything
-from tests.contract.conftest import serving
+from tests.contract.conftest import STORES, serving
 from tests.support.pictures_server import serve_pictures
 from tests.support.server import BLUE, RED, multipart, picture
 
@@ -127,6 +127,20 @@ def test_a_url_that_cannot_be_fetched_is_a_bad_image(api):
     assert len(api.good("POST", "/detect", json_body={"photo": good})["faces"]) == 1
     for url in (good[:-1] + "7", "http://127.0.0.1:1/x.jpg", "ftp://127.0.0.1/x", "/etc/passwd", "http://", "x"):
         assert api.refusal("POST", "/detect", json_body={"photo": url}) == (400, "BAD_IMAGE", "photo"), url
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_face_below_min_quality_is_a_bad_image(store, tmp_path):
+    good, dull = (RED, (10, 10, 80, 80)), ((130, 0, 0), (100, 10, 160, 80))
+    with serving(store, tmp_path, "--min_quality=0.8") as server:
+        api = Api(server)
+        for base in ("/v0", "/v1"):
+            parts = {"photo": picture(good, dull), "mf_selector": "all"}
+            reply = api("POST", base + "/face", parts=parts)
+            assert (reply.status, reply.json["code"], reply.json["param"]) == (400, "BAD_IMAGE", "photo")
+            assert reply.json["reason"].startswith("The face at [100, 10, 160, 80] is too dark")
+        assert api.good("GET", "/v1/faces")["results"] == []
+        assert len(api.good("POST", "/face", parts={"photo": picture(good)})["results"]) == 1
 
 
 def test_no_faces(api):

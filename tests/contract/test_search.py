@@ -35,6 +35,22 @@ def test_detect(api, base, slash):
     assert api.good("POST", path, parts={"photo": two(), "bbox": "[0, 0, 30, 30]"})["faces"] == TWO[1:]
 
 
+@pytest.mark.parametrize("base", ["", "/v0", "/v1"])
+def test_quality_is_told_where_it_is_asked_for(api, base):
+    parts = {"size": 0.5, "sharpness": 0.0, "exposure": 1.0, "pose": 1.0}
+    photo = picture(((0, 0, 255), (10, 10, 40, 40)))
+    [seen] = api.good("POST", f"{base}/detect", parts={"photo": photo, "quality": "on"})["faces"]
+    assert (seen["quality"], seen["quality_parts"]) == (0, parts)
+    [added] = api.good("POST", f"{base}/face", parts={"photo": photo, "quality": 1})["results"]
+    assert (added.pop("quality"), added.pop("quality_parts")) == (0, parts)
+    assert api.good("GET", f"{base}/face/id/{added['id']}") == added  # told once, not kept
+    for path, name in (("detect", "faces"), ("face", "results")):
+        [face] = api.good("POST", f"{base}/{path}", parts={"photo": photo, "quality": "no"})[name]
+        assert not {"quality", "quality_parts"} & set(face)
+    assert api.good("POST", f"{base}/detect", parts={"photo": picture(), "quality": 1})["faces"] == []
+    assert api.refusal("POST", f"{base}/face", parts={"photo": photo, "quality": 2}) == (400, "BAD_PARAM", "quality")
+
+
 def test_exif_orientation_is_applied_and_told(api):
     upright = Image.open(io.BytesIO(picture(RED, size=(150, 200))))
     exif = Image.Exif()

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 import facenapi.detector
-from facenapi.detector.engine import Device, Engine
+from facenapi.detector.build.graph import Graph
+from facenapi.detector.device import Device
+from facenapi.detector.engine import Engine
 from facenapi.detector.pack import load_pack
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.options import Config
@@ -45,6 +47,14 @@ def engines(model_pack):
         for file in pack.files
         if file.endswith(".onnx")
     }
+
+
+@pytest.fixture(scope="session")
+def doubler():
+    """A network that doubles rows of three numbers."""
+    graph = Graph("doubler", ("N", 3))
+    graph.op("Mul", "input", graph.weight(np.array(2.0)), output="doubled")
+    return graph.finish({"doubled": ("N", 3)})
 
 
 @pytest.fixture(scope="session")

@@ -1,25 +1,12 @@
-import os
-import subprocess
-import sys
 import threading
 
 import numpy as np
-import onnxruntime
 import pytest
 
-from facenapi.detector.build.graph import Graph
-from facenapi.detector.engine import Device, Engine, choose_device, open_session
-from facenapi.errors import StartupError
+from facenapi.detector.device import Device
+from facenapi.detector.engine import Engine
 
 CPU = Device("cpu", 1)
-
-
-@pytest.fixture(scope="module")
-def doubler():
-    """A network that doubles rows of three numbers."""
-    graph = Graph("doubler", ("N", 3))
-    graph.op("Mul", "input", graph.weight(np.array(2.0)), output="doubled")
-    return graph.finish({"doubled": ("N", 3)})
 
 
 class Session:
@@ -136,6 +123,31 @@ def test_many_threads_on_several_lanes(doubler):
     assert engine.depth == 0
 
 
+def test_warming_up_runs_every_shape_once_the_extremes_first(doubler):
+    engine = Watched(doubler, CPU, max_batch=8, lanes=1, sizes=(1, 2, 4, 8, 16), sides=(64, 128))
+    engine.gate.set()
+    engine.warm_up()
+    assert engine.sizes_run == [1, 8, 2, 4]
+    assert engine.sides == ()  # nothing about its input is square
+
+
+def test_warming_up_without_sizes_runs_one_row(doubler):
+    engine = Watched(doubler, CPU, max_batch=8, lanes=1)
+    engine.gate.set()
+    engine.warm_up()
+    assert engine.sizes_run == [1]
+
+
+def test_warming_up_tries_every_side_of_a_picture(model_pack):
+    engine = Engine(
+        (model_pack / "pnet.onnx").read_bytes(), CPU, max_batch=2, lanes=1, sizes=(1, 2, 4), sides=(40, 20)
+    )
+    shapes = []
+    engine.run = lambda rows: shapes.append(rows.shape)
+    engine.warm_up()
+    assert shapes == [(1, 3, 20, 20), (2, 3, 40, 40), (2, 3, 20, 20), (1, 3, 40, 40)]
+
+
 @pytest.mark.parametrize("name", ["rnet", "onet", "embedding", "embedding_int8", "age_gender", "emotions"])
 def test_rows_do_not_depend_on_their_batch(engines, name):
     """Bit-equal alone, in a batch and in any order: the same photo must give the same answer."""
@@ -148,81 +160,3 @@ def test_rows_do_not_depend_on_their_batch(engines, name):
         for whole, turned, alone in zip(together, reverse, engine.run(rows[i : i + 1]), strict=True):
             assert np.array_equal(whole[i], alone[0])
             assert np.array_equal(turned[6 - i], alone[0])
-
-
-def test_the_runtime_keeps_no_record_of_its_use(tmp_path, doubler):
-    """Some releases report to their maker unless they are told not to when they are loaded."""
-    (tmp_path / "net.onnx").write_bytes(doubler)
-    code = (
-        "import os, sys; from facenapi.detector.engine import Device, open_session\n"
-        "session = open_session(open(sys.argv[1], 'rb').read(), Device('cpu', 1))\n"
-        "print(*(os.path.realpath(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')), sep='\\n')"
-    )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
-    home = tmp_path / "home"
-    home.mkdir()
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "net.onnx")], check=True, capture_output=True,
-                          text=True, env=environment | {"HOME": str(home)})  # fmt: skip
-    assert "/dev/" in done.stdout or "pipe:" in done.stdout
-    assert "onnxruntime" not in done.stdout
-    assert list(home.iterdir()) == []
-
-
-@pytest.mark.parametrize("left_over", [None, object()])
-def test_missing_runtime_names_the_command(monkeypatch, left_over):
-    monkeypatch.setitem(sys.modules, "onnxruntime", left_over)
-    with pytest.raises(StartupError, match=r"pip install 'facenapi\[cpu\]'"):
-        choose_device("auto", 1, 0)
-
-
-def test_broken_network_is_one_line():
-    with pytest.raises(StartupError) as caught:
-        open_session(b"no network", CPU)
-    assert "\n" not in str(caught.value)
-
-
-class Runtime:
-    """An ONNX Runtime that is built for CUDA, on a machine whose sessions end up where ``landed`` says."""
-
-    landed = "CPUExecutionProvider"
-    InferenceSession = SessionOptions = None
-
-    def get_available_providers(self):
-        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
-
-    def preload_dlls(self):
-        pass
-
-
-def test_cuda_without_driver_stops_the_start(monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", type("R", (Runtime,), {"InferenceSession": object})())
-    monkeypatch.setattr("ctypes.CDLL", _no_library)
-    with pytest.raises(StartupError, match="no NVIDIA driver"):
-        choose_device("cuda", 1, 0)
-
-
-def test_auto_without_driver_warns_and_takes_the_cpu(monkeypatch, caplog):
-    monkeypatch.setitem(sys.modules, "onnxruntime", type("R", (Runtime,), {"InferenceSession": object})())
-    monkeypatch.setattr("ctypes.CDLL", _no_library)
-    assert choose_device("auto", 3, 0) == Device("cpu", 3)
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-
-
-def test_cuda_that_lands_on_the_cpu_stops_the_start(monkeypatch, doubler):
-    options = onnxruntime.SessionOptions
-    cpu = onnxruntime.InferenceSession
-
-    class Fallen(Runtime):
-        SessionOptions = staticmethod(options)
-
-        @staticmethod
-        def InferenceSession(model, options, providers):  # noqa: N802 - the runtime's own name
-            return cpu(model, options, providers=["CPUExecutionProvider"])
-
-    monkeypatch.setitem(sys.modules, "onnxruntime", Fallen())
-    with pytest.raises(StartupError, match="fell back to the CPU"):
-        open_session(doubler, Device("cuda", 1))
-
-
-def _no_library(name):
-    raise OSError(f"{name}: cannot open shared object file")

@@ -135,7 +135,7 @@ async def test_expression_networks(plug, make_photo, spec, labels, logits, expec
         ({}, lambda m: m["attributes"][1].update(labels=["happy"]), "gives 7 numbers for a face.*needs 1"),
         ({}, lambda m: m["attributes"][0].update(kind="horoscope"), "unknown kind of attribute network 'horoscope'"),
         ({}, lambda m: m.update(detector={"kind": "crystal ball"}), "unknown kind of detector 'crystal ball'"),
-        ({}, lambda m: m.update(detector={"kind": "yunet", "file": "onet.onnx"}), "yunet network has"),
+        ({}, lambda m: m.update(detector={"kind": "yunet", "file": "onet.onnx", "size": 64}), "yunet network has"),
         ({}, lambda m: m.update(detector={"kind": "yunet"}), "'file' is missing"),
         ({}, lambda m: m["detector"].update(proposal="rnet.onnx"), "another version; run: facenapi models build"),
     ],

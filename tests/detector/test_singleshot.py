@@ -58,7 +58,8 @@ def test_yunet_cell_becomes_the_face():
 class Stub:
     """An engine that sees one face wherever it looks, and remembers what it was given."""
 
-    def __init__(self, fixed=None):
+    def __init__(self, fixed=None, sides=()):
+        self.sides = sides
         self.input_shape = [1, 3, *(fixed or ("H", "W"))]
         self.outputs = dict.fromkeys(yunet_outputs(64, 96))
         self.given = []
@@ -89,6 +90,12 @@ def test_fixed_input_and_sizes():
     assert stub.given[0].shape == (1, 3, 640, 640)
     assert len(net.find(pixels, 50)) == 0
     assert len(net.find(pixels, 1, 40)) == 0
+
+
+def test_a_device_that_likes_one_size_gets_it():
+    stub = Stub(sides=(640,))
+    assert len(SingleShot(stub, {**SETTINGS, "kind": "yunet"}).find(np.zeros((100, 300, 3), np.uint8), 40, 60)) == 1
+    assert stub.given[0].shape == (1, 3, 640, 640)
 
 
 def test_looking_closer_at_squares():

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from facenapi.detector.base import Attributes, Detection
+from facenapi.detector.base import Attributes, Detection, Quality
 from facenapi.geometry import Box
 
 DIMENSION = 32
@@ -51,12 +51,14 @@ class FakeDetector:
     async def embed(self, photo, faces):
         return np.array([self._vector(photo, face) for face in faces], np.float32).reshape(len(faces), DIMENSION)
 
-    def _vector(self, photo, face):
+    def _color(self, photo, face):
         raster = photo.full()
         x, y = int((face.box.x1 + face.box.x2) / 2), int((face.box.y1 + face.box.y2) / 2)
         height, width = raster.pixels.shape[:2]
-        color = raster.pixels[min(max(y, 0), height - 1), min(max(x, 0), width - 1)]
-        seed = int.from_bytes(hashlib.sha256(color.tobytes()).digest()[:8], "big")
+        return raster.pixels[min(max(y, 0), height - 1), min(max(x, 0), width - 1)]
+
+    def _vector(self, photo, face):
+        seed = int.from_bytes(hashlib.sha256(self._color(photo, face).tobytes()).digest()[:8], "big")
         vector = np.random.default_rng(seed).normal(size=DIMENSION)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 
@@ -69,6 +71,19 @@ class FakeDetector:
             )
             for _ in faces
         ]
+
+    async def quality(self, photo, faces):
+        return [self._quality(self._color(photo, face), face.box) for face in faces]
+
+    def _quality(self, color, box):
+        """Judge a patch: small ones are small, those with blue blurred, dull ones dark, narrow ones turned away."""
+        shorter, longer = sorted([box.width, box.height])
+        return Quality(
+            size=min(1.0, longer / 60),
+            sharpness=1 - int(color[2]) / 255,
+            exposure=int(max(color)) / 255,
+            pose=shorter / longer,
+        )
 
     def confidence(self, similarity):
         return 1.0 if similarity > 1 - 1e-6 else max(0.0, round(float(similarity), 6))

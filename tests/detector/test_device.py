@@ -1,0 +1,162 @@
+"""Decisions about GPUs, with a runtime that claims to have them: there is none here."""
+
+import os
+import subprocess
+import sys
+
+import onnxruntime
+import pytest
+
+from facenapi.detector.device import Device, FellBackError, choose_device, open_session
+from facenapi.detector.pipeline import FaceDetector
+from facenapi.errors import StartupError
+from facenapi.options import Config
+
+TENSORRT, CUDA, CPU = "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
+
+
+class Runtime:
+    """ONNX Runtime as built for GPUs; its sessions compute on the CPU and say that they ``landed`` elsewhere."""
+
+    SessionOptions = staticmethod(onnxruntime.SessionOptions)
+
+    def __init__(self, *built_for, landed=CPU):
+        self.built_for, self.landed = built_for, landed
+        self.asked = []
+
+    def get_available_providers(self):
+        return [*self.built_for, CPU]
+
+    def preload_dlls(self):
+        pass
+
+    def InferenceSession(self, model, options, providers):  # noqa: N802 - the runtime's own name
+        self.asked.append(providers)
+        session = onnxruntime.InferenceSession(model, options, providers=[CPU])
+        wanted_gpu = providers != [CPU]
+        session.get_providers = lambda: [self.landed if wanted_gpu else CPU]
+        return session
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Put a runtime in the place of the real one; with or without a driver."""
+
+    def put(runtime, *, driver=True):
+        monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+        monkeypatch.setattr("ctypes.CDLL", (lambda _: None) if driver else _no_library)
+        return runtime
+
+    return put
+
+
+def _no_library(name):
+    raise OSError(f"{name}: cannot open shared object file")
+
+
+@pytest.mark.parametrize("left_over", [None, object()])
+def test_missing_runtime_names_the_command(monkeypatch, left_over):
+    monkeypatch.setitem(sys.modules, "onnxruntime", left_over)
+    with pytest.raises(StartupError, match=r"pip install 'facenapi\[cpu\]'"):
+        choose_device("auto", 1)
+
+
+def test_broken_network_is_one_line():
+    with pytest.raises(StartupError) as caught:
+        open_session(b"no network", Device("cpu", 1))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wanted", ["cuda", "tensorrt"])
+def test_a_gpu_without_driver_or_without_its_runtime_stops_the_start(install, wanted):
+    install(Runtime(TENSORRT, CUDA), driver=False)
+    with pytest.raises(StartupError, match=f"device is {wanted}, but there is no NVIDIA driver"):
+        choose_device(wanted, 1)
+    install(Runtime())
+    with pytest.raises(StartupError, match=f"device is {wanted}, but this build of ONNX Runtime has no"):
+        choose_device(wanted, 1)
+
+
+def test_auto_without_driver_warns_and_takes_the_cpu(install, caplog):
+    install(Runtime(CUDA), driver=False)
+    assert choose_device("auto", 3) == Device("cpu", 3)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_auto_takes_cuda_and_never_tensorrt(install):
+    install(Runtime(TENSORRT, CUDA))
+    assert choose_device("auto", 3, 7) == Device("cuda", 3, 7)
+
+
+def test_tensorrt_gets_a_private_folder_for_its_engines(install, tmp_path):
+    install(Runtime(TENSORRT, CUDA))
+    folder = tmp_path / "data" / "tensorrt"
+    assert choose_device("tensorrt", 1, 0, str(folder)).cache == str(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartupError, match="the folder for TensorRT's engines cannot be made"):
+        choose_device("tensorrt", 1, 0, str(tmp_path / "file" / "tensorrt"))
+
+
+def test_providers_are_asked_for_in_order_with_the_memory_limit_and_the_cache(install, doubler):
+    runtime = install(Runtime(landed=TENSORRT))
+    open_session(doubler, Device("tensorrt", 1, 512 << 20, "/cache"))
+    (first, of_tensorrt), (second, of_cuda), last = runtime.asked[-1]
+    assert (first, second, last) == (TENSORRT, CUDA, CPU)
+    assert of_tensorrt["trt_engine_cache_path"] == "/cache"
+    assert of_tensorrt["trt_max_workspace_size"] == of_cuda["gpu_mem_limit"] == 512 << 20
+    runtime.landed = CUDA
+    open_session(doubler, Device("cuda", 1))
+    [(only, settings), last] = runtime.asked[-1]
+    assert (only, last) == (CUDA, CPU)
+    assert "gpu_mem_limit" not in settings
+    assert settings["use_tf32"] is False
+    open_session(doubler, Device("cpu", 1))
+    assert runtime.asked[-1] == [CPU]
+
+
+@pytest.mark.parametrize(("kind", "landed", "word"), [("cuda", CPU, "CPU"), ("tensorrt", CPU, "CPU"),
+                                                      ("tensorrt", CUDA, "CUDA")])  # fmt: skip
+def test_a_network_that_lands_elsewhere_stops_the_start(install, doubler, kind, landed, word):
+    install(Runtime(landed=landed))
+    with pytest.raises(FellBackError, match=f"device is {kind}, but ONNX Runtime fell back to {word}"):
+        open_session(doubler, Device(kind, 1))
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+async def test_a_detector_that_insists_does_not_start(install, model_pack, tmp_path, device):
+    install(Runtime(TENSORRT, CUDA))
+    running = FaceDetector(Config(model_pack=str(model_pack), device=device, data_dir=str(tmp_path)))
+    with pytest.raises(FellBackError):
+        await running.start()
+    await running.close()
+
+
+async def test_a_detector_on_auto_falls_back_when_the_libraries_do_not_work(install, model_pack, caplog):
+    runtime = install(Runtime(CUDA))
+    running = FaceDetector(Config(model_pack=str(model_pack), device="auto"))
+    await running.start()
+    assert running.info()["provider"] == CPU
+    assert runtime.asked[0][0][0] == CUDA
+    assert runtime.asked[-1] == [CPU]
+    [warning] = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("device=auto: running on the CPU, because device is cuda, but ONNX Runtime fell back")
+    await running.close()
+
+
+def test_the_runtime_keeps_no_record_of_its_use(tmp_path, doubler):
+    """Some releases report to their maker unless they are told not to when they are loaded."""
+    (tmp_path / "net.onnx").write_bytes(doubler)
+    code = (
+        "import os, sys; from facenapi.detector.device import Device, open_session\n"
+        "session = open_session(open(sys.argv[1], 'rb').read(), Device('cpu', 1))\n"
+        "print(*(os.path.realpath(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')), sep='\\n')"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    home = tmp_path / "home"
+    home.mkdir()
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "net.onnx")], check=True, capture_output=True,
+                          text=True, env=environment | {"HOME": str(home)})  # fmt: skip
+    assert "/dev/" in done.stdout or "pipe:" in done.stdout
+    assert "onnxruntime" not in done.stdout
+    assert list(home.iterdir()) == []
