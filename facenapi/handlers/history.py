@@ -14,7 +14,7 @@ from facenapi.handlers.views import FACE_REF, INTEGER, MOMENT, TEXT, array, reco
 from facenapi.kinds import CAMERAS
 from facenapi.operation import operation
 from facenapi.params import BOOLEAN, TIME, Param, integer
-from facenapi.services.paging import window
+from facenapi.services.paging import single, window
 from facenapi.storage.base import Face, FaceFilter, Page
 
 _CAM_IDS = Param("cam_ids", CAMERAS, "Only events of these cameras")
@@ -73,7 +73,7 @@ class HistoryHandler(_EventsHandler):
             person_id=person_id, events=True, cam_ids=cam_ids, start_ms=start, end_ms=end, friend=friend
         )
         found = await window(
-            lambda asked: self.app.store.list_keys(self.owner, where, asked),
+            lambda pages: self.app.store.list_keys(self.owner, where, pages),
             lambda key: key.id,
             Page(limit or MOST, max_id),
         )
@@ -112,7 +112,7 @@ class PersonHistoryHandler(_EventsHandler):
             raise NotFound(f"There is no person {number}")
         where = FaceFilter(person_id=number, events=True, cam_ids=cam_ids, start_ms=start, end_ms=end)
         found = await window(
-            lambda asked: self.app.store.list_faces(self.owner, where, asked),
+            single(lambda asked: self.app.store.list_faces(self.owner, where, asked)),
             lambda face: face.id,
             Page(limit or MOST, max_id),
         )

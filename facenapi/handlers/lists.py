@@ -26,7 +26,7 @@ class FaceListHandler(PageHandler):
     async def answer_faces(self, where: FaceFilter, page: Page) -> None:
         """Answer a page with links to its neighbours."""
         found = await window(
-            lambda asked: self.app.store.list_keys(self.owner, where, asked), lambda key: key.id, page
+            lambda pages: self.app.store.list_keys(self.owner, where, pages), lambda key: key.id, page
         )
         texts = await self.app.face_texts.of(self.owner, found.items)
         self.answer_page(filter(None, texts), found)

@@ -6,7 +6,7 @@ from facenapi import jsonio
 from facenapi.handlers.paging import PAGING, PageHandler
 from facenapi.handlers.views import FACE_REF, INTEGER, LINK, TEXT, record, results
 from facenapi.operation import operation
-from facenapi.services.paging import window
+from facenapi.services.paging import single, window
 from facenapi.storage.base import DEFAULT_GALLERY, Page
 
 _META = record({"count": INTEGER, "face": FACE_REF, "meta": TEXT})
@@ -28,7 +28,7 @@ class MetaHandler(PageHandler):
         await self.app.galleries.require(self.owner, gallery)
         within = None if gallery == DEFAULT_GALLERY else gallery
         found = await window(
-            lambda asked: self.app.store.list_metas(self.owner, within, asked),
+            single(lambda asked: self.app.store.list_metas(self.owner, within, asked)),
             lambda meta: meta.first.id,
             Page(limit, max_id, min_id),
         )

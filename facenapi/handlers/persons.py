@@ -11,7 +11,7 @@ from facenapi.handlers.common import path_id
 from facenapi.handlers.paging import PAGING, PageHandler
 from facenapi.handlers.views import FACE_REF, INTEGER, LINK, TEXT, face_view, record, results
 from facenapi.operation import operation
-from facenapi.services.paging import window
+from facenapi.services.paging import single, window
 from facenapi.storage.base import Page
 
 _SUMMARY = record({"id": INTEGER, "meta": TEXT})
@@ -25,7 +25,7 @@ class PersonsHandler(PageHandler):
     async def get(self, *, limit: int, max_id: int | None, min_id: int | None) -> None:
         """Answer a page of persons."""
         found = await window(
-            lambda asked: self.app.store.list_persons(self.owner, asked),
+            single(lambda asked: self.app.store.list_persons(self.owner, asked)),
             lambda person: person.id,
             Page(limit, max_id, min_id),
         )

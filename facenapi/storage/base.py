@@ -127,8 +127,8 @@ class Store(Protocol):
     async def list_faces(self, owner: str, where: FaceFilter, page: Page) -> list[Face]:
         """Return a page of faces, newest (highest id) first. Must use an index for every filter."""
 
-    async def list_keys(self, owner: str, where: FaceFilter, page: Page) -> list[FaceKey]:
-        """Return the keys of what :meth:`list_faces` returns: cheaper, for who may know the faces already."""
+    async def list_keys(self, owner: str, where: FaceFilter, pages: Sequence[Page]) -> list[list[FaceKey]]:
+        """Return for each page the keys of what :meth:`list_faces` returns: cheaper, for who may know the faces."""
 
     async def count_faces(self, owner: str, gallery: str | None = None) -> int:
         """Return how many faces the owner has (in a gallery), without reading them."""

@@ -26,6 +26,11 @@ class CountingStore(SqliteStore):
         return await super().get_faces(owner, ids)
 
 
+async def keys_of(store):
+    [keys] = await store.list_keys("ann", ALL, [Page()])
+    return keys
+
+
 @pytest.fixture
 def store(io_loop, tmp_path):
     store = CountingStore(tmp_path, "normal")
@@ -37,19 +42,19 @@ def store(io_loop, tmp_path):
 async def test_a_face_is_read_and_written_once_per_revision(store):
     first, second = await add(store, "ä", "b")
     texts = FaceTexts(store)
-    keys = await store.list_keys("ann", ALL, Page())
+    keys = await keys_of(store)
     for _ in range(2):
         assert list(map(json.loads, await texts.of("ann", keys))) == [face_view(second), face_view(first)]
     assert store.asked == [[second.id, first.id]]
     changed = await store.update_face("ann", first.id, FaceChange(meta="new"))
-    found = await texts.of("ann", await store.list_keys("ann", ALL, Page()))
+    found = await texts.of("ann", await keys_of(store))
     assert list(map(json.loads, found)) == [face_view(second), face_view(changed)]
     assert store.asked[1:] == [[first.id]]
 
 
 async def test_a_face_that_goes_between_key_and_text_is_left_out(store):
     first, second = await add(store, "a", "b")
-    keys = await store.list_keys("ann", ALL, Page())
+    keys = await keys_of(store)
     await store.delete_face("ann", second.id)
     [gone, left] = await FaceTexts(store).of("ann", keys)
     assert gone is None
@@ -59,7 +64,7 @@ async def test_a_face_that_goes_between_key_and_text_is_left_out(store):
 
 async def test_a_face_that_changes_between_key_and_text_is_shown_as_it_is_now(store):
     [face] = await add(store, "a")
-    texts, keys = FaceTexts(store), await store.list_keys("ann", ALL, Page())
+    texts, keys = FaceTexts(store), await keys_of(store)
     await store.update_face("ann", face.id, FaceChange(meta="new"))
     [text] = await texts.of("ann", keys)
     assert json.loads(text)["meta"] == "new"
@@ -68,7 +73,7 @@ async def test_a_face_that_changes_between_key_and_text_is_shown_as_it_is_now(st
 async def test_the_oldest_texts_make_room(store, monkeypatch):
     monkeypatch.setattr(face_texts, "_MOST", 2)
     await add(store, *"abc")
-    texts, keys = FaceTexts(store), await store.list_keys("ann", ALL, Page())
+    texts, keys = FaceTexts(store), await keys_of(store)
     assert len(await texts.of("ann", keys)) == 3
     await texts.of("ann", keys)
     assert [len(asked) for asked in store.asked] == [3, 1]

@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facenapi.services.paging import window
+from facenapi.services.paging import single, window
 from facenapi.storage.base import Page
 
 IDS = st.sets(st.integers(1, 60)).map(lambda ids: sorted(ids, reverse=True))
@@ -21,7 +21,7 @@ def look(ids, page):
         found = [item for item in ids if low < item and (asked.max_id is None or item < asked.max_id)]
         return found[-asked.limit :] if asked.min_id is not None else found[: asked.limit]
 
-    return asyncio.run(window(fetch, lambda item: item, page))
+    return asyncio.run(window(single(fetch), lambda item: item, page))
 
 
 @given(IDS, st.integers(1, 7))

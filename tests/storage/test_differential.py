@@ -194,7 +194,7 @@ class Walk:
         where, page = self.where(), self.page(sorted(self.oracle.faces))
         await self.same("list_faces", owner, where, page)
         faces = await self.store.list_faces(owner, where, page)
-        assert await self.store.list_keys(owner, where, page) == [face.key for face in faces]
+        assert await self.store.list_keys(owner, where, [page]) == [[face.key for face in faces]]
         await self.same("get_faces", owner, [self.face_id(owner), self.face_id(owner)])
         await self.same("count_faces", owner, self.random.choice((None, "default", *GALLERIES)))
 

@@ -255,7 +255,7 @@ async def test_every_query_names_its_index(store, double):
         FaceFilter(gallery="staff", meta="a"),
     ):
         await store.list_faces("ann", where, Page())
-        await store.list_keys("ann", where, Page())
+        await store.list_keys("ann", where, [Page()])
     await store.list_metas("ann", "staff", Page())
     await store.count_faces("ann", "staff")
     await store.list_persons("ann", Page())

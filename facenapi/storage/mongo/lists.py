@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections import OrderedDict
@@ -46,10 +47,10 @@ class Lists(MongoBase):
         return await self.matching(owner, where, page)
 
     @operation
-    async def list_keys(self, owner: str, where: FaceFilter, page: Page) -> list[FaceKey]:
-        """Return the keys of a page of faces, newest first."""
-        found = await self._page(owner, where, page, {"rev": 1})
-        return [FaceKey(int(document["_id"]), int(document["rev"])) for document in found]
+    async def list_keys(self, owner: str, where: FaceFilter, pages: Sequence[Page]) -> list[list[FaceKey]]:
+        """Return the keys of pages of faces, newest first."""
+        found = await asyncio.gather(*(self._page(owner, where, page, {"rev": 1}) for page in pages))
+        return [[FaceKey(int(document["_id"]), int(document["rev"])) for document in page] for page in found]
 
     async def matching(self, owner: str, where: FaceFilter, page: Page) -> list[Face]:
         """Return a page of faces, newest first."""
