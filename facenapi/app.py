@@ -78,8 +78,9 @@ class Application:
         self.config = config
         self.draining = False
         self.requests = RequestCount(config)
+        self.metrics = Metrics(self._gauges)
         self.store: Store = store or open_store(config)
-        self.detector: Detector = detector or FaceDetector(config)
+        self.detector: Detector = detector or FaceDetector(config, self.metrics.batch)
         self.searcher = open_searcher(config, self.store)
         self.photos = PhotoLoader(config)
         self.auth = Authenticator(config, self.store)
@@ -97,7 +98,6 @@ class Application:
         )
         self.identifier = Identifier(config, self.photos, self.detector, self.store, self.searcher)
         self.verifier = Verifier(self.photos, self.detector)
-        self.metrics = Metrics(self._gauges)
         self.web = WebApplication(routes(self), log_function=log_request)
         self._http: HTTPServer | None = None
         self._started: list[Any] = []

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -36,6 +37,10 @@ class Metrics:
             "facenapi_stage_seconds", "Time per stage of a request", ["stage"], buckets=_SECONDS,
             registry=self._registry,
         )  # fmt: skip
+        self._batches = Histogram(
+            "facenapi_batch_rows", "Pictures or faces in one run of a network", ["network"], buckets=_ROWS,
+            registry=self._registry,
+        )  # fmt: skip
         self._lag = Histogram(
             "facenapi_loop_lag_seconds", "How late the event loop woke up", buckets=_SECONDS, registry=self._registry
         )
@@ -51,6 +56,10 @@ class Metrics:
         self._seconds.labels(handler).observe(seconds)
         for name, spent in stages.items():
             self._stages.labels(name).observe(spent)
+
+    def batch(self, network: str, rows: int) -> None:
+        """Count a run of a network. From any thread."""
+        self._batches.labels(network).observe(rows)
 
     def lag(self, late_s: float, busy_s: float) -> None:
         """Record how late the event loop was, and how much of that it spent computing itself."""

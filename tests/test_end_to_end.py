@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from tests.support.live import Server, form, jpeg
+from tests.support.live import PACK, Server, form, jpeg
+from tests.support.pictures_server import serve_pictures
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +18,7 @@ STRICT = 0.7834
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, model_pack):
-    with Server(tmp_path_factory.mktemp("server")) as running:
+    with Server(tmp_path_factory.mktemp("server"), "--fetch_allow_private=True") as running:
         yield running
 
 
@@ -98,6 +99,24 @@ def test_altered_portraits_are_identified_and_verified(server, astronaut, grace_
             if not good:
                 missed.append((name, how, first["confidence"]))
     assert len(missed) <= 2, missed
+
+
+def test_metrics_tell_what_the_server_is_doing(server, astronaut):
+    [url] = serve_pictures([astronaut])
+    post(server, "/v1/face", photo=url)
+    post(server, "/v1/identify", photo=astronaut)
+    assert server.figure(r'facenapi_requests_total\{handler="FacesHandler",method="POST",status="200"') >= 1
+    for stage in ("fetch", "decode", "detect", "embed", "search", "store"):
+        assert server.figure(rf'facenapi_stage_seconds_count\{{stage="{stage}"') >= 1, stage
+    networks = [path.stem for path in PACK.glob("*net.onnx")]
+    assert len(networks) == 3
+    for network in networks:
+        runs = server.figure(rf'facenapi_batch_rows_count\{{network="{network}"')
+        assert server.figure(rf'facenapi_batch_rows_sum\{{network="{network}"') >= runs >= 2
+        assert server.figure(rf'facenapi_inference_queue\{{network="{network}"') == 0
+    assert server.figure("facenapi_decode_queue") == 0
+    assert server.figure("facenapi_shard_ready") == 1
+    assert server.figure("facenapi_shard_faces") >= 1
 
 
 def test_an_answered_write_survives_kill_9_and_a_deletion_too(tmp_path, model_pack, astronaut, grace_hopper):

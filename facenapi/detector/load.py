@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,10 +26,15 @@ _GPU_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Loader:
-    """Makes an engine for each network of a pack; ``engines`` has them by file name without ending."""
+    """Makes an engine for each network of a pack; ``engines`` has them by file name without ending.
 
-    def __init__(self, pack: Pack, config: Config, device: Device) -> None:
-        self._pack, self._config, self._device = pack, config, device
+    ``observe`` is told that name and the rows of every batch.
+    """
+
+    def __init__(
+        self, pack: Pack, config: Config, device: Device, observe: Callable[[str, int], None] | None = None
+    ) -> None:
+        self._pack, self._config, self._device, self._observe = pack, config, device, observe
         self.engines: dict[str, Engine] = {}
 
     def finder(self) -> Finder:
@@ -85,15 +92,16 @@ class Loader:
         raise self._wrong(f"unknown kind of detector {spec.get('kind')!r}; known: mtcnn, {', '.join(DECODERS)}")
 
     def _engine(self, file: str, use: str) -> Engine:
-        on_gpu = self._device.kind == "cuda"
+        name, on_gpu = Path(file).stem, self._device.kind == "cuda"
         engine = Engine(
             self._pack.read(file),
             self._device,
             max_batch=(_GPU_BATCH if on_gpu else _CPU_BATCH)[use],
             lanes=1 if on_gpu else self._device.threads,
             sizes=_GPU_SIZES if on_gpu and use != "pictures" else (),
+            observe=partial(self._observe, name) if self._observe else None,
         )
-        self.engines[Path(file).stem] = engine
+        self.engines[name] = engine
         return engine
 
     def _check_input(self, engine: Engine, file: str, spec: InputSpec) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,13 +28,16 @@ if TYPE_CHECKING:
 class FaceDetector:
     """Implements :class:`facenapi.detector.base.Detector` with the networks of a model pack."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, observe: Callable[[str, int], None] | None = None) -> None:
         """Read the pack's manifest; the networks themselves are loaded by :meth:`start`.
+
+        ``observe`` is told the network and the rows of every batch, from any thread.
 
         Raises:
             StartupError: no pack, or a damaged manifest.
         """
         self._config = config
+        self._observe = observe
         self._pack = load_pack(config.pack_folder)
         self.embedding_name = self._pack.embedder.name + ("" if config.embedding_views == 2 else "-1view")
         self.dimension = self._pack.embedder.dimension
@@ -96,7 +99,7 @@ class FaceDetector:
 
     def _load(self) -> None:
         device = choose_device(self._config.device, self._threads, self._config.gpu_memory << 20)
-        loader = Loader(self._pack, self._config, device)
+        loader = Loader(self._pack, self._config, device, self._observe)
         self._finder, self._embedder, self._readers = loader.finder(), loader.embedder(), loader.readers()
         self._engines = loader.engines
         for engine in self._engines.values():

@@ -20,8 +20,8 @@ from tests.support.server import RED, picture
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
-# Only a server with real networks has queues of networks.
-WITH_NETWORKS = {"facenapi_inference_queue"}
+# Only a server with real networks has queues and batches of networks; tests/test_end_to_end.py sees them there.
+WITH_NETWORKS = {"facenapi_inference_queue", "facenapi_batch_rows_sum", "facenapi_batch_rows_count"}
 
 
 def test_the_sample_configuration_is_that_of_the_options():

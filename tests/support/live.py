@@ -89,10 +89,10 @@ class Server:
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
     def figure(self, name: str) -> float:
-        """One figure of /metrics, summed over its labels."""
+        """One figure of /metrics, summed over its labels; ``name`` is a pattern and may begin with some of them."""
         with urllib.request.urlopen(self.url + "/metrics", timeout=30) as reply:
             lines = reply.read().decode().splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"{name}(\{{|\s)", line))
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"{name}[{{, }}]", line))
 
 
 def form(fields: dict[str, object]) -> tuple[bytes, str]:
