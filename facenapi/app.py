@@ -7,7 +7,6 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application as WebApplication
 
@@ -18,6 +17,7 @@ from facenapi.errors import ApiError, Overloaded, StartupError
 from facenapi.handlers.base import LINGER_FACTOR
 from facenapi.handlers.face_texts import FaceTexts
 from facenapi.heartbeat import beat
+from facenapi.listener import Listener
 from facenapi.metrics import Metrics
 from facenapi.search.open import open_searcher
 from facenapi.services.auth import Authenticator
@@ -103,7 +103,7 @@ class Application:
         self.verifier = Verifier(self.photos, self.detector)
         self.face_texts = FaceTexts(self.store)
         self.web = WebApplication(routes(self), log_function=log_request)
-        self._http: HTTPServer | None = None
+        self._http: Listener | None = None
         self._started: list[Any] = []
         self._pulse: asyncio.Task[None] | None = None
 
@@ -122,7 +122,7 @@ class Application:
             sockets = bind_sockets(config.port, config.host)
         except OSError as error:
             raise StartupError(f"Cannot listen on {config.host}:{config.port}: {error.strerror}") from error
-        self._http = HTTPServer(
+        self._http = Listener(
             self.web,
             max_body_size=config.max_body_size * LINGER_FACTOR,
             body_timeout=config.body_timeout,

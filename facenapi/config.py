@@ -50,8 +50,9 @@ class _Setting:
 def load(arguments: Sequence[str], default_path: Path = DEFAULT_PATH) -> tuple[Config, list[str]]:
     """Return the configuration of a command line, and warnings to log.
 
-    ``arguments`` holds ``--config=PATH`` and ``--option=value`` (``--option`` alone means true). The
-    command line wins over the file. Without ``--config`` the default file is read if there is one.
+    ``arguments`` holds ``--config=PATH`` and ``--option=value``, or the two as separate words; an option that is
+    True or False may stand alone and means True. The command line wins over the file. Without ``--config`` the
+    default file is read if there is one.
 
     Raises:
         ConfigError: with all mistakes of the file and the command line.
@@ -70,14 +71,44 @@ def load(arguments: Sequence[str], default_path: Path = DEFAULT_PATH) -> tuple[C
     return Config(**values, given=frozenset(values)), warnings
 
 
+def joined(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with ``--option value`` of a server's option as ``--option=value``.
+
+    >>> joined(["check", "--config", "a.ini", "--gae", "store", "--short"])
+    ['check', '--config=a.ini', '--gae', 'store', '--short']
+    """
+    words: list[str] = []
+    for word in arguments:
+        if words and not word.startswith("--") and _wants(words[-1], word):
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
+
+
+def _wants(option: str, value: str) -> bool:
+    """Whether an option takes the word behind it as its value; one that may stand alone takes true and false only."""
+    name = option.removeprefix("--").replace("-", "_")
+    if not option.startswith("--") or (name != "config" and name not in TABLE):
+        return False
+    return _needs_value(name) or value.lower() in _BOOLEANS
+
+
+def _needs_value(name: str) -> bool:
+    return name == "config" or (name in TABLE and not isinstance(TABLE[name].default, bool))
+
+
 def _read_arguments(arguments: Sequence[str]) -> tuple[list[_Setting], list[str]]:
     settings, errors = [], []
-    for argument in arguments:
+    for argument in joined(arguments):
         match = re.fullmatch(r"--([A-Za-z][A-Za-z0-9_-]*)(?:=(.*))?", argument, re.DOTALL)
         if match is None:
             errors.append(f"command line: {argument}: options are written --name=value")
+            continue
+        name, text = match[1].replace("-", "_"), match[2]
+        if text is None and _needs_value(name):
+            errors.append(f"command line: {argument}: a value is missing: --{name}=value")
         else:
-            name, text = match[1].replace("-", "_"), match[2]
             settings.append(_Setting("command line", name, "true" if text is None else text))
     return settings, errors
 

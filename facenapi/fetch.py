@@ -25,12 +25,14 @@ from facenapi.errors import BadImage, Overloaded, StartupError
 MAX_URL_LENGTH = 2048
 _CURL_TIMEOUT, _CURL_ABORTED = 28, 42
 
-# Not for a photo, although Python's is_global says yes for some of them: IETF protocol assignments, 6to4
-# relays, NAT64, 6to4 (both embed an IPv4 address), site-local, segment routing, documentation.
+# Public IPv6 addresses are all in here; NAT64 and other embeddings of IPv4 addresses, site-local ones and whatever
+# has no meaning yet are not.
+_UNICAST = ipaddress.ip_network("2000::/3")
+# Not for a photo, although Python's is_global says yes for some of them: IETF protocol assignments, 6to4 relays,
+# 6to4 and Teredo (which embed IPv4 addresses), documentation.
 _DENIED = [
     ipaddress.ip_network(text)
-    for text in ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32",
-                 "fec0::/10", "5f00::/16", "3fff::/20", "::/96")
+    for text in ("192.0.0.0/24", "192.88.99.0/24", "2002::/16", "2001::/32", "3fff::/20")
 ]  # fmt: skip
 
 
@@ -48,8 +50,10 @@ def is_public(address: str) -> bool:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is None and ip not in _UNICAST:
+            return False
+        ip = ip.ipv4_mapped or ip
     return ip.is_global and not ip.is_multicast and not any(ip in net for net in _DENIED if net.version == ip.version)
 
 

@@ -17,6 +17,7 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 def set_up_logging(config: Config) -> None:
     """Send the log to standard error, to a file, or both. Raises StartupError if the file cannot be written."""
+    logging.getLogger("tornado.general").addFilter(_without_content)
     if config.logging == "none":
         return
     set_level(config)
@@ -35,6 +36,13 @@ def set_up_logging(config: Config) -> None:
     for handler in handlers:
         handler.setFormatter(logging.Formatter(FORMAT))
         root.addHandler(handler)
+
+
+def _without_content(record: logging.LogRecord) -> bool:
+    """Take what the client sent out of Tornado's note of a request that it cannot read: a token may be in it."""
+    if record.msg == "Malformed HTTP message from %s: %s" and isinstance(record.args, tuple):
+        record.msg, record.args = "Malformed HTTP message from %s", record.args[:1]
+    return True
 
 
 def set_level(config: Config) -> None:

@@ -65,6 +65,25 @@ def test_the_command_line_wins_and_given_tells_what_was_set(tmp_path):
     assert config.given == {"port", "max_size", "gae"}
 
 
+def test_an_option_and_its_value_may_be_two_words(tmp_path):
+    path = tmp_path / "facenapi.ini"
+    path.write_text("port = 1\n")
+    config, warnings = load(["--config", str(path), "--port", "2", "--gae", "--person-identify", "False",
+                             "--threads=3", "--decoder=pil", "--mongo_host", ""])  # fmt: skip
+    assert config.given == {"port", "gae", "person_identify", "threads", "mongo_host"}
+    assert (config.port, config.gae, config.person_identify, config.threads) == (2, True, False, 3)
+    assert len(warnings) == 1
+    assert refused(tmp_path, "", "--port", "-1", "--gae", "perhaps", "--prot", "8000", "--device") == [
+        "command line: perhaps: options are written --name=value",
+        "command line: 8000: options are written --name=value",
+        "command line: --device: a value is missing: --device=value",
+        "command line: port: must be a whole number from 0 to 65535, not -1",
+        "command line: prot: there is no such option (did you mean port?)",
+    ]
+    with pytest.raises(ConfigError, match="command line: --config: a value is missing"):
+        load(["--config"])
+
+
 def test_all_mistakes_are_reported_at_once(tmp_path):
     assert refused(tmp_path, "prot = 1\nport = x\nport = 70000\nhello\n", "--device=tpu", "stray") == [
         "facenapi.ini:3: port: is set already in line 2",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 from tornado.testing import bind_unused_port
@@ -85,16 +86,22 @@ FORBIDDEN = [
     "198.51.100.1", "203.0.113.1", "192.88.99.1", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255",
     "[fe80::1]", "[fc00::1]", "[fd12::1]", "[fec0::1]", "[ff02::1]", "[64:ff9b::7f00:1]", "[64:ff9b:1::1]",
     "[2002:7f00:1::]", "[2001:db8::1]", "[2001::1]", "[5f00::1]", "[3fff::1]", "[100::1]", "[::ffff:10.0.0.1]",
-    "[::ffff:169.254.169.254]", "3232235521", "0xa9fea9fe", "2852039166", "192.168.1",
+    "[::ffff:169.254.169.254]", "3232235521", "0xa9fea9fe", "2852039166", "192.168.1", "[::ffff:0:127.0.0.1]",
+    "[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::]", "[::ffff:224.0.0.1]", "[::ffff:100.64.0.1]", "[4000::1]",
+    "[fd00:ec2::254]", "[2001:0:7f00:1::]", "[fe80::1%25lo]", "LOCALHOST", "localhost.", "0300.0250.0.1", "127.0.1",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("host", FORBIDDEN)
-async def test_no_spelling_of_an_inner_address_is_fetched(host):
+async def test_no_spelling_of_an_inner_address_is_fetched(host, monkeypatch):
+    connected = []
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: connected.append(address))
     fetcher = make_fetcher(allow_private=False)
     for url in (f"http://{host}/", f"http://{host}:9/x.jpg"):
-        with pytest.raises(BadImage, match=r"not public|not reachable|no URL|no host|characters"):
+        # Some resolvers know no "localhost.", and "127.0.0.1." is no name to them.
+        with pytest.raises(BadImage, match=r"not public|no URL|no host|characters|not reachable"):
             await fetcher.fetch(url, "photo")
+    assert connected == []
     fetcher.close()
 
 
@@ -105,6 +112,37 @@ async def test_the_guard_stops_a_server_that_is_really_there():
         await fetcher.fetch(server.url, "photo")
     with pytest.raises(BadImage, match="not public"):
         await fetcher.fetch(server.url.replace("127.0.0.1", "localhost"), "photo")
+    fetcher.close()
+    server.stop()
+
+
+def lookups(monkeypatch, *answers):
+    """Let every name lead to these addresses, another list each time; return the names that were looked up."""
+    asked, turns = [], iter(answers)
+
+    def look_up(host, port, family, kind):
+        asked.append(host)
+        return [(socket.AF_INET, kind, 6, "", (address, port)) for address in next(turns)]
+
+    monkeypatch.setattr("facenapi.fetch.socket.getaddrinfo", look_up)
+    return asked
+
+
+async def test_a_name_is_looked_up_once_and_all_that_it_says_must_be_public(monkeypatch):
+    """A name that is public when it is checked and leads inwards when it is connected to."""
+    server = RawServer(ok(b"secret"))
+    port = server.url.split(":")[2]
+    fetcher = make_fetcher(allow_private=False, timeout_s=0.3)
+    # 203.0.113.0/24 is for documentation: nobody answers there, and here it counts as public.
+    monkeypatch.setattr("facenapi.fetch.is_public", lambda address: address.startswith("203.0.113."))
+    asked = lookups(monkeypatch, ["203.0.113.7"], ["127.0.0.1"])
+    with pytest.raises(BadImage, match=r"not reachable|did not answer"):
+        await fetcher.fetch(f"http://rebinding.example:{port}", "photo")
+    assert asked == ["rebinding.example"]
+    for addresses in (["203.0.113.7", "127.0.0.1"], ["127.0.0.1", "203.0.113.7"]):
+        lookups(monkeypatch, addresses)
+        with pytest.raises(BadImage, match="not public"):
+            await fetcher.fetch(f"http://mixed.example:{port}", "photo")
     fetcher.close()
     server.stop()
 

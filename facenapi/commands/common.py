@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from facenapi.config import load
+from facenapi.config import joined, load
 from facenapi.options import Config
 
 SERVER_OPTIONS = """\
@@ -37,7 +37,7 @@ def parse(own: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[argpa
     Raises:
         ConfigError: the others are no options of the server, or its file is wrong.
     """
-    chosen, rest = own.parse_known_args(arguments)
+    chosen, rest = own.parse_known_args(joined(arguments))
     config, _ = load(rest)
     return chosen, config
 

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _run(config: Config, days: float) -> int:
-    async with open_owners(config) as (store, _), open_kept(config, store) as pictures:
+    async with open_owners(config) as (store, _), open_kept(config) as pictures:
         deleted = await expire_history(store, clock.now_ms() - int(days * _DAY_MS), pictures.forget)
     print(f"{deleted} faces deleted")
     return 0

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from facenapi.errors import StartupError
 from facenapi.options import Config
 from facenapi.services.pictures import PictureKeeper
-from facenapi.services.sweep import open_pictures
+from facenapi.services.sweep import open_files
 from facenapi.storage.base import Store
 from facenapi.storage.open import database_file, open_store
-from facenapi.storage.photos import FolderFiles
 
 
 @asynccontextmanager
@@ -39,11 +37,9 @@ async def open_owners(config: Config, owner: str = "") -> AsyncIterator[tuple[St
 
 
 @asynccontextmanager
-async def open_kept(config: Config, store: Store) -> AsyncIterator[PictureKeeper]:
+async def open_kept(config: Config) -> AsyncIterator[PictureKeeper]:
     """Open the kept photos of an installation, which may be running: nothing is swept up, no mark is set."""
-    keeper = open_pictures(config, store)
-    if config.photo_storage == "files":
-        keeper = PictureKeeper(FolderFiles(Path(config.data_dir) / "photos"), "")
+    keeper = PictureKeeper(open_files(config), "")
     await keeper.start()
     try:
         yield keeper

@@ -85,7 +85,7 @@ async def _regenerate(config: Config, owner: str, files: dict[str, Path], parall
     detector, moved, failed = FaceDetector(config), 0, 0
     async with AsyncExitStack() as closing:
         store, owners = await closing.enter_async_context(open_owners(config, owner))
-        pictures = await closing.enter_async_context(open_kept(config, store))
+        pictures = await closing.enter_async_context(open_kept(config))
         photos = PhotoLoader(config)
         closing.callback(photos.close)
         closing.push_async_callback(detector.close)

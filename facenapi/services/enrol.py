@@ -171,7 +171,7 @@ class Enroller:
                 raise _unknown_gallery(error.name) from error
             raise _unknown_person(judged[0].person_id) from error
         except Unavailable:
-            self._pictures.left_over = bool(pictures)  # the faces may be stored: their pictures must stay
+            self._pictures.left_over |= bool(pictures)  # the faces may be stored: their pictures must stay
             raise
         with stage("search"):
             await self._searcher.apply([upsert_of(face) for face in stored])

@@ -2,7 +2,7 @@
 
 Every face has files of its own, so they can go with it. They are written before the face is, and removed
 after it: a crash in between leaves files without a face, never a face without files. Such files are swept up
-at the next start, if the last run did not end well.
+at the next start, if the last run did not end well, and what could not be removed when its face was, hourly.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ class PictureKeeper:
             try:
                 await self._files.put(name, data)
             except BaseException:
-                await self.remove([written for written, _ in names[:number]])
+                # The last one, too: it may have arrived although it was not acknowledged.
+                await self.remove([written for written, _ in names[: number + 1]])
                 raise
 
     async def drop(self, kept: Sequence[Kept]) -> None:

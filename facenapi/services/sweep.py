@@ -1,4 +1,4 @@
-"""Which keeper of pictures the configuration means, and the sweep after a run that did not end well."""
+"""Which keeper of pictures the configuration means, and the sweep of pictures without a face."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facenapi.errors import ApiError
 from facenapi.services.pictures import PictureKeeper, stem_of, tag_of
 from facenapi.storage.base import FaceFilter, Page
 from facenapi.storage.ids import make_id
-from facenapi.storage.photos import FolderFiles, WebDavFiles
+from facenapi.storage.photos import FolderFiles, ListedFiles, WebDavFiles
 
 if TYPE_CHECKING:
     from facenapi.options import Config
@@ -28,47 +28,68 @@ _HOUR, _SLACK = 3600, 900  # seconds; a face is stored soon after its pictures
 
 def open_pictures(config: Config, store: Store) -> PictureKeeper:
     """Return the keeper, not started yet; raise StartupError for options that do not go together."""
+    files = open_files(config)
+    if files is None:
+        return PictureKeeper(None, "")
+    own = "/uploads" if config.photo_storage == "files" else config.ffupload_url
+    return SweepingKeeper(files, config.upload_path or own, store)
+
+
+def open_files(config: Config) -> ListedFiles | None:
+    """Return the place for files, not started yet, None if photos are not kept; raise StartupError."""
+    data = Path(config.data_dir)
     if config.photo_storage == "files":
-        files = FolderFiles(Path(config.data_dir) / "photos")
-        return SweepingKeeper(files, config.upload_path or "/uploads", store)
+        return FolderFiles(data / "photos")
     if config.photo_storage == "webdav":
-        dav = WebDavFiles(config.ffupload_url, config.fetch_timeout, config.fetch_max_clients)
-        return PictureKeeper(dav, config.upload_path or config.ffupload_url)
-    return PictureKeeper(None, "")
+        return WebDavFiles(config.ffupload_url, config.fetch_timeout, config.fetch_max_clients, data / "webdav")
+    return None
 
 
 class SweepingKeeper(PictureKeeper):
-    """Keeps pictures in a folder, and removes those without a face after a run that did not end well."""
+    """Keeps pictures, and removes those without a face: after a run that did not end well, and after failures."""
 
-    def __init__(self, files: FolderFiles, base_url: str, store: Store) -> None:
+    def __init__(self, files: ListedFiles, base_url: str, store: Store) -> None:
         super().__init__(files, base_url)
-        self._folder = files
+        self._listed = files
+        self._mark = files.folder / _MARK
         self._store = store
         self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open the folder; sweep it in the background if the last run left its mark."""
+        """Open the place; sweep it in the background if the last run left its mark."""
         await super().start()
-        mark = self._folder.folder / _MARK
-        if await asyncio.to_thread(mark.exists):
-            self._sweeping = asyncio.create_task(self._sweep_quietly())
-        await asyncio.to_thread(mark.touch)
+        self.left_over = await asyncio.to_thread(self._mark.exists)
+        await asyncio.to_thread(self._mark.touch)
+        self._sweeping = asyncio.create_task(self._keep_swept(time.time()))
 
     async def close(self) -> None:
-        """Close the folder; the mark goes if nothing can have been left over."""
-        swept = self._sweeping is None or (self._sweeping.done() and not self._sweeping.cancelled())
+        """Close the place; the mark goes if nothing can have been left over."""
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.wait([self._sweeping])
         await super().close()
-        if swept and not self.left_over:
-            await asyncio.to_thread((self._folder.folder / _MARK).unlink, missing_ok=True)
+        if not self.left_over:
+            await asyncio.to_thread(self._mark.unlink, missing_ok=True)
 
-    async def _sweep_quietly(self) -> None:
+    async def _keep_swept(self, start: float) -> None:
+        """Sweep what there was at the start, and every hour what failures have left over since."""
+        if self.left_over:
+            await self._sweep_quietly(start)
+        while True:
+            await asyncio.sleep(_HOUR)
+            if self.left_over:
+                await self._sweep_quietly(time.time(), _SLACK)
+
+    async def _sweep_quietly(self, before: float, pause: float = 0.0) -> None:
+        """Sweep after a pause, in which what is being stored at ``before`` gets its faces."""
+        self.left_over = False  # a removal that fails says so again
         try:
-            log.info("Swept up %d kept photos without a face", await self.sweep(time.time()))
-        except ApiError as error:
+            await asyncio.sleep(pause)
+            log.info("Swept up %d kept photos without a face", await self.sweep(before))
+        except (ApiError, asyncio.CancelledError) as error:
             self.left_over = True
+            if not isinstance(error, ApiError):
+                raise
             log.warning("Kept photos could not be swept up: %s", error.reason)
 
     async def sweep(self, before: float) -> int:
@@ -76,7 +97,7 @@ class SweepingKeeper(PictureKeeper):
         removed = 0
         for owner in sorted({token.owner for token in await self._store.list_tokens()}):
             orphans: list[str] = []
-            for hour, names in await asyncio.to_thread(self._folder.batches, tag_of(owner), before):
+            for hour, names in await asyncio.to_thread(self._listed.batches, tag_of(owner), before):
                 start = datetime.strptime(hour, "%Y%m%d%H").replace(tzinfo=UTC).timestamp()
                 known = await self._stems(owner, start, start + _HOUR + _SLACK)
                 orphans += [name for name in names if _stem(name) not in known]

@@ -2,6 +2,9 @@
 
 A name is ``OWNER-HOUR-TOKEN.jpg``: a digest of the owner, the hour in which it was made (YYYYMMDDHH, UTC), and
 128 random bits. What is written has reached the disk (or the other server) when ``put`` returns.
+
+A WebDAV server need not be able to list what it has, so the names of all files that were sent there are noted on
+this machine's disk before: what a crash or an outage left behind can be found.
 """
 
 from __future__ import annotations
@@ -42,6 +45,15 @@ class PhotoFiles(Protocol):
 
     async def delete(self, name: str) -> None:
         """Remove a file; none is no error."""
+
+
+class ListedFiles(PhotoFiles, Protocol):
+    """Files of which this machine knows the names, below ``folder``."""
+
+    folder: Path
+
+    def batches(self, owner: str, before: float) -> list[tuple[str, list[str]]]:
+        """Return the hours and names of an owner's files older than a time (seconds since 1970). Blocks."""
 
 
 class FolderFiles:
@@ -122,27 +134,35 @@ def _read(path: Path) -> bytes | None:
 
 
 class WebDavFiles:
-    """Files on a WebDAV server, by PUT, GET and DELETE below a URL; no folders are made there."""
+    """Files on a WebDAV server, by PUT, GET and DELETE below a URL; no folders are made there.
 
-    def __init__(self, url: str, timeout_s: float, max_clients: int) -> None:
+    ``notes``: a folder on this machine, where each of them has an empty file of its name.
+    """
+
+    def __init__(self, url: str, timeout_s: float, max_clients: int, notes: Path) -> None:
         if not url.startswith(("http://", "https://")):
             raise StartupError("photo_storage=webdav needs ffupload_url, http://host/folder/")
         self._url = url.rstrip("/")
         self._timeout_s = timeout_s
         self._max_clients = max_clients
         self._client: AsyncHTTPClient | None = None
+        self._notes = FolderFiles(notes)
+        self.folder = notes
 
     async def start(self) -> None:
-        """Make the client."""
+        """Make the client, and the folder of notes; raise StartupError if that cannot be."""
+        await self._notes.start()
         self._client = SimpleAsyncHTTPClient(force_instance=True, max_clients=self._max_clients)
 
     async def close(self) -> None:
         """Drop the connections."""
         if self._client is not None:
             self._client.close()
+        await self._notes.close()
 
     async def put(self, name: str, data: bytes) -> None:
-        """PUT a file."""
+        """PUT a file, once its name is noted."""
+        await self._notes.put(name, b"")
         await self._ask("PUT", name, data)
 
     async def get(self, name: str) -> bytes | None:
@@ -150,8 +170,13 @@ class WebDavFiles:
         return await self._ask("GET", name)
 
     async def delete(self, name: str) -> None:
-        """DELETE a file."""
+        """DELETE a file, and then its note."""
         await self._ask("DELETE", name)
+        await self._notes.delete(name)
+
+    def batches(self, owner: str, before: float) -> list[tuple[str, list[str]]]:
+        """Return the hours and names of an owner's noted files older than a time. Blocks."""
+        return self._notes.batches(owner, before)
 
     async def _ask(self, method: str, name: str, data: bytes | None = None) -> bytes | None:
         if self._client is None:

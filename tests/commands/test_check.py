@@ -55,6 +55,15 @@ def test_a_file_alone(facenapi, tmp_path):
     ]
 
 
+def test_options_may_be_two_words_beside_parts(facenapi, tmp_path):
+    file = tmp_path / "facenapi.ini"
+    file.write_text("port = 8123\n")
+    said = facenapi("check", "--config", str(file), "configuration", "data_dir", "--gae", "--data_dir", str(tmp_path))
+    assert said.status == 0
+    assert said.out.splitlines()[0] == "ok      configuration: 3 options set: data_dir, gae, port"
+    assert list(lines(said)) == ["configuration", "data_dir"]
+
+
 def test_a_wrong_part_is_wrong_usage(facenapi, data):
     said = facenapi("check", "everything", data)
     assert said.status == 2

@@ -103,7 +103,7 @@ def test_systemd_finds_nothing_wrong_and_little_exposed(name, tmp_path):
     """With systemd's own judgement where it is installed; the tests above read the directives in any case."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
-        return
+        pytest.skip("systemd-analyze is not installed")
     program = tmp_path / "facenapi"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)

@@ -265,7 +265,8 @@ def test_deep_nesting_in_a_parameter(api):
 def test_a_thousand_parts_and_fields(api):
     assert api.refusal("POST", "/v1/face", parts=[("a", "x")] * 1000)[:2] == (400, "BAD_PARAM")
     assert api.refusal("POST", "/v1/face", form=[("a", "x")] * 1001)[:2] == (400, "BAD_PARAM")
-    assert api("GET", "/v1/faces?" + "a&" * 1001).status == 400  # refused by the HTTP parser already, without JSON
+    # The HTTP parser refuses this one already.
+    assert api.refusal("GET", "/v1/faces?" + "a&" * 1001) == (400, "BAD_PARAM", "request")
     many = json.dumps({"cam_ids": ["x"] * 100_000}).encode()
     assert api.refusal("POST", "/history/search", body=many, headers=JSON) == (400, "BAD_PARAM", "cam_ids")
     boxes = json.dumps({"photo": "x", "bbox": [[0, 0, 9, 9]] * 5000}).encode()
@@ -314,6 +315,34 @@ def test_ids_that_cannot_be(api):
         for path in ("/v1/face/id/", "/v1/person/id/", "/v1/person/history/id/"):
             assert api.refusal("GET", path + word) == (404, "NOT_FOUND", None), word
     assert api.refusal("GET", "/v1/camera/" + "x" * 3000) == (404, "NOT_FOUND", None)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "HELLO\r\n\r\n",
+        "GET /v1/faces\r\n\r\n",
+        "GET /v1/faces SSH/2.0\r\n\r\n",
+        "GET /v1/faces HTTP/1.1\r\nAuthorization: Token KEY\r\n\r\n",  # no Host
+        "GET /v1/faces HTTP/1.1\r\nHost: x\r\nAuthorization Token KEY\r\n\r\n",
+        "GET /v1/faces HTTP/1.1\r\nHost: x\r\nAuthorization: Token KEY\x01\r\n\r\n",
+        "GET /v1/faces HTTP/1.1\r\nHost: x\r\nAuthorization Token KEY: x\r\n\r\n",
+        "GET /v1/faces HTTP/1.1\r\nHost: KEY@KEY\r\n\r\n",
+        "POST /v1/face HTTP/1.1\r\nHost: x\r\nAuthorization: Token KEY\r\nContent-Length: KEY\r\n\r\n",
+        "POST /v1/face HTTP/1.1\r\nHost: x\r\nAuthorization: Token KEY\r\nTransfer-Encoding: chunked\r\n\r\nKEY\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_in_the_same_form_and_not_logged(api, sent):
+    with api.connection() as connection:
+        connection.sendall(sent.replace("KEY", api.key).encode("latin-1"))
+        head, _, body = everything(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json; charset=UTF-8\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
+    answer = {"code": "BAD_PARAM", "param": "request", "reason": "The request is not valid HTTP", "value": None}
+    assert json.loads(body) == answer
+    assert b"Connection: close" in head
+    assert "Malformed HTTP message from 127.0.0.1\n" in api.server.log.read_text()
+    assert api.key not in api.server.log.read_text()
 
 
 @pytest.fixture(scope="module")

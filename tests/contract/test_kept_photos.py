@@ -145,6 +145,34 @@ def test_a_killed_server_leaves_no_face_without_files_and_sweeps_up_the_rest(tmp
 
 
 @pytest.mark.slow
+def test_webdav_is_swept_up_after_a_kill(tmp_path):
+    with (
+        DavServer() as dav,
+        FakeServer(tmp_path, "--photo_storage=webdav", f"--ffupload_url={dav.url}/faces") as server,
+    ):
+        api = Api(server)
+        stays, goes = api.face(BLUE), api.face()
+        with ThreadPoolExecutor(8) as pool:
+            pending = [pool.submit(api, "POST", "/face", parts={"photo": picture(RED)}) for _ in range(40)]
+            pending += [pool.submit(api, "DELETE", f"/face/id/{goes['id']}")]
+            pending[8].result()
+            server.kill()
+        # One more that was written and whose face was never stored.
+        tag, hour, _ = Path(stays["photo"]).name.split("-", 2)
+        orphan = f"{tag}-{hour}-{'x' * 22}.png"
+        (tmp_path / "webdav" / tag / hour / orphan).touch()
+        dav.files[f"/faces/{orphan}"] = b"left over"
+        server.start()
+        api.port = int(server.url.rsplit(":", 1)[1])
+        assert server.wait_for_log("Swept up")
+        faces = api.good("GET", "/faces?limit=1000")["results"]
+        assert stays in faces
+        assert set(dav.files) == {url.removeprefix(dav.url) for face in faces for url in urls_of(face)}
+        noted = {path.name for path in (tmp_path / "webdav").rglob("*.*")}
+        assert {f"/faces/{name}" for name in noted} == set(dav.files)
+
+
+@pytest.mark.slow
 def test_webdav(tmp_path):
     with (
         DavServer() as dav,
@@ -164,6 +192,12 @@ def test_webdav(tmp_path):
         kept = api.face()
         dav.refuse = True
         assert api("DELETE", f"/face/id/{kept['id']}").status == 204  # the face goes all the same
+        server.stop()
+        assert len(dav.files) == 3
+        dav.refuse = False
+        server.start()
+        assert server.wait_for_log("Swept up 4 kept photos without a face")  # one of the refused face
+        assert dav.files == {}
     options = ["--photo_storage=webdav"]
     with pytest.raises(RuntimeError, match="photo_storage=webdav needs ffupload_url"):
         FakeServer(tmp_path / "wrong", *options)
