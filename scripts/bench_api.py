@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from tornado.httpclient import HTTPRequest
@@ -70,15 +71,18 @@ async def spread(count: int, workers: int, work) -> float:
     return count / (time.perf_counter() - start)
 
 
-async def run(clients: int, rounds: int, count: int) -> dict[str, dict[str, float]]:
+async def run(
+    clients: int, rounds: int, count: int, cases: Iterable[str] = tuple(CASES), device: str = "auto"
+) -> dict[str, dict[str, float]]:
     """Return rates and ratio by case."""
     pictures = [photos.astronaut(), photos.grace_hopper()]
     http = SimpleAsyncHTTPClient(force_instance=True, max_clients=clients)
-    bare = Bare(Config(model_pack=str(PACK), gae=True), pictures)
+    bare = Bare(Config(model_pack=str(PACK), gae=True, device=device), pictures)
     await bare.detector.start()
     results: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory() as folder, Server(Path(folder)) as server:
-        for name, (path, fields, what) in CASES.items():
+    with tempfile.TemporaryDirectory() as folder, Server(Path(folder), f"--device={device}") as server:
+        for name in cases:
+            path, fields, what = CASES[name]
             bodies = [form({"photo": picture, **fields}) for picture in pictures]
 
             async def post(number: int, path: str = path, bodies: list[tuple[bytes, str]] = bodies) -> None:

@@ -19,6 +19,11 @@ def open_photo(data, max_size=6000, detect_side=1280):
     return Photo(data, "photo", max_size, detect_side)
 
 
+def whole(photo):
+    """Return all pixels at full size."""
+    return photo.part(0, 0, photo.width, photo.height)
+
+
 def quarters(width=80, height=40):
     """Four quarters of different grey: top left 0, top right 80, bottom left 160, bottom right 240."""
     pixels = np.zeros((height, width, 3), np.uint8)
@@ -53,7 +58,7 @@ def test_exif_orientation_is_applied(orientation):
     expected = UPRIGHT[orientation](quarters())
     assert photo.orientation == orientation
     assert (photo.height, photo.width) == expected.shape[:2]
-    np.testing.assert_array_equal(photo.full().pixels, expected)
+    np.testing.assert_array_equal(whole(photo), expected)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 255])
@@ -66,9 +71,27 @@ def test_a_large_jpeg_is_reduced_and_knows_its_scale():
     photo = open_photo(data, detect_side=700)
     assert photo.reduced.pixels.shape == (500, 750, 3)
     assert (photo.reduced.scale_x, photo.reduced.scale_y) == (0.25, 0.25)
-    assert photo.full().pixels.shape == (2000, 3000, 3)
-    assert photo.full() is photo.full()
+    assert whole(photo).shape == (2000, 3000, 3)
     assert photo.md5 == hashlib.md5(data).hexdigest()
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("detect_side", [100, 1280])
+def test_parts_of_a_photo_are_those_of_the_whole(orientation, detect_side):
+    stored = np.random.default_rng(2).integers(0, 256, (150, 230, 3)).repeat(4, axis=0).repeat(4, axis=1)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(stored.astype(np.uint8), "JPEG", quality=90, exif=exif)
+    photo = open_photo(data, detect_side=detect_side)
+    assert (photo.reduced.scale_x < 1) == (detect_side == 100)
+    expected = UPRIGHT[orientation](np.asarray(Image.open(io.BytesIO(data))))
+    np.testing.assert_array_equal(whole(photo), expected)
+    for left, top, right, bottom in ((3, 5, 60, 41), (0, 0, 1, 1), (300, 200, 555, 444)):
+        np.testing.assert_array_equal(photo.part(left, top, right, bottom), expected[top:bottom, left:right])
+    np.testing.assert_array_equal(photo.part(-9, -7, 20, 10), expected[:10, :20])
+    np.testing.assert_array_equal(photo.part(500, 10, 9999, 20), expected[10:20, 500:])
+    for box in ((5, 5, 5, 9), (-20, 0, -10, 10), (5000, 5000, 6000, 6000), (9, 9, 4, 20)):
+        assert photo.part(*box).size == 0
 
 
 @pytest.mark.parametrize(("mode", "kind"), [
@@ -81,7 +104,7 @@ def test_every_mode_becomes_rgb(mode, kind):
         image = Image.fromarray((grey * 257).astype(np.uint16))
     else:
         image = Image.fromarray(grey.astype(np.uint8)).convert("RGB").convert(mode)
-    pixels = open_photo(encode(image, kind)).full().pixels
+    pixels = whole(open_photo(encode(image, kind)))
     assert pixels.shape == (64, 64, 3)
     assert pixels.dtype == np.uint8
     if mode != "1":
@@ -119,7 +142,7 @@ def test_mutated_files_are_decoded_or_refused_and_nothing_else():
         for _ in range(dice.randrange(1, 8)):
             data[dice.randrange(len(data))] = dice.randrange(256)
         try:
-            outcomes.add(open_photo(bytes(data)).full().pixels.dtype == np.uint8)
+            outcomes.add(whole(open_photo(bytes(data))).dtype == np.uint8)
         except BadImage:
             outcomes.add("refused")
     assert outcomes == {True, "refused"}
@@ -129,7 +152,7 @@ def test_an_animation_is_its_first_picture():
     out = io.BytesIO()
     frames = [Image.new("RGB", (20, 20), color) for color in ("red", "blue")]
     frames[0].save(out, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
-    assert open_photo(out.getvalue()).full().pixels[10, 10, 0] > 200
+    assert whole(open_photo(out.getvalue()))[10, 10, 0] > 200
 
 
 def outcome(data):

@@ -43,14 +43,13 @@ def crop_matrix(
 
 def warp(pixels: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
     """Return a (size, size, 3) crop of (H, W, 3) pixels; what lies outside the photo is black."""
-    depth, scale = 0, float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    span = (size - 1) * scale
-    while span / 2 + 1 > size:
-        depth, span = depth + 1, span / 2
-    region, matrix = _cut(pixels, matrix, size, depth)
+    left, top, right, bottom = reach(matrix, size)
+    left, top = max(left, 0), max(top, 0)
+    region = np.ascontiguousarray(pixels[top : max(bottom, 0), left : max(right, 0)])
     if not region.size:
         return np.zeros((size, size, 3), np.uint8)
-    for _ in range(depth):
+    matrix = moved(matrix, left, top)
+    for _ in range(_halvings(matrix, size)):
         region = halve(region)
         matrix = matrix / 2
         matrix[:, 2] -= (1.25, 0.75)
@@ -61,6 +60,23 @@ def warp(pixels: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> N
     data = (a, b, c + 0.5 - (a + b) / 2, d, e, f + 0.5 - (d + e) / 2)
     crop = Image.fromarray(region).transform((size, size), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
     return np.asarray(crop)
+
+
+def reach(matrix: NDArray[np.float64], size: int) -> tuple[int, int, int, int]:
+    """Return the part of the photo that :func:`warp` looks at: left, top, right, bottom, also outside of it."""
+    last = size - 1.0
+    corners = np.array([[0, 0, 1], [last, 0, 1], [0, last, 1], [last, last, 1]]) @ matrix.T
+    grow = 2.0 ** (_halvings(matrix, size) + 2) - 2.0
+    left, top = np.floor(corners.min(axis=0) - grow).astype(int).tolist()
+    right, bottom = (np.ceil(corners.max(axis=0) + grow) + 1).astype(int).tolist()
+    return left, top, right, bottom
+
+
+def moved(matrix: NDArray[np.float64], left: float, top: float) -> NDArray[np.float64]:
+    """Return the matrix for a picture that begins at this pixel of the photo."""
+    shifted = matrix.copy()
+    shifted[:, 2] -= (left, top)
+    return shifted
 
 
 def halve(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -79,18 +95,9 @@ def _halve_rows(planes: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return a + e + 4 * (b + d) + 6 * c
 
 
-def _cut(
-    pixels: NDArray[np.uint8],
-    matrix: NDArray[np.float64],
-    size: int,
-    depth: int,
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Return the part of the photo that the crop needs, and the matrix from there."""
-    last = size - 1.0
-    corners = np.array([[0, 0, 1], [last, 0, 1], [0, last, 1], [last, last, 1]]) @ matrix.T
-    grow = 2.0 ** (depth + 2) - 2.0
-    low = np.maximum(np.floor(corners.min(axis=0) - grow), 0).astype(int)
-    high = np.minimum(np.ceil(corners.max(axis=0) + grow) + 1, pixels.shape[1::-1]).astype(int)
-    shifted = matrix.copy()
-    shifted[:, 2] -= low
-    return np.ascontiguousarray(pixels[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]), shifted
+def _halvings(matrix: NDArray[np.float64], size: int) -> int:
+    """Return how often the photo is halved before the crop is cut."""
+    depth, span = 0, (size - 1) * float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    while span / 2 + 1 > size:
+        depth, span = depth + 1, span / 2
+    return depth

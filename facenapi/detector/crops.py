@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.detector.align import chip_matrix, crop_matrix, warp
+from facenapi.detector.align import chip_matrix, crop_matrix, moved, reach, warp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,9 +26,15 @@ def cut(photo: Photo, face: Detection, spec: InputSpec, zoom: float = 1.0) -> ND
     raster = photo.reduced
     matrix = _matrix(face, (raster.scale_x, raster.scale_y), spec, zoom)
     if np.hypot(matrix[0, 0], matrix[1, 0]) < _FINE_ENOUGH and raster.scale_x < 1.0:
-        raster = photo.full()
-        matrix = _matrix(face, (1.0, 1.0), spec, zoom)
+        return cut_full(photo, _matrix(face, (1.0, 1.0), spec, zoom), spec.size)
     return warp(raster.pixels, matrix, spec.size)
+
+
+def cut_full(photo: Photo, matrix: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+    """Return a (size, size, 3) crop of the full photo, of which no more becomes an array than the crop needs."""
+    left, top, right, bottom = reach(matrix, size)
+    left, top = max(left, 0), max(top, 0)
+    return warp(photo.part(left, top, right, bottom), moved(matrix, left, top), size)
 
 
 def rows(crops: list[NDArray[np.uint8]], spec: InputSpec, *, mirrored: bool) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from facenapi.detector.align import crop_matrix, warp
+from facenapi.detector.crops import cut_full
 from facenapi.errors import ApiError
 from facenapi.workers import Workers
 
@@ -171,7 +172,7 @@ def _cut(photo: Photo, matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Cut from the reduced pixels where those are fine enough; ``matrix`` leads to pixels of the full photo."""
     raster = photo.reduced
     if np.hypot(matrix[0, 0], matrix[1, 0]) * raster.scale_x < 1.0:
-        raster = photo.full()
+        return cut_full(photo, matrix, _SIZE)
     return warp(raster.pixels, matrix * np.array([[raster.scale_x], [raster.scale_y]]), _SIZE)
 
 

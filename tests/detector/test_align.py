@@ -6,7 +6,10 @@ from PIL import Image
 
 from facenapi.detector.align import chip_matrix, crop_matrix, halve, warp
 from facenapi.detector.build.manifest import ATTRIBUTE_TEMPLATE, DLIB_TEMPLATE
+from facenapi.detector.crops import cut_full
+from facenapi.photo import Photo
 from tests.conftest import ROOT
+from tests.support.photos import encode
 
 DLIB, ATTRIBUTE = np.array(DLIB_TEMPLATE), np.array(ATTRIBUTE_TEMPLATE)
 # sha256 of the pixels of the chips that dlib itself cuts at the upstream points.
@@ -80,3 +83,14 @@ def test_large_faces_give_the_same_chip(golden, pixels, factor):
 def test_tiny_photo_does_not_break():
     assert warp(np.zeros((1, 1, 3), np.uint8), chip_matrix(DLIB, DLIB, 150), 150).shape == (150, 150, 3)
     assert warp(np.zeros((3, 3, 3), np.uint8), chip_matrix(DLIB * 8, DLIB, 150), 150).shape == (150, 150, 3)
+
+
+@pytest.mark.parametrize("scale", [0.2, 1.0, 3.3, 9.0])
+@pytest.mark.parametrize("centre", [(400, 300), (3, 590), (799, 0), (-300, 5000)])
+def test_a_crop_needs_no_more_than_its_part_of_the_photo(scale, centre):
+    noise = np.random.default_rng(1).integers(0, 256, (600, 800, 3), np.uint8)
+    photo = Photo(encode(noise, "JPEG", quality=95), "photo", 6000, 200)
+    assert photo.reduced.scale_x < 1
+    matrix = np.array([[scale, scale / 3, centre[0] - 75 * scale], [-scale / 3, scale, centre[1] - 75 * scale]])
+    expected = warp(photo.part(0, 0, 800, 600), matrix, 150)
+    assert np.array_equal(cut_full(photo, matrix, 150), expected)

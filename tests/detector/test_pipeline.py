@@ -87,23 +87,37 @@ async def test_box_without_a_face_still_gives_a_vector(detector, make_photo, box
     assert len(await detector.attributes(photo, [located], WANTED)) == 1
 
 
+async def everything_of(detector, photo):
+    """Return all that is told of the faces on a photo, comparable to the bit."""
+    faces = await detector.detect(photo)
+    vectors = await detector.embed(photo, faces)
+    told = await detector.attributes(photo, faces, WANTED)
+    found = [(face.box, face.score, face.landmarks.tobytes()) for face in faces]
+    return found, vectors.tobytes(), told, await detector.quality(photo, faces)
+
+
+FILES = [photos.astronaut, photos.grace_hopper, photos.two_faces]
+
+
 async def test_same_answer_in_any_order_and_company(detector, make_photo):
     """Bit-equal alone and among others at the same time, first and last."""
-    files = [photos.astronaut(), photos.grace_hopper(), photos.two_faces()]
+    files = [make() for make in FILES]
+    alone = [await everything_of(detector, make_photo(data)) for data in files]
+    together = await asyncio.gather(*[everything_of(detector, make_photo(data)) for data in (files * 4)[::-1]])
+    assert together[::-1] == alone * 4
 
-    async def all_of(data):
-        photo = make_photo(data)
-        faces = await detector.detect(photo)
-        vectors = await detector.embed(photo, faces)
-        return faces, vectors, await detector.attributes(photo, faces, WANTED)
 
-    alone = [await all_of(data) for data in files]
-    together = await asyncio.gather(*[all_of(data) for data in (files * 4)[::-1]])
-    for i, (faces, vectors, told) in enumerate(together[::-1]):
-        expected = alone[i % 3]
-        assert [face.box for face in faces] == [face.box for face in expected[0]]
-        assert np.array_equal(vectors, expected[1])
-        assert told == expected[2]
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+async def test_same_answer_with_any_number_of_threads(model_pack, make_photo, precision):
+    """Bit-equal however the runtime divides a network among threads, and on whichever it runs."""
+    answers = []
+    for threads in (1, 2, 3):
+        running = started(model_pack, threads=threads, embedding_precision=precision)
+        await running.start()
+        together = await asyncio.gather(*[everything_of(running, make_photo(make())) for make in FILES * 2])
+        answers += [together[:3], together[3:]]
+        await running.close()
+    assert all(answer == answers[0] for answer in answers)
 
 
 @pytest.mark.parametrize("scale", [2, 5])

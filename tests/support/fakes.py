@@ -52,10 +52,9 @@ class FakeDetector:
         return np.array([self._vector(photo, face) for face in faces], np.float32).reshape(len(faces), DIMENSION)
 
     def _color(self, photo, face):
-        raster = photo.full()
-        x, y = int((face.box.x1 + face.box.x2) / 2), int((face.box.y1 + face.box.y2) / 2)
-        height, width = raster.pixels.shape[:2]
-        return raster.pixels[min(max(y, 0), height - 1), min(max(x, 0), width - 1)]
+        x = min(max(int((face.box.x1 + face.box.x2) / 2), 0), photo.width - 1)
+        y = min(max(int((face.box.y1 + face.box.y2) / 2), 0), photo.height - 1)
+        return photo.part(x, y, x + 1, y + 1)[0, 0]
 
     def _vector(self, photo, face):
         seed = int.from_bytes(hashlib.sha256(self._color(photo, face).tobytes()).digest()[:8], "big")
