@@ -34,7 +34,7 @@ class MetaHandler(PageHandler):
         )
         faces = await self.app.face_texts.of(self.owner, [meta.first for meta in found.items])
         texts = [
-            jsonio.assemble(count=str(meta.count), face=face, meta=jsonio.dumps(meta.meta))
+            f'{{"count":{meta.count},"face":{face},"meta":{jsonio.dumps(meta.meta)}}}'
             for meta, face in zip(found.items, faces, strict=True)
             if face is not None
         ]
