@@ -92,7 +92,7 @@ def test_all_mistakes_are_reported_at_once(tmp_path):
         "facenapi.ini:1: prot: there is no such option (did you mean port?)",
         "facenapi.ini:2: port: must be a whole number from 0 to 65535, not x",
         "facenapi.ini:3: port: must be a whole number from 0 to 65535, not 70000",
-        "command line: device: must be one of auto, cpu, cuda, not tpu",
+        "command line: device: must be one of auto, cpu, cuda, tensorrt, not tpu",
     ]
 
 
@@ -152,7 +152,7 @@ BROKEN = {
     "gae = maybe": "1: gae: must be True or False, not maybe",
     "gae = 2": "1: gae: must be True or False, not 2",
     "gae =": "1: gae: must be True or False",
-    "device = tpu": "1: device: must be one of auto, cpu, cuda, not tpu",
+    "device = tpu": "1: device: must be one of auto, cpu, cuda, tensorrt, not tpu",
     "logging = loud": "1: logging: must be one of debug, info, warning, error, none, not loud",
     "nnd_o_net_thresh = 2": "1: nnd_o_net_thresh: must be a number from 0 to 1, not 2",
     "nnd_o_net_thresh = nan": "1: nnd_o_net_thresh: must be a number from 0 to 1, not nan",
