@@ -126,3 +126,17 @@ def test_a_crop_needs_no_more_than_its_part_of_the_photo(scale, centre):
     matrix = np.array([[scale, scale / 3, centre[0] - 75 * scale], [-scale / 3, scale, centre[1] - 75 * scale]])
     expected = warp(photo.part(0, 0, 800, 600), matrix, 150)
     assert np.array_equal(cut_full(photo, matrix, 150), expected)
+
+
+@pytest.mark.parametrize("scale", [0.2, 1.0, 3.3])
+@pytest.mark.parametrize("centre", [(3, 590), (799, 0), (400, 300)])
+def test_the_border_of_a_part_is_that_of_the_photo(scale, centre):
+    noise = np.random.default_rng(1).integers(0, 256, (600, 800, 3), np.uint8)
+    photo = Photo(encode(noise, "JPEG", quality=95), "photo", 6000, 200)
+    matrix = np.array([[scale, scale / 3, centre[0] - 75 * scale], [-scale / 3, scale, centre[1] - 75 * scale]])
+    expected = warp(photo.part(0, 0, 800, 600), matrix, 150, replicate=True)
+    assert np.array_equal(cut_full(photo, matrix, 150, replicate=True), expected)
+
+
+def test_a_photo_without_the_face_has_no_border(pixels):
+    assert not warp(pixels["astronaut"][:0, :0], chip_matrix(DLIB, DLIB, 150), 150, replicate=True).any()
