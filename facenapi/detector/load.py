@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,8 @@ from facenapi.errors import StartupError
 if TYPE_CHECKING:
     from facenapi.detector.pack import AttributeNet, InputSpec, Pack
     from facenapi.options import Config
+
+log = logging.getLogger(__name__)
 
 # Larger batches gain nothing on a CPU, and the depthwise networks even lose (their caches overflow).
 _CPU_BATCH = {"embedder": 8, "attributes": 4, "candidates": 64, "pictures": 1}
@@ -57,6 +60,9 @@ class Loader:
             parts.append((part, engine))
         if numbers != self._pack.embedder.dimension:
             raise self._wrong(f"the embedder's networks give {numbers} numbers, not {self._pack.embedder.dimension}")
+        if self._pack.embedder.provisional:
+            log.warning("The confidences of the model pack %s are provisional: facenapi models calibrate measures "
+                        "what they stand for", self._pack.name)  # fmt: skip
         return EmbeddingNet(parts, self._config.embedding_views)
 
     def readers(self) -> list[AttributeReader]:

@@ -26,7 +26,8 @@ BUILD_HINT = "run: facenapi models build"
 @dataclass(frozen=True, slots=True)
 class InputSpec:
     """How a face becomes a network's input: ``size`` x ``size`` pixels of a crop in which the five points
-    of the face lie on ``template``, each value as (x - mean) / std, in the order of ``color``."""
+    of the face lie on ``template``, each value as (x - mean) / std, in the order of ``color``. What lies outside
+    the photo is black, or with ``border`` "replicate" as the nearest pixel of the photo."""
 
     size: int
     crop: str
@@ -34,6 +35,7 @@ class InputSpec:
     color: str = "rgb"
     mean: float = 0.0
     std: float = 1.0
+    border: str = "black"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,16 @@ class EmbedderPart:
 
 @dataclass(frozen=True, slots=True)
 class Embedder:
-    """The network, or the weighted networks, that make the vectors."""
+    """The network, or the weighted networks, that make the vectors.
+
+    ``provisional``: the calibration was not measured with these networks.
+    """
 
     name: str
     dimension: int
     parts: tuple[EmbedderPart, ...]
     calibration: Calibration
+    provisional: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,7 @@ def _parse(folder: Path, manifest: dict[str, Any]) -> Pack:
             int(embedder["dimension"]),
             parts,
             Calibration(embedder["calibration"]["distance_confidence"]),
+            bool(embedder["calibration"].get("provisional", False)),
         ),
         tuple(_attribute(entry) for entry in manifest["attributes"]),
         tuple(manifest.get("sources", ())),
@@ -173,6 +180,9 @@ def _input(entry: dict[str, Any]) -> InputSpec:
         raise ValueError("a template must be five points")
     if entry["color"] not in ("rgb", "bgr", "grey"):
         raise ValueError(f"color {entry['color']!r} is not rgb, bgr or grey")
+    border = entry.get("border", "black")
+    if border not in ("black", "replicate"):
+        raise ValueError(f"border {border!r} is not black or replicate")
     return InputSpec(
         int(entry["size"]),
         str(entry["crop"]),
@@ -180,4 +190,5 @@ def _input(entry: dict[str, Any]) -> InputSpec:
         str(entry["color"]),
         float(entry["mean"]),
         float(entry["std"]),
+        border,
     )

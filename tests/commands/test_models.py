@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import shutil
 
 import pytest
@@ -43,6 +44,34 @@ def test_a_damaged_file_is_found(facenapi, pack):
     said = facenapi("models", "verify", f"--model_pack={pack}")
     assert said.status == 1
     assert "rnet.onnx is damaged" in said.err
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_an_embedder_can_be_chosen_and_its_provisional_confidences_are_said(facenapi, pack, monkeypatch, damaged):
+    asked = []
+    manifest = json.loads((pack / "pack.json").read_text("utf-8"))
+
+    def build(folder, cache, progress, embedder):
+        asked.append((folder, cache, embedder))
+        manifest["embedder"].update(name="joined")
+        manifest["embedder"]["calibration"].update(provisional=True)
+        (folder / "pack.json").write_text(json.dumps(manifest))
+
+    monkeypatch.setattr("facenapi.detector.build.build_pack", build)
+    if damaged:
+        (pack / "pack.json").write_text("{")
+    said = facenapi("models", "build", "--embedder=fused", f"--model_pack={pack}")
+    assert asked == [(pack, pack.parent / "downloads", "fused")]
+    assert (said.status, said.out) == (0, f"{pack}\n")
+    assert "models calibrate" in said.err
+    assert ("regenerate" in said.err) is not damaged
+    assert "joined  (confidences are provisional)" in facenapi("models", "list", f"--model_pack={pack}").out
+
+
+def test_an_unknown_embedder_is_wrong_usage(facenapi, pack):
+    said = facenapi("models", "build", "--embedder=magic", f"--model_pack={pack}")
+    assert said.status == 2
+    assert "dlib-fp32" in said.err
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from facenapi.detector.align import chip_matrix, crop_matrix, halve, warp
-from facenapi.detector.build.manifest import ATTRIBUTE_TEMPLATE, DLIB_TEMPLATE
+from facenapi.detector.build.embedders import DLIB_TEMPLATE
+from facenapi.detector.build.manifest import ATTRIBUTE_TEMPLATE
 from facenapi.detector.crops import cut_full
 from facenapi.photo import Photo
 from tests.conftest import ROOT
@@ -70,6 +71,37 @@ def test_face_wholly_outside_is_black(pixels, shift):
     assert not warp(pixels["astronaut"], chip_matrix(DLIB + shift, DLIB, 150), 150).any()
 
 
+@pytest.mark.parametrize("scale", [0.5, 1, 4])
+def test_outside_of_the_photo_can_be_as_its_border(pixels, scale):
+    photo = pixels["astronaut"][:400, :300]
+    matrix = np.array([[scale, 0, 300 - 60 * scale], [0, scale, -20 * scale]])
+    black, border = warp(photo, matrix, 100), warp(photo, matrix, 100, replicate=True)
+    # Inside, away from where the filters reach across the border, nothing changes.
+    assert np.array_equal(black[24:, :56], border[24:, :56])
+    assert not black[:, 64:].any()
+    assert (border[24:, 64:] == border[24:, 64:65]).all()
+    assert (border[:16] == border[:1]).all()
+    edge = photo[:, -1].astype(int)
+    assert edge.min() <= border[24:, 64:].min() <= border[24:, 64:].max() <= edge.max()
+
+
+def test_border_does_not_matter_inside(golden, pixels):
+    matrix = crop_matrix(np.array(golden["grace_hopper"]["points"]), ATTRIBUTE, 112)
+    photo = pixels["grace_hopper"]
+    assert np.array_equal(warp(photo, matrix, 112), warp(photo, matrix, 112, replicate=True))
+
+
+def test_border_is_repeated_so_far_and_no_farther():
+    photo = np.full((50, 40, 3), 200, np.uint8)
+    far = warp(photo, np.array([[16.0, 0, -1792], [0, 16.0, -1792]]), 224, replicate=True)
+    # Columns 48 to 178 stand at -1024 to 40 + 1024, and rows 48 to 179.
+    assert (far[52:174, 52:174] == 200).all()
+    assert not far[:44].any()
+    assert not far[:, :44].any()
+    assert not far[184:].any()
+    assert not far[:, 184:].any()
+
+
 @pytest.mark.parametrize("factor", [2, 3, 6])
 def test_large_faces_give_the_same_chip(golden, pixels, factor):
     small = pixels["astronaut"]
@@ -94,3 +126,17 @@ def test_a_crop_needs_no_more_than_its_part_of_the_photo(scale, centre):
     matrix = np.array([[scale, scale / 3, centre[0] - 75 * scale], [-scale / 3, scale, centre[1] - 75 * scale]])
     expected = warp(photo.part(0, 0, 800, 600), matrix, 150)
     assert np.array_equal(cut_full(photo, matrix, 150), expected)
+
+
+@pytest.mark.parametrize("scale", [0.2, 1.0, 3.3])
+@pytest.mark.parametrize("centre", [(3, 590), (799, 0), (400, 300)])
+def test_the_border_of_a_part_is_that_of_the_photo(scale, centre):
+    noise = np.random.default_rng(1).integers(0, 256, (600, 800, 3), np.uint8)
+    photo = Photo(encode(noise, "JPEG", quality=95), "photo", 6000, 200)
+    matrix = np.array([[scale, scale / 3, centre[0] - 75 * scale], [-scale / 3, scale, centre[1] - 75 * scale]])
+    expected = warp(photo.part(0, 0, 800, 600), matrix, 150, replicate=True)
+    assert np.array_equal(cut_full(photo, matrix, 150, replicate=True), expected)
+
+
+def test_a_photo_without_the_face_has_no_border(pixels):
+    assert not warp(pixels["astronaut"][:0, :0], chip_matrix(DLIB, DLIB, 150), 150, replicate=True).any()

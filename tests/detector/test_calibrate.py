@@ -53,6 +53,16 @@ def test_rates_of_separable_pairs_are_perfect():
     assert equal_error_rate(np.array([0.1, 0.9]), np.array([0.2, 1.0])) == 0.5
 
 
+def test_a_measured_table_is_no_longer_provisional(model_pack, tmp_path, distances):
+    folder = shutil.copytree(model_pack, tmp_path / "pack")
+    manifest = json.loads((folder / "pack.json").read_text("utf-8"))
+    manifest["embedder"]["calibration"]["provisional"] = True
+    (folder / "pack.json").write_text(json.dumps(manifest))
+    assert load_pack(folder).embedder.provisional
+    store(folder, make_table(*distances), "numbers")
+    assert not load_pack(folder).embedder.provisional
+
+
 def test_reads_both_kinds_of_pairs(tmp_path):
     (tmp_path / "lfw").write_text("10\t300\nAnn_Lee\t1\t12\nAnn_Lee\t2\tBob\t3\n")
     assert read_pairs(tmp_path / "lfw") == [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facenapi.detector.build.manifest import CALIBRATION, RATES
+from facenapi.detector.build.embedders import CALIBRATION, RATES
 from facenapi.detector.calibration import Calibration
 
 TABLE = Calibration(CALIBRATION)

@@ -1,15 +1,19 @@
 """Packs plugged in by their manifest alone, with stub networks of the published signatures."""
 
 import hashlib
+import io
 import json
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from facenapi.detector.base import Detection
 from facenapi.detector.build.graph import Graph
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import StartupError
+from facenapi.geometry import Box
 from facenapi.options import Config
 from tests.support import photos
 
@@ -87,6 +91,33 @@ async def test_joined_embedders_weigh_their_cosines(plug, make_photo):
         cosines.append(float(vectors[0] @ vectors[1]))
         await detector.close()
     assert cosines[2] == pytest.approx((cosines[0] + 6 * cosines[1]) / 7, abs=1e-5)
+
+
+@pytest.mark.parametrize("border", ["black", "replicate"])
+async def test_crop_beyond_the_photo_is_as_the_manifest_says(plug, make_photo, border):
+    """The network tells how dark its crop is: of a white photo, black where the photo ends."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (200, 200), "white").save(buffer, "PNG")
+    photo = make_photo(buffer.getvalue())
+    face = Detection(Box(0, 0, 112, 112), 1.0, np.array(ARCFACE, np.float32) - 30)
+    graph = Graph("stub", ("N", 3, 112, 112))
+    graph.op("Flatten", graph.op("GlobalAveragePool", "input"), output="output", axis=1)
+    data = graph.finish({"output": ("N", 3)})
+    spec = input_spec(112, mean=255, border=border)
+    detector = plug({"mean.onnx": data}, embedder(("mean.onnx", 1.0, spec), dimension=3))
+    await detector.start()
+    (vector,) = await detector.embed(photo, [face])
+    assert np.linalg.norm(vector) == pytest.approx(0 if border == "replicate" else 1, abs=1e-6)
+    await detector.close()
+
+
+@pytest.mark.parametrize("provisional", [True, False])
+async def test_provisional_confidences_are_said_in_one_line(plug, caplog, provisional):
+    detector = plug({}, lambda m: m["embedder"]["calibration"].update(provisional=provisional))
+    await detector.start()
+    await detector.close()
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert ["facenapi models calibrate" in line for line in said] == [True] * provisional
 
 
 async def test_insightface_genderage(plug, make_photo):

@@ -66,6 +66,7 @@ def test_file_outside_the_manifest_is_not_trusted(copy):
         (lambda m: m["embedder"]["parts"][0].update(weight=0), "positive weights"),
         (lambda m: m["embedder"]["parts"][0]["input"].update(template=[[1, 2]]), "five points"),
         (lambda m: m["embedder"]["parts"][0]["input"].update(color="cmyk"), "cmyk"),
+        (lambda m: m["embedder"]["parts"][0]["input"].update(border="mirror"), "mirror"),
         (lambda m: m["embedder"]["calibration"].update(distance_confidence=[[0, 1]]), "calibration table"),
         (lambda m: m.update(attributes=[1]), "pack.json"),
     ],

@@ -39,6 +39,6 @@ def test_other_weights_are_noticed(model_pack, tmp_path):
         manifest["files"][name] = hashlib.sha256((copy / name).read_bytes()).hexdigest()
     (copy / "pack.json").write_text(json.dumps(manifest), "utf-8")
     text = " ".join(verify_pack(copy))
-    assert "embedding is off" in text
+    assert "embedding.onnx is off" in text
     assert "pixels" in text
     assert "age is" in text

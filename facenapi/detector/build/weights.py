@@ -16,19 +16,21 @@ Weights = dict[str, "NDArray[np.float32]"]
 
 
 def read_tfjs(manifest: bytes, data: bytes) -> Weights:
-    """Return the tensors of a TensorFlow.js weights manifest and its one binary shard.
+    """Return the tensors of a TensorFlow.js weights manifest, alone or inside a model, and its one binary shard.
 
-    Quantised tensors hold unsigned integers q and mean q * scale + min; others are float32.
+    Quantised tensors hold unsigned integers q and mean q * scale + min, or float16; others are float32.
     """
     weights: Weights = {}
     position = 0
-    for entry in json.loads(manifest)[0]["weights"]:
+    content = json.loads(manifest)
+    groups = content["weightsManifest"] if isinstance(content, dict) else content
+    for entry in groups[0]["weights"]:
         quantised = entry.get("quantization")
         kind = np.dtype(quantised["dtype"] if quantised else entry["dtype"]).newbyteorder("<")
         count = int(np.prod(entry["shape"], dtype=np.int64))
         values = np.frombuffer(data, kind, count, position)
         position += count * kind.itemsize
-        if quantised:
+        if quantised and "scale" in quantised:
             values = values.astype(np.float64) * quantised["scale"] + quantised["min"]
         weights[entry["name"]] = values.astype(np.float32).reshape(entry["shape"])
     if position != len(data):

