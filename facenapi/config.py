@@ -185,6 +185,8 @@ def _value(field: Field[Any], text: str) -> Any:
         value: Any = literal if isinstance(literal, str) else text
         if "\0" in value:
             raise ValueError(text)
+        if field.metadata["form"]:
+            field.metadata["form"][1](value)
     else:
         if isinstance(literal, bool) or not isinstance(literal, int | float):
             raise ValueError(text)
@@ -242,6 +244,8 @@ def allowed(field: Field[Any]) -> str:
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
     if choices:
         return "one of " + ", ".join(choices)
+    if field.metadata["form"]:
+        return str(field.metadata["form"][0])
     kind = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}[type(field.default)]
     if low is not None and high is not None:
         return f"{kind} from {low:g} to {high:g}" if high < 1e6 else f"{kind} from {low:g} to {high}"
