@@ -15,10 +15,22 @@ from dataclasses import Field, dataclass
 from pathlib import Path
 from typing import Any
 
-from facenapi.options import RETIRED, TABLE, Config
+from facenapi.options import TABLE, Config
 
 DEFAULT_PATH = Path("/etc/findface-facenapi.ini")
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
+
+# Options of the original that have no counterpart: accepted with a warning, so that its files load.
+RETIRED = {
+    "detector": "the model pack names its detector",
+    "nnd_workers": "see threads",
+    "dlib_max_size": "there is no dlib detector",
+    "facen_storage": "embeddings are kept with the faces",
+    "extractor": "the model pack names its embedder",
+    "decoder": "there is one decoder",
+    "plugins_dirs": "there are no plugins",
+    "plugins_enabled": "there are no plugins",
+}
 
 _BOOLEANS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}
 _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {

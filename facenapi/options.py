@@ -304,15 +304,3 @@ class Config:
 
 
 TABLE = {f.name: f for f in fields(Config) if "help" in f.metadata}
-
-# Options of the original that have no counterpart: accepted with a warning, so that its files load.
-RETIRED = {
-    "detector": "the model pack names its detector",
-    "nnd_workers": "see threads",
-    "dlib_max_size": "there is no dlib detector",
-    "facen_storage": "embeddings are kept with the faces",
-    "extractor": "the model pack names its embedder",
-    "decoder": "there is one decoder",
-    "plugins_dirs": "there are no plugins",
-    "plugins_enabled": "there are no plugins",
-}
