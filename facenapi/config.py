@@ -15,10 +15,22 @@ from dataclasses import Field, dataclass
 from pathlib import Path
 from typing import Any
 
-from facenapi.options import RETIRED, TABLE, Config
+from facenapi.options import TABLE, Config
 
 DEFAULT_PATH = Path("/etc/findface-facenapi.ini")
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
+
+# Options of the original that have no counterpart: accepted with a warning, so that its files load.
+RETIRED = {
+    "detector": "the model pack names its detector",
+    "nnd_workers": "see threads",
+    "dlib_max_size": "there is no dlib detector",
+    "facen_storage": "embeddings are kept with the faces",
+    "extractor": "the model pack names its embedder",
+    "decoder": "there is one decoder",
+    "plugins_dirs": "there are no plugins",
+    "plugins_enabled": "there are no plugins",
+}
 
 _BOOLEANS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}
 _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
@@ -185,6 +197,8 @@ def _value(field: Field[Any], text: str) -> Any:
         value: Any = literal if isinstance(literal, str) else text
         if "\0" in value:
             raise ValueError(text)
+        if field.metadata["form"]:
+            field.metadata["form"][1](value)
     else:
         if isinstance(literal, bool) or not isinstance(literal, int | float):
             raise ValueError(text)
@@ -242,6 +256,8 @@ def allowed(field: Field[Any]) -> str:
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
     if choices:
         return "one of " + ", ".join(choices)
+    if field.metadata["form"]:
+        return str(field.metadata["form"][0])
     kind = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}[type(field.default)]
     if low is not None and high is not None:
         return f"{kind} from {low:g} to {high:g}" if high < 1e6 else f"{kind} from {low:g} to {high}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -21,58 +20,32 @@ from tornado.netutil import Resolver
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from facenapi.errors import BadImage, Overloaded, StartupError
+from facenapi.targets import Targets
 
 MAX_URL_LENGTH = 2048
 _CURL_TIMEOUT, _CURL_ABORTED = 28, 42
-
-# Public IPv6 addresses are all in here; NAT64 and other embeddings of IPv4 addresses, site-local ones and whatever
-# has no meaning yet are not.
-_UNICAST = ipaddress.ip_network("2000::/3")
-# Not for a photo, although Python's is_global says yes for some of them: IETF protocol assignments, 6to4 relays,
-# 6to4 and Teredo (which embed IPv4 addresses), documentation.
-_DENIED = [
-    ipaddress.ip_network(text)
-    for text in ("192.0.0.0/24", "192.88.99.0/24", "2002::/16", "2001::/32", "3fff::/20")
-]  # fmt: skip
 
 
 class ForbiddenTargetError(Exception):
     """The name leads to an address that must not be fetched from."""
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address is on the public internet.
-
-    >>> is_public("93.184.216.34"), is_public("::ffff:127.0.0.1"), is_public("169.254.169.254")
-    (True, False, False)
-    """
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is None and ip not in _UNICAST:
-            return False
-        ip = ip.ipv4_mapped or ip
-    return ip.is_global and not ip.is_multicast and not any(ip in net for net in _DENIED if net.version == ip.version)
-
-
 class GuardedResolver(Resolver):
-    """The system's resolver, less every address that is not public."""
+    """The system's resolver, less every address that is not allowed."""
 
-    def initialize(self, allow_private: bool, threads: int) -> None:
+    def initialize(self, targets: Targets, threads: int) -> None:
         """``threads``: names looked up at a time; slow ones must not keep others from their turn."""
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="resolve")
-        self._allow_private = allow_private
+        self._targets = targets
 
     async def resolve(
         self, host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[tuple[int, Any]]:
-        """Return the addresses; raise ForbiddenTargetError if any of them is not public."""
+        """Return the addresses; raise ForbiddenTargetError if any of them is not allowed."""
         look_up = functools.partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
         entries = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         found = [(int(kind), address) for kind, _, _, _, address in entries]
-        if not self._allow_private and not all(is_public(str(address[0])) for _, address in found):
+        if not all(self._targets.allows_address(str(address[0])) for _, address in found):
             raise ForbiddenTargetError(host)
         return found
 
@@ -85,9 +58,10 @@ class Fetcher:
     """Fetches photos. At most ``max_clients`` at a time, each within ``timeout_s`` and ``max_bytes``."""
 
     def __init__(
-        self, timeout_s: float, max_bytes: int, max_clients: int, *, allow_private: bool, proxy: str = ""
+        self, timeout_s: float, max_bytes: int, max_clients: int, *, targets: Targets, proxy: str = ""
     ) -> None:
         """``proxy``: http://host:port of an HTTP proxy; raises StartupError if it cannot be used."""
+        self._targets = targets
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._max_clients = max_clients
@@ -98,7 +72,7 @@ class Fetcher:
         if proxy:
             self._client = _proxy_client(max_clients)
         else:
-            self._resolver = GuardedResolver(allow_private=allow_private, threads=max_clients)
+            self._resolver = GuardedResolver(targets=targets, threads=max_clients)
             self._client = SimpleAsyncHTTPClient(
                 force_instance=True,
                 resolver=self._resolver,
@@ -114,7 +88,7 @@ class Fetcher:
             BadImage: the URL is refused or does not lead to a file that we take; the reason says which.
             Overloaded: too many fetches are running.
         """
-        check_url(url, param)
+        check_url(url, param, self._targets)
         if self._running >= self._max_clients:
             raise Overloaded("Too many photos are being fetched")
         self._running += 1
@@ -222,11 +196,16 @@ class _Seen:
             raise HTTPInputError("the photo is too large")
 
 
-def check_url(url: str, param: str) -> None:
-    """Refuse what is no plain http(s) URL, before anything is resolved. Raises BadImage."""
+def check_url(url: str, param: str, targets: Targets) -> None:
+    """Refuse what is no plain http(s) URL, or not an allowed one, before anything is resolved. Raises BadImage."""
     reason = _fault(url)
     if reason:
         raise BadImage(param, f"The photo must be a file or an http(s) URL: {reason}")
+    parts = urlsplit(url)
+    if not targets.allows_host(parts.hostname or ""):
+        raise BadImage(param, "Photos are not fetched from the host of this URL")
+    if not targets.allows_port(parts.port or (443 if parts.scheme.lower() == "https" else 80)):
+        raise BadImage(param, "Photos are not fetched from the port of this URL")
 
 
 def _fault(url: str) -> str:

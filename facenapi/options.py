@@ -6,9 +6,12 @@ sample in ``conf/`` and as the reference in the README.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from facenapi.targets import hosts_of, networks_of, ports_of
 
 
 def option(
@@ -19,13 +22,16 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
+    form: tuple[str, Callable[[str], object]] | None = None,
     reload: bool = False,
 ) -> Any:
-    """Declare an option; ``reload`` marks what a SIGHUP can change."""
-    return field(
-        default=default,
-        metadata={"section": section, "help": text, "low": low, "high": high, "choices": choices, "reload": reload},
-    )
+    """Declare an option.
+
+    ``form``: what a text must be, in a phrase, and a function that raises ValueError for any other. ``reload`` marks
+    what a SIGHUP can change.
+    """
+    limits = {"low": low, "high": high, "choices": choices, "form": form}
+    return field(default=default, metadata={"section": section, "help": text, **limits, "reload": reload})
 
 
 @dataclass(slots=True)
@@ -45,7 +51,9 @@ class Config:
         "Server", 20.0, "Seconds that requests in flight get to finish on SIGTERM.", low=0, high=3600
     )
     # -- Limits ---------------------------------------------------------------------------------
-    max_body_size: int = option("Limits", 24 * 1024 * 1024, "Largest request body, in bytes.", low=1024, high=1 << 30)
+    max_body_size: int = option(
+        "Limits", 24 * 1024 * 1024, "Largest request body, in bytes.", low=1024, high=1 << 30, reload=True
+    )
     max_requests: int = option(
         "Limits", 256, "Requests in flight; one more is answered 503.", low=1, high=100000, reload=True
     )
@@ -85,6 +93,21 @@ class Config:
         False,
         "Whether photo URLs may point to private, loopback and "
         "link-local addresses. Leave it off unless every client is trusted.",
+    )
+    fetch_networks: str = option(
+        "Photos",
+        "",
+        "Private networks that photo URLs may lead to all the same.",
+        form=("networks, such as 10.1.0.0/16,192.168.7.9", networks_of),
+    )
+    fetch_hosts: str = option(
+        "Photos",
+        "",
+        "The only hosts that photo URLs may name; empty: any.",
+        form=("host names, such as photos.example.com,*.example.org", hosts_of),
+    )
+    fetch_ports: str = option(
+        "Photos", "", "The only ports that photo URLs may name; empty: any.", form=("ports, such as 80,443", ports_of)
     )
     fetch_proxy: str = option(
         "Photos",
@@ -313,15 +336,3 @@ class Config:
 
 
 TABLE = {f.name: f for f in fields(Config) if "help" in f.metadata}
-
-# Options of the original that have no counterpart: accepted with a warning, so that its files load.
-RETIRED = {
-    "detector": "the model pack names its detector",
-    "nnd_workers": "see threads",
-    "dlib_max_size": "there is no dlib detector",
-    "facen_storage": "embeddings are kept with the faces",
-    "extractor": "the model pack names its embedder",
-    "decoder": "there is one decoder",
-    "plugins_dirs": "there are no plugins",
-    "plugins_enabled": "there are no plugins",
-}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +15,20 @@ from facenapi.errors import Overloaded
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_STEP_BACK = 5  # nice levels
+
 
 class Workers:
-    """Threads for one kind of blocking work; past ``limit`` waiting or running jobs it refuses at once."""
+    """Threads for one kind of blocking work; past ``limit`` waiting or running jobs it refuses at once.
+
+    They have a lower priority than the event loop, so that a busy server refuses, lists and tells its health as
+    quickly as an idle one.
+    """
 
     def __init__(self, name: str, threads: int, limit: int) -> None:
         self._name = name
         self._limit = limit
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=_step_back)
         self._lock = threading.Lock()
         self.busy = 0
 
@@ -45,3 +53,10 @@ class Workers:
     def close(self) -> None:
         """Drop what is queued and wait for what is running."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _step_back() -> None:
+    """Let the event loop go first. On Linux every thread has a nice level of its own, and hands it on to its own."""
+    thread = threading.get_native_id()
+    with contextlib.suppress(OSError):  # elsewhere there is no such thing
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _STEP_BACK)

@@ -166,9 +166,10 @@ async def test_reload_takes_over_what_can_change(tmp_path):
             return len(reply.json["results"]["[50, 20, 110, 80]"])
 
         assert await found() == 1
-        new = replace(client.app.config, max_identify_limit=2, port=99)
-        assert client.app.reload(new) == (["max_identify_limit"], ["port"])
+        new = replace(client.app.config, max_identify_limit=2, port=99, max_body_size=4000)
+        assert client.app.reload(new) == (["max_body_size", "max_identify_limit"], ["port"])
         assert await found() == 2
+        assert (await client("POST", "/detect", parts={"photo": bytes(5000)})).status == 413
 
 
 async def test_request_id_and_timing_on_request(tmp_path):

@@ -159,6 +159,12 @@ BROKEN = {
     "nnd_scale_factor = 1": "1: nnd_scale_factor: must be a number from 0.3 to 0.95, not 1",
     "friend_interval = (3600*24*": "1: friend_interval: must be a whole number from 1 to 10000000000, not (3600*24*",
     "friend_interval = 3600**9": "1: friend_interval: must be a whole number from 1 to 10000000000, not 3600**9",
+    "fetch_ports = 80;443": "1: fetch_ports: must be ports, such as 80,443, not 80;443",
+    "fetch_ports = 80,70000": "1: fetch_ports: must be ports, such as 80,443, not 80,70000",
+    "fetch_hosts = http://a.example": "1: fetch_hosts: must be host names, such as photos.example.com,*.example.org, "
+                                      "not http://a.example",
+    "fetch_networks = 10.0.0.1/8": "1: fetch_networks: must be networks, such as 10.1.0.0/16,192.168.7.9, "
+                                   "not 10.0.0.1/8",
     "person_identify_threshold = high": "1: person_identify_threshold: must be a number from 0 to 1, not high",
     "id_generator = uuid": "1: id_generator: must be one of tntime, not uuid",
     "max_size = __import__('os').getpid()": "1: max_size: must be a whole number from 16 to 65535, not "

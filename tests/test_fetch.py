@@ -9,14 +9,16 @@ import pytest
 from tornado.testing import bind_unused_port
 
 from facenapi.errors import BadImage, Overloaded, StartupError
-from facenapi.fetch import Fetcher, check_url, is_public
+from facenapi.fetch import Fetcher, check_url
+from facenapi.targets import Targets, hosts_of, is_public, networks_of, ports_of
 from tests.support.rawserver import RawServer
 
 LIMIT = 1000
 
 
 def make_fetcher(**changes):
-    return Fetcher(**{"timeout_s": 1.0, "max_bytes": LIMIT, "max_clients": 4, "allow_private": True} | changes)
+    targets = changes.pop("targets", Targets(private=changes.pop("allow_private", True)))
+    return Fetcher(**{"timeout_s": 1.0, "max_bytes": LIMIT, "max_clients": 4, "targets": targets} | changes)
 
 
 def ok(body: bytes, *extra: bytes) -> bytes:
@@ -134,7 +136,7 @@ async def test_a_name_is_looked_up_once_and_all_that_it_says_must_be_public(monk
     port = server.url.split(":")[2]
     fetcher = make_fetcher(allow_private=False, timeout_s=0.3)
     # 203.0.113.0/24 is for documentation: nobody answers there, and here it counts as public.
-    monkeypatch.setattr("facenapi.fetch.is_public", lambda address: address.startswith("203.0.113."))
+    monkeypatch.setattr("facenapi.targets.is_public", lambda address: address.startswith("203.0.113."))
     asked = lookups(monkeypatch, ["203.0.113.7"], ["127.0.0.1"])
     with pytest.raises(BadImage, match=r"not reachable|did not answer"):
         await fetcher.fetch(f"http://rebinding.example:{port}", "photo")
@@ -155,7 +157,39 @@ async def test_a_name_is_looked_up_once_and_all_that_it_says_must_be_public(monk
 ])  # fmt: skip
 def test_what_is_no_plain_url_is_refused_before_anything_is_resolved(url):
     with pytest.raises(BadImage, match="must be a file or an http"):
-        check_url(url, "photo")
+        check_url(url, "photo", Targets())
+
+
+async def test_hosts_ports_and_networks_can_be_limited():
+    server = RawServer(ok(b"near"))
+    port = int(server.url.split(":")[2].split("/")[0])
+
+    async def outcome(**allowed):
+        fetcher = make_fetcher(targets=Targets(**allowed))
+        try:
+            return await fetcher.fetch(server.url, "photo")
+        except BadImage as error:
+            return error.reason
+        finally:
+            fetcher.close()
+
+    near = networks_of("10.0.0.0/8,127.0.0.0/8")
+    assert await outcome(networks=near, ports=frozenset({port}), hosts=hosts_of("127.0.0.1")) == b"near"
+    assert await outcome(networks=networks_of("10.0.0.0/8,::1")) == "The URL leads to an address that is not public"
+    assert await outcome(private=True, ports=ports_of("80,443")) == "Photos are not fetched from the port of this URL"
+    assert await outcome(private=True, hosts=hosts_of("*.0.0.2,localhost")) == (
+        "Photos are not fetched from the host of this URL")  # fmt: skip
+    server.stop()
+    for url in ("http://a.example/", "https://a.example/", "HTTPS://A.example.:443/x"):
+        check_url(url, "photo", Targets(ports_of("80, 443"), hosts_of("A.example")))
+    with pytest.raises(BadImage, match="the port"):
+        check_url("https://a.example/", "photo", Targets(ports_of("80")))
+
+
+def test_a_mapped_address_is_the_one_that_it_wraps():
+    targets = Targets(networks=networks_of("10.0.0.0/8"))
+    assert targets.allows_address("::ffff:10.1.2.3")
+    assert not targets.allows_address("::10.1.2.3")
 
 
 def test_public_addresses_are_public():

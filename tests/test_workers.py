@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 
 import pytest
@@ -35,4 +36,14 @@ async def test_past_the_limit_it_refuses_and_a_cancelled_job_frees_its_place():
     assert await running
     assert await workers.run(int, "7") == 7
     assert workers.busy == 0
+    workers.close()
+
+
+async def test_they_step_back_behind_the_event_loop():
+    def level():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    workers, before = Workers("test", threads=1, limit=1), level()
+    assert await workers.run(level) == min(19, before + 5)
+    assert level() == before
     workers.close()

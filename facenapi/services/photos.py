@@ -12,6 +12,7 @@ from facenapi.errors import BadImage, Overloaded
 from facenapi.fetch import Fetcher
 from facenapi.photo import Photo
 from facenapi.stages import stage
+from facenapi.targets import Targets, hosts_of, networks_of, ports_of
 from facenapi.workers import Workers
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ class PhotoLoader:
             config.fetch_timeout,
             config.max_photo_bytes,
             config.fetch_max_clients,
-            allow_private=config.fetch_allow_private,
+            targets=Targets(
+                ports_of(config.fetch_ports),
+                hosts_of(config.fetch_hosts),
+                networks_of(config.fetch_networks),
+                config.fetch_allow_private,
+            ),
             proxy=config.fetch_proxy,
         )
         threads = config.threads or os.cpu_count() or 1

@@ -139,9 +139,12 @@ def test_nginx_takes_its_file(tmp_path):
     if nginx is None:
         pytest.skip("nginx is not installed")
     whole = tmp_path / "nginx.conf"
+    folders = "".join(
+        f"{kind}_temp_path {tmp_path}/{kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
     whole.write_text(
         f"pid {tmp_path}/pid; error_log stderr; events {{}}\n"
-        f"http {{ access_log off; include {CONF}/nginx/findface-facenapi.conf; }}\n"
+        f"http {{ access_log off; {folders}include {CONF}/nginx/findface-facenapi.conf; }}\n"
     )
     checked = subprocess.run([nginx, "-t", "-c", whole, "-p", tmp_path], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
