@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facenapi import clock
-from facenapi.detector.base import Quality
 from facenapi.storage.base import DEFAULT_GALLERY, Face
+
+if TYPE_CHECKING:
+    from facenapi.detector.base import Quality
 
 Json = dict[str, Any]
 

@@ -1,9 +1,11 @@
 """Decisions about GPUs, with a runtime that claims to have them: there is none here."""
 
+import asyncio
 import os
 import subprocess
 import sys
 
+import numpy as np
 import onnxruntime
 import pytest
 
@@ -11,6 +13,7 @@ from facenapi.detector.device import Device, FellBackError, choose_device, open_
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import StartupError
 from facenapi.options import Config
+from tests.support import photos
 
 TENSORRT, CUDA, CPU = "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
 
@@ -160,3 +163,30 @@ def test_the_runtime_keeps_no_record_of_its_use(tmp_path, doubler):
     assert "/dev/" in done.stdout or "pipe:" in done.stdout
     assert "onnxruntime" not in done.stdout
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.slow
+async def test_what_a_gpu_is_given_has_the_answers_of_the_cpu(install, model_pack, make_photo, monkeypatch):
+    """All but the GPU: batches and canvases of fixed sizes, computed on the CPU."""
+    monkeypatch.setattr("facenapi.detector.load._GPU_SIDES", (256, 512))
+    install(Runtime(CUDA, landed=CUDA))
+    on_gpu = FaceDetector(Config(model_pack=str(model_pack), device="cuda"))
+    on_cpu = FaceDetector(Config(model_pack=str(model_pack), device="cpu", embedding_precision="fp32"))
+    for detector in (on_gpu, on_cpu):
+        await detector.start()
+    assert on_gpu.info()["provider"] == CUDA
+    files = [photos.astronaut(), photos.grace_hopper(), photos.two_faces(), photos.no_face()]
+    found = [await asyncio.gather(*(detector.detect(make_photo(data)) for data in files * 2))
+             for detector in (on_gpu, on_cpu)]  # fmt: skip
+    for data, faces, expected in zip(files * 2, *found, strict=True):
+        assert len(faces) == len(expected)
+        for face, other in zip(faces, expected, strict=True):
+            assert face.box.overlap(other.box) > 0.9999
+            assert np.abs(face.landmarks - other.landmarks).max() < 0.01
+        photo = make_photo(data)
+        vectors, others = await on_gpu.embed(photo, expected), await on_cpu.embed(photo, expected)
+        assert np.allclose(vectors, others, atol=1e-5)
+        wanted = frozenset({"gender", "emotions"})
+        assert await on_gpu.attributes(photo, expected, wanted) == await on_cpu.attributes(photo, expected, wanted)
+    for detector in (on_gpu, on_cpu):
+        await detector.close()
