@@ -105,13 +105,12 @@ class MilvusIndex:
         return refused
 
     def _is_late(self, change: Change) -> bool:
-        """Whether a change as new, or a deletion of the face, has been applied here."""
-        if change.rev <= self._graves.rev(change):
-            return True
-        done = self._done.rev(change)
-        return (
-            change.rev < done if isinstance(change, Delete) else change.rev <= done
-        )  # it has the rev of what it ends
+        """Whether the face is deleted, or a change as new has been applied here."""
+        return isinstance(change, Upsert) and change.rev <= max(self._graves.rev(change), self._done.rev(change))
+
+    def forget(self) -> None:
+        """Forget what has been applied: Milvus may have lost it. What is deleted stays deleted."""
+        self._done = Recent(ECHO_S)
 
     def _vector_of(self, change: Upsert) -> NDArray[np.float32]:
         """Return the vector, with a collection to put it into; raise ValueError if that cannot be."""
@@ -150,11 +149,15 @@ class MilvusIndex:
 
     # -- comparing ------------------------------------------------------------------------------
     def strangers(self, known: NDArray[np.int64], rev: int) -> list[tuple[str, list[int]]]:
-        """Return the faces that are not among the known ids and are of no newer revision, some at a time."""
+        """Return the faces that are not among the known ids and are of no newer revision, some at a time.
+
+        ``known``: sorted, (count,).
+        """
         found = []
+        ends = np.append(known, np.iinfo(np.int64).max)  # so that there is something at every place
         for name in self._engine.collections:
             for ids, revs in self._engine.scan(name):
-                strange = ids[~np.isin(ids, known) & (revs <= rev)].tolist()
+                strange = ids[(ends[np.searchsorted(known, ids)] != ids) & (revs <= rev)].tolist()
                 found += [(name, strange[start : start + BATCH]) for start in range(0, len(strange), BATCH)]
         return found
 

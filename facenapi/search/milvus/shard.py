@@ -86,6 +86,7 @@ class MilvusShard:
         self._engine.close()  # what is under way fails now
         for pool in (self._searchers, self._writer, self._background):
             pool.shutdown(cancel_futures=True)
+        self._engine.close()  # one of them may just have connected
 
     async def _keep_up(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do a work that never ends. A mistake in it costs a pause, not the shard: searches go on meanwhile."""
@@ -149,6 +150,7 @@ class MilvusShard:
         elif await self._is_foreign(state):
             log.warning("Milvus is ahead of the store, which is another or an older one: starting anew")
             state = await self._in(self._writer, self._begin_anew)
+        self._index.forget()
         self._rev, self._made = state.rev, state.made
         await self._catch_up()
         await self._count()
@@ -238,7 +240,8 @@ class MilvusShard:
             await self._in(self._writer, self._take, _changes_of(page), False)
             rev, more = page.next_rev, page.more
             await asyncio.sleep(PAUSE_S)
-        strangers = await self._in(self._background, self._index.strangers, np.array(known, np.int64), began)
+        in_store = np.sort(np.array(known, np.int64))
+        strangers = await self._in(self._background, self._index.strangers, in_store, began)
         for name, ids in strangers:
             await self._in(self._writer, self._index.remove, name, ids, began)
         if strangers:
