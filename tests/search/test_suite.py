@@ -206,7 +206,7 @@ async def random_operations(client, store, count, seed, *, complete=True):
 async def test_random_operations(tmp_path, make):
     store = FeedStore()
     client, close = await make(tmp_path, store, 150)
-    await random_operations(client, store, 800, seed=1)
+    await random_operations(client, store, 800, seed=1, complete=make is not milvus or not REAL_MILVUS)
     await close()
 
 

@@ -149,7 +149,7 @@ class MilvusShard:
             state = await self._in(self._writer, self._begin)
         elif await self._is_foreign(state):
             log.warning("Milvus is ahead of the store, which is another or an older one: starting anew")
-            state = await self._in(self._writer, self._begin_anew)
+            state = await self._in(self._writer, self._begin_anew, state)
         self._index.forget()
         self._rev, self._made = state.rev, state.made
         await self._catch_up()
@@ -157,15 +157,15 @@ class MilvusShard:
         self._ready = True
         log.info("Search in Milvus is ready: %d vectors, in %.1f s", self._faces, time.monotonic() - began)
 
-    def _begin(self) -> State:
-        state = State(time.time_ns(), 0)
+    def _begin(self, after: int = 0) -> State:
+        state = State(max(time.time_ns(), after + 1), 0)  # whatever the clock says, later than what is there
         self._engine.save(state)
         return state
 
-    def _begin_anew(self) -> State:
-        self._begin()  # whatever happens now, nothing counts as complete
+    def _begin_anew(self, state: State) -> State:
+        begun = self._begin(state.made)  # whatever happens now, nothing counts as complete
         self._engine.drop()
-        return self._begin()  # what other servers have written in between may be gone
+        return self._begin(begun.made)  # what other servers have written in between may be gone
 
     async def _is_foreign(self, state: State) -> bool:
         known = await self._store.last_rev()
