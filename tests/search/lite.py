@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +31,40 @@ class MilvusLite:
     def engine(self, **more: Any) -> Engine:
         """Return a client's engine, not connected yet."""
         return Engine(f"http://127.0.0.1:{self.port}", **more)
+
+
+class Valve:
+    """A port in front of another one. When it is shut nothing passes and nothing is closed: the other side hangs."""
+
+    def __init__(self, port: int) -> None:
+        self._behind = port
+        self._passing = asyncio.Event()
+        self._joined: list[asyncio.Task[Any] | None] = []
+        self.open, self.shut = self._passing.set, self._passing.clear
+
+    async def __aenter__(self) -> Valve:
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.open()
+        await asyncio.gather(*filter(None, self._joined))
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._joined.append(asyncio.current_task())
+        reader_behind, writer_behind = await asyncio.open_connection("127.0.0.1", self._behind)
+        await asyncio.gather(self._pass(reader, writer_behind), self._pass(reader_behind, writer))
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                await self._passing.wait()
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass  # the other direction ends, too
+        finally:
+            writer.close()

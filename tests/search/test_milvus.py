@@ -15,7 +15,7 @@ from facenapi.search.milvus.engine import Engine
 from facenapi.search.milvus.shard import MilvusShard
 from facenapi.search.open import open_searcher
 from facenapi.search.shard import Delete, Query
-from tests.search.lite import MilvusLite
+from tests.search.lite import MilvusLite, Valve
 from tests.search.support import FeedStore, faces_like
 from tests.support.server import GREEN, RED, picture, serving
 
@@ -34,6 +34,21 @@ async def until(condition):
     """Wait for a background thing; the test's own timeout is the limit."""
     while not condition():
         await asyncio.sleep(0.01)
+
+
+async def turns_during(work):
+    """Return how often the event loop came round while it waited for something."""
+    work, turns = asyncio.ensure_future(work), 0
+    while not work.done():
+        await asyncio.sleep(0.01)
+        turns += 1
+    await work
+    return turns
+
+
+async def refused(work):
+    with pytest.raises(Unavailable):
+        await work
 
 
 @pytest.fixture
@@ -225,7 +240,7 @@ async def test_when_it_is_down_searches_fail_at_once_and_nothing_is_lost(lite, s
     await until(lambda: shard.ready)
     answer = await client.search(query(VECTORS[0], 5), strict=True)
     assert [hit.id for hit in answer.hits] == [2]
-    assert caplog.text.count("cannot follow the store") == 1
+    assert caplog.text.count("Milvus is gone") == 1
     await client.close()
 
 
@@ -263,17 +278,34 @@ async def test_what_it_has_lost_comes_back(tmp_path, lite, store):
     await other.close()
 
 
-async def test_a_hung_one_blocks_nobody(store):
+async def test_one_that_hangs_at_the_start_blocks_nobody(store):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         shard = MilvusShard(Engine(address, timeout_s=0.5), store, poll_s=0.05)
-        starting, ticks = asyncio.ensure_future(shard.start()), 0
-        while not starting.done():
-            await asyncio.sleep(0.01)
-            ticks += 1
-        assert ticks > 10
+        assert await turns_during(shard.start()) > 10
         assert not shard.ready
         await shard.close()
+
+
+async def test_one_that_hangs_later_blocks_nobody(lite, store):
+    async with Valve(lite.port) as valve:
+        shard = MilvusShard(Engine(f"http://127.0.0.1:{valve.port}", timeout_s=1.0), store, poll_s=0.05)
+        await shard.start()
+        await shard.apply([store.put(1, VECTORS[1])])
+        valve.shut()
+        writing = asyncio.ensure_future(shard.apply([store.put(2, VECTORS[2])]))
+        assert await turns_during(refused(shard.search(query(VECTORS[1])))) > 10
+        await until(lambda: not shard.ready)
+        assert await turns_during(refused(shard.search(query(VECTORS[1])))) <= 1  # at once
+        valve.open()
+        await until(lambda: shard.ready)
+        assert await found(shard, VECTORS[2]) == [2]
+        valve.shut()
+        hung = asyncio.ensure_future(shard.apply([store.put(3, VECTORS[3])]))
+        await asyncio.sleep(0.1)
+        await shard.close()  # waits for nobody
+        outcomes = await asyncio.gather(writing, hung, return_exceptions=True)
+        assert all(outcome is None or isinstance(outcome, Unavailable) for outcome in outcomes)
 
 
 async def test_searches_are_bounded(lite, store):

@@ -58,7 +58,7 @@ class MilvusShard:
         self._searching, self._queue = 0, queue
         self._writer = ThreadPoolExecutor(1, "milvus-write")
         self._searchers = ThreadPoolExecutor(threads, "milvus-search")
-        self._background = ThreadPoolExecutor(2, "milvus")  # one looks whether Milvus lives, one compares
+        self._background = ThreadPoolExecutor(3, "milvus")  # for each of the works below
         self._tasks: list[asyncio.Task[None]] = []
         self._counted_at = 0.0
 
@@ -70,7 +70,8 @@ class MilvusShard:
             await self._attach()
         except (Unavailable, Overloaded) as error:
             log.warning("Search in Milvus is not ready: %s", error)
-        self._tasks = [asyncio.create_task(self._keep_up(work)) for work in (self._follow, self._compare_daily)]
+        works = (self._watch, self._follow, self._compare_daily)
+        self._tasks = [asyncio.create_task(self._keep_up(work)) for work in works]
 
     async def close(self) -> None:
         """Stop; may be called twice."""
@@ -177,8 +178,6 @@ class MilvusShard:
         while True:
             await asyncio.sleep(self._poll_s)
             try:
-                if self._ready:
-                    await self._look()
                 if not self._ready:
                     await self._attach()
                 await self._catch_up()
@@ -190,16 +189,22 @@ class MilvusShard:
                     log.warning("Search in Milvus cannot follow the store: %s", error)
                 reachable = False
 
-    async def _look(self) -> None:
+    async def _watch(self) -> None:
         """See whether Milvus lives and is still the one that was caught up with."""
-        try:
-            state = await self._in(self._background, self._engine.state)
-        except Unavailable:
-            self._ready = False
-            raise
-        if state is None or state.made != self._made:
-            self._ready = False
-            log.warning("Milvus was emptied or begun anew")
+        while True:
+            await asyncio.sleep(self._poll_s)
+            if not self._ready:
+                continue
+            try:
+                state = await self._in(self._background, self._engine.state)
+            except Unavailable:
+                await self._in(self._background, self._engine.close)  # so that nobody waits for it any longer
+                self._ready = False
+                log.warning("Milvus is gone")
+                continue
+            if state is None or state.made != self._made:
+                self._ready = False
+                log.warning("Milvus was emptied or begun anew")
 
     async def _catch_up(self) -> None:
         more, said = True, time.monotonic()
