@@ -12,6 +12,7 @@ from facenapi.errors import Overloaded, StartupError, Unavailable
 from facenapi.options import Config
 from facenapi.search.client import ShardClient
 from facenapi.search.milvus.engine import Engine
+from facenapi.search.milvus.schema import State
 from facenapi.search.milvus.shard import MilvusShard
 from facenapi.search.open import open_searcher
 from facenapi.search.shard import Delete, Query
@@ -115,6 +116,18 @@ async def test_servers_share_it(lite, store):
     assert await found(one, VECTORS[0]) == [5]
     await one.close()
     await other.close()
+
+
+def test_two_servers_may_make_the_same_collections(lite):
+    one, other = lite.engine(), lite.engine()
+    for engine in (one, other):
+        engine.connect()
+    assert [one.make("m", 32), other.make("m", 16)] == [32, 32]
+    one.save(State(5, 1))
+    other.save(State(5, 2))
+    assert one.state() == State(5, 2)
+    for engine in (one, other):
+        engine.close()
 
 
 async def test_writes_of_two_servers_that_cross_are_put_right(lite, store, monkeypatch):

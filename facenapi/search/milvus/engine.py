@@ -126,14 +126,19 @@ class Engine:
                     self._open(client, name)
         return self._dims.get(name)
 
-    def make(self, model: str, dim: int) -> None:
-        """Make the collection of a model; it does not matter if another server does so, too."""
+    def make(self, model: str, dim: int) -> int:
+        """Make the collection of a model; return its vectors' length, should another server have been quicker."""
+        name = schema.collection_of(model)
         with self._calling() as client:
-            name = schema.collection_of(model)
             self._create(client, name, schema.face_schema(model, dim))
+        return self._dims[name]
 
     def _create(self, client: MilvusClient, name: str, fields: CollectionSchema) -> None:
-        client.create_collection(name, schema=fields, consistency_level=schema.CONSISTENCY, timeout=SETUP_S)
+        try:
+            client.create_collection(name, schema=fields, consistency_level=schema.CONSISTENCY, timeout=SETUP_S)
+        except MilvusException:
+            if not client.has_collection(name, timeout=self._timeout_s):
+                raise
         self._open(client, name)
 
     def _open(self, client: MilvusClient, name: str) -> None:

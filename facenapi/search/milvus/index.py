@@ -117,10 +117,8 @@ class MilvusIndex:
         vector = unit_vector(change.embedding)
         if len(change.tags) > MOST_TAGS:
             raise ValueError(f"it is in more than {MOST_TAGS} galleries")
-        dim = self._engine.find(change.model)
-        if dim is None:
-            self._engine.make(change.model, len(vector))
-        elif dim != len(vector):
+        dim = self._engine.find(change.model) or self._engine.make(change.model, len(vector))
+        if dim != len(vector):
             raise ValueError(f"{len(vector)} numbers, but those of {change.model} have {dim}")
         return vector
 
