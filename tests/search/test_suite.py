@@ -17,8 +17,8 @@ from facenapi.search.shard import Query
 from tests.search.lite import MilvusLite
 from tests.search.support import FeedStore, faces_like
 
-# A Milvus that these tests may empty, http://HOST:PORT. Without it Milvus Lite has to do, which is slow: it takes
-# five minutes of CPU for ten thousand operations.
+# A Milvus that these tests may empty, http://HOST:PORT. Without it Milvus Lite has to do, which is slow: ten
+# thousand operations take it more than three minutes of CPU.
 REAL_MILVUS = os.environ.get("FACENAPI_TEST_MILVUS_URI", "")
 OWNERS, TAGS = ("anna", "bert"), ("vip", "staff", "person:1", "person:2", "person:", "all")
 CLOSE = 1e-5  # float32 sums differ in their last digits with the order of adding
