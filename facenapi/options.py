@@ -259,6 +259,16 @@ class Config:
     shard_address: str = option(
         "Search", "127.0.0.1:33001", "Of `facenapi shard`: its address in the table; it listens there."
     )
+    milvus_uri: str = option(
+        "Search",
+        "",
+        "http:// or https:// URI of a Milvus to search in, instead of shards of our own; needs "
+        "pip install 'facenapi[milvus]'. tntapi_request_timeout and tntapi_max_clients hold for it, too.",
+    )
+    milvus_token: str = option("Search", "", "What Milvus asks for: user:password, or a key.")
+    milvus_db: str = option(
+        "Search", "", "Database in Milvus, of this installation alone; it must exist. Empty: Milvus's default."
+    )
     tntapi_ignore_search_errors: bool = option(
         "Search",
         False,

@@ -20,6 +20,7 @@ ALLOWED = {
 # Third-party packages that only one place may know.
 HOMES = {
     "nmslib": {"search/segment.py"},
+    "pymilvus": {"search/milvus"},
     "onnxruntime": {"detector"},
     "onnx": {"detector/build", "commands/models.py"},
     "sqlite3": {"storage/sqlite", "storage/open.py"},
@@ -27,7 +28,7 @@ HOMES = {
     "pymongo": {"storage/mongo"},
     "bson": {"storage/mongo"},
 }
-FORBIDDEN_IN_HANDLERS = {"numpy", "PIL", "sqlite3", "motor", "pymongo", "onnxruntime", "nmslib"}
+FORBIDDEN_IN_HANDLERS = {"numpy", "PIL", "sqlite3", "motor", "pymongo", "onnxruntime", "nmslib", "pymilvus"}
 
 
 def imports(path: Path) -> set[str]:

@@ -23,6 +23,7 @@ from facenapi.detector.device import choose_device
 from facenapi.detector.verify import verify_pack
 from facenapi.errors import ApiError, StartupError
 from facenapi.options import Config
+from facenapi.search.open import open_milvus
 from facenapi.search.table import read_table
 from facenapi.storage.open import database_file, open_store
 
@@ -105,6 +106,8 @@ def _models(config: Config) -> str:
 
 
 def _index(config: Config) -> str:
+    if config.milvus_uri:
+        return _milvus(config)
     if not config.tntapi_servers_file:
         return f"embedded, snapshots in {Path(config.data_dir) / 'index'}"
     dead, faces = [], 0
@@ -117,6 +120,15 @@ def _index(config: Config) -> str:
     if dead:
         raise ProblemError(f"{len(dead)} of {len(table)} shards do not serve: {', '.join(dead)}")
     return f"{len(table)} shards serve {faces} faces"
+
+
+def _milvus(config: Config) -> str:
+    engine = open_milvus(config)
+    try:
+        engine.connect()
+        return f"Milvus has {engine.count()} vectors"
+    finally:
+        engine.close()
 
 
 def _get(url: str) -> dict[str, Any]:

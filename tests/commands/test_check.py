@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from tests.search.lite import MilvusLite
 from tests.support.fake_server import FakeServer
 
 
@@ -96,6 +97,18 @@ def test_dead_shards_are_named(facenapi, data, tmp_path):
     said = facenapi("check", "index", data, f"--tntapi_servers_file={table}")
     assert said.status == 1
     assert f"1 of 1 shards do not serve: {dead}" in said.out
+
+
+def test_milvus_is_asked(facenapi, data, tmp_path):
+    lite = MilvusLite(tmp_path)
+    uri = f"--milvus_uri=http://127.0.0.1:{lite.port}"
+    said = facenapi("check", "index", data, uri)
+    assert (said.status, said.out) == (0, "ok      index: Milvus has 0 vectors\n")
+    lite.stop()
+    said = facenapi("check", "index", data, uri, "--milvus_token=root:hunter2")
+    assert said.status == 1
+    assert "FAILED  index: The search engine has failed or cannot be reached" in said.out
+    assert "hunter2" not in said.out + said.err
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """One suite for everything that can be a shard: random operations beside an exact oracle."""
 
 import asyncio
+import os
 
 import numpy as np
 import pytest
@@ -8,11 +9,17 @@ import pytest
 from facenapi.search.client import ShardClient
 from facenapi.search.index import Index
 from facenapi.search.local import LocalShard
+from facenapi.search.milvus.engine import Engine
+from facenapi.search.milvus.shard import MilvusShard
 from facenapi.search.remote import RemoteShard
 from facenapi.search.server import ShardServer
 from facenapi.search.shard import Query
+from tests.search.lite import MilvusLite
 from tests.search.support import FeedStore, faces_like
 
+# A Milvus that these tests may empty, http://HOST:PORT. Without it Milvus Lite has to do, which is slow: ten
+# thousand operations take it more than three minutes of CPU.
+REAL_MILVUS = os.environ.get("FACENAPI_TEST_MILVUS_URI", "")
 OWNERS, TAGS = ("anna", "bert"), ("vip", "staff", "person:1", "person:2", "person:", "all")
 CLOSE = 1e-5  # float32 sums differ in their last digits with the order of adding
 
@@ -118,6 +125,20 @@ async def remote(tmp_path, store, capacity):
     return client, close
 
 
+async def milvus(tmp_path, store, capacity):
+    lite = None if REAL_MILVUS else MilvusLite(tmp_path)
+    engine = Engine(REAL_MILVUS) if lite is None else lite.engine()
+    client = ShardClient([(MilvusShard(engine, store, poll_s=0.5), None)], timeout_s=60)
+    await client.start()
+
+    async def close():
+        await client.close()
+        if lite is not None:
+            lite.stop()
+
+    return client, close
+
+
 def check(hits, wanted, n, *, complete):
     """Compare an answer with the oracle's: nothing that is not wanted, in order, and the best complete.
 
@@ -181,11 +202,11 @@ async def random_operations(client, store, count, seed, *, complete=True):
     assert found[0] >= 0.999 * found[1] > 0
 
 
-@pytest.mark.parametrize("make", [exact, local, remote])
+@pytest.mark.parametrize("make", [exact, local, remote, milvus])
 async def test_random_operations(tmp_path, make):
     store = FeedStore()
     client, close = await make(tmp_path, store, 150)
-    await random_operations(client, store, 800, seed=1)
+    await random_operations(client, store, 800, seed=1, complete=make is not milvus or not REAL_MILVUS)
     await close()
 
 
@@ -209,6 +230,16 @@ async def test_ten_thousand_random_operations(tmp_path, make):
     store = FeedStore()
     client, close = await make(tmp_path, store, 300 if make is remote else 900)
     await random_operations(client, store, 10_000, seed=2)
+    await close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.gen_test(timeout=1700)
+async def test_thousands_of_random_operations_in_milvus(tmp_path):
+    store = FeedStore()
+    client, close = await milvus(tmp_path, store, 900)
+    await random_operations(client, store, 10_000 if REAL_MILVUS else 4_000, seed=2, complete=not REAL_MILVUS)
     await close()
 
 

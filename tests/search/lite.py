@@ -1,0 +1,70 @@
+"""Milvus for tests: Milvus Lite behind a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from milvus_lite.adapter.grpc.server import start_server_in_thread
+
+from facenapi.search.milvus.engine import Engine
+
+
+class MilvusLite:
+    """A Milvus Lite that serves on loopback, in this process; it can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        """Serve what the folder has, on the port of before."""
+        self._server, self._data, self.port = start_server_in_thread(str(self._folder / "lite.db"), port=self.port)
+
+    def stop(self) -> None:
+        """Stop serving, as if the machine had died for whoever is connected."""
+        self._server.stop(0).wait()
+        self._data.close()
+
+    def engine(self, **more: Any) -> Engine:
+        """Return a client's engine, not connected yet."""
+        return Engine(f"http://127.0.0.1:{self.port}", **more)
+
+
+class Valve:
+    """A port in front of another one. When it is shut nothing passes and nothing is closed: the other side hangs."""
+
+    def __init__(self, port: int) -> None:
+        self._behind = port
+        self._passing = asyncio.Event()
+        self._joined: list[asyncio.Task[Any] | None] = []
+        self.open, self.shut = self._passing.set, self._passing.clear
+
+    async def __aenter__(self) -> Valve:
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.open()
+        await asyncio.gather(*filter(None, self._joined))
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._joined.append(asyncio.current_task())
+        reader_behind, writer_behind = await asyncio.open_connection("127.0.0.1", self._behind)
+        await asyncio.gather(self._pass(reader, writer_behind), self._pass(reader_behind, writer))
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                await self._passing.wait()
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass  # the other direction ends, too
+        finally:
+            writer.close()

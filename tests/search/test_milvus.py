@@ -1,0 +1,399 @@
+"""Search in Milvus: what any shard does, and what comes of others writing there and of its being away."""
+
+import asyncio
+import logging
+import socket
+import sys
+
+import numpy as np
+import pytest
+
+from facenapi.errors import Overloaded, StartupError, Unavailable
+from facenapi.options import Config
+from facenapi.search.client import ShardClient
+from facenapi.search.milvus.engine import Engine
+from facenapi.search.milvus.schema import State
+from facenapi.search.milvus.shard import MilvusShard
+from facenapi.search.open import open_searcher
+from facenapi.search.shard import Delete, Query
+from tests.search.lite import MilvusLite, Valve
+from tests.search.support import FeedStore, faces_like
+from tests.support.server import GREEN, RED, picture, serving
+
+VECTORS = faces_like(1000)
+
+
+def query(vector, n=1, floor=None, tag=None, *, owner="o", model="m"):
+    return Query(owner, model, vector, n, floor, tag)
+
+
+async def found(shard, *arguments, **more):
+    return [hit.id for hit in await shard.search(query(*arguments, **more))]
+
+
+async def until(condition):
+    """Wait for a background thing; the test's own timeout is the limit."""
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+async def turns_during(work):
+    """Return how often the event loop came round while it waited for something."""
+    work, turns = asyncio.ensure_future(work), 0
+    while not work.done():
+        await asyncio.sleep(0.01)
+        turns += 1
+    await work
+    return turns
+
+
+async def refused(work):
+    with pytest.raises(Unavailable):
+        await work
+
+
+@pytest.fixture
+def lite(tmp_path):
+    server = MilvusLite(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def store():
+    return FeedStore()
+
+
+async def started(lite, store, **more):
+    shard = MilvusShard(lite.engine(**more), store, poll_s=0.05)
+    await shard.start()
+    return shard
+
+
+async def test_an_added_face_is_found_and_a_deleted_one_is_not(lite, store):
+    shard = await started(lite, store)
+    assert await found(shard, VECTORS[0]) == []
+    await shard.apply([store.put(1, VECTORS[0], ('v"i\\p',)), store.put(2, VECTORS[1], owner="ö'")])
+    assert await found(shard, VECTORS[0]) == [1]
+    assert await found(shard, VECTORS[1], 5) == [1]
+    assert await found(shard, VECTORS[1], 5, tag='v"i\\p') == [1]
+    assert await found(shard, VECTORS[1], 5, tag="vip") == []
+    assert await found(shard, VECTORS[1], 5, owner="ö'") == [2]
+    assert await found(shard, VECTORS[1], 5, model="another") == []
+    await shard.apply([store.remove(1)])
+    assert await found(shard, VECTORS[0], 5) == []
+    await shard.close()
+    await shard.close()
+    with pytest.raises(Unavailable):
+        await shard.search(query(VECTORS[0]))
+
+
+async def test_changes_may_come_twice_and_in_any_order(lite, store):
+    shard = await started(lite, FeedStore())
+    first, second = store.put(1, VECTORS[0], ("a",)), store.put(1, VECTORS[1], ("b",))
+    gone, late = Delete("o", 2, 9), store.put(2, VECTORS[2])
+    await shard.apply([second, first, second, gone, late])
+    for changes in ([first], [late], [gone, late]):
+        await shard.apply(changes)
+        hits = await shard.search(query(VECTORS[1], 5))
+        assert [(hit.id, round(hit.similarity, 4)) for hit in hits] == [(1, 1.0)]
+    assert await found(shard, VECTORS[1], 5, tag="a") == []
+    await shard.apply([Delete("somebody else", 1, 50)])
+    assert await found(shard, VECTORS[1], 5) == [1]
+    await shard.apply([Delete("o", 1, second.rev)])  # a deletion may have the revision of the face's last change
+    assert await found(shard, VECTORS[1], 5) == []
+    await shard.close()
+
+
+async def test_servers_share_it(lite, store):
+    one, other = await started(lite, store), await started(lite, store)
+    await one.apply([store.put(1, VECTORS[0])])
+    assert await found(other, VECTORS[0]) == [1]
+    await other.apply([store.remove(1)])
+    assert await found(one, VECTORS[0]) == []
+    store.put(5, VECTORS[0])  # by a server that died before it told Milvus
+    await until(lambda: one.info()["revision"] == other.info()["revision"] == store.rev)
+    assert await found(one, VECTORS[0]) == [5]
+    await one.close()
+    await other.close()
+
+
+def test_two_servers_may_make_the_same_collections(lite):
+    one, other = lite.engine(), lite.engine()
+    for engine in (one, other):
+        engine.connect()
+    assert [one.make("m", 32), other.make("m", 16)] == [32, 32]
+    one.save(State(5, 1))
+    other.save(State(5, 2))
+    assert one.state() == State(5, 2)
+    for engine in (one, other):
+        engine.close()
+
+
+async def test_writes_of_two_servers_that_cross_are_put_right(lite, store, monkeypatch):
+    slow, fast = await started(lite, store), await started(lite, store)
+    old = store.put(1, VECTORS[0], ("old",))
+    await slow.apply([old])
+    await until(lambda: slow.info()["revision"] == store.rev)
+    store.down = True  # so that the feed is late
+    older, newer = store.put(1, VECTORS[1], ("older",)), store.put(1, VECTORS[2], ("newer",))
+    await fast.apply([newer])
+    monkeypatch.setattr(slow._engine, "revisions", lambda *_: {1: ("o", old.rev)})  # looked before the other wrote
+    await slow.apply([older])
+    monkeypatch.undo()
+    assert await found(fast, VECTORS[1], tag="older") == [1]
+    store.down = False
+    await until(lambda: slow.info()["revision"] == store.rev)
+    assert await found(fast, VECTORS[2], 1, 0.99, "newer") == [1]
+    assert await found(fast, VECTORS[2], tag="older") == []
+    await slow.close()
+    await fast.close()
+
+
+async def test_a_restart_reads_only_what_is_new(lite, store):
+    shard = await started(lite, store)
+    await shard.apply([store.put(number, vector) for number, vector in enumerate(VECTORS[:50])])
+    await until(lambda: shard.info()["revision"] == store.rev)
+    await shard.close()
+    store.put(99, VECTORS[99])
+    store.remove(1)
+    store.asked_from.clear()
+    shard = await started(lite, store)
+    assert store.asked_from == [store.rev - 2]
+    assert shard.info()["faces"] == 50
+    assert await found(shard, VECTORS[99]) == [99]
+    assert await found(shard, VECTORS[1], 1, 0.999) == []
+    await until(lambda: 0 in store.asked_from)  # the comparison, which nobody waited for
+    await shard.close()
+
+
+@pytest.mark.parametrize(("rev", "said"), [(0, "is ahead of the store"), (5000, "40 vectors removed")])
+async def test_what_another_store_has_left_is_put_right(lite, caplog, rev, said):
+    store = FeedStore()
+    store.rev = 1000
+    shard = await started(lite, store)
+    await shard.apply([store.put(number, vector) for number, vector in enumerate(VECTORS[:50])])
+    await until(lambda: shard.info()["revision"] == store.rev)
+    await shard.close()
+    store = FeedStore()
+    store.rev = rev  # below that in Milvus: seen at once; above: by the comparison
+    for number in range(40, 60):
+        store.put(number, VECTORS[-number])
+    shard = await started(lite, store)
+    await until(lambda: said in caplog.text)
+    assert sorted(await found(shard, VECTORS[1], 100)) == list(range(40, 60))
+    assert await found(shard, VECTORS[-45], 1, 0.999) == [45]
+    await shard.close()
+
+
+async def test_the_vector_of_an_older_model_stays_and_follows_the_face(lite, store):
+    shard = await started(lite, store)
+    await shard.apply([store.put(1, VECTORS[0], ("a",))])
+    await shard.apply([store.put(1, faces_like(1, dim=48)[0], ("b",), model="new")])
+    assert await found(shard, VECTORS[0], 1, 0.999, "b") == [1]
+    assert await found(shard, VECTORS[0], tag="a") == []
+    assert await found(shard, faces_like(1, dim=48)[0], 1, 0.999, "b", model="new") == [1]
+    await shard.apply([store.remove(1)])
+    assert await found(shard, VECTORS[0]) == []
+    assert await found(shard, faces_like(1, dim=48)[0], model="new") == []
+    await shard.close()
+
+
+async def test_a_long_answer_is_whole(lite, store):
+    shard = await started(lite, store)
+    await shard.apply([store.put(number, vector) for number, vector in enumerate(VECTORS)])
+    sims = VECTORS @ VECTORS[0]
+    for n, floor in ((1000, None), (1000, -0.05), (300, -0.05), (5, -0.05), (1000, 0.5)):
+        hits = await shard.search(query(VECTORS[0], n, floor))
+        wanted = np.sort(sims[sims >= (-2 if floor is None else floor)])[::-1][:n]
+        assert np.allclose([hit.similarity for hit in hits], wanted, atol=1e-5)
+    await shard.close()
+
+
+async def test_a_bad_probe_is_refused(lite, store):
+    shard = await started(lite, store)
+    await shard.apply([store.put(1, VECTORS[0])])
+    for probe in (np.zeros(32), np.full(32, np.nan), np.ones(16) / 4, np.ones((2, 16)) / 32**0.5):
+        with pytest.raises(ValueError, match="probe"):
+            await shard.search(query(probe.astype(np.float32)))
+    with pytest.raises(ValueError, match="positive"):
+        await shard.search(query(VECTORS[0], 0))
+    await shard.close()
+
+
+async def test_a_bad_embedding_is_refused_with_one_line(lite, store, caplog):
+    shard = await started(lite, store)
+    bad = [VECTORS[0][:8], np.zeros(32), np.full(32, np.inf)]
+    await shard.apply([store.put(number, vector) for number, vector in enumerate([VECTORS[0], *bad])])
+    many = tuple(f"g{number}" for number in range(5000))
+    await shard.apply([store.put(9, VECTORS[1], many), store.put(10, VECTORS[2])])
+    assert await found(shard, VECTORS[0], 9) == [0, 10]
+    assert "3 faces cannot be searched for" in caplog.text
+    assert "face 9: it is in more than 4096 galleries" in caplog.text
+    await shard.close()
+
+
+async def test_when_it_is_down_searches_fail_at_once_and_nothing_is_lost(lite, store, caplog):
+    shard = await started(lite, store)
+    client = ShardClient([(shard, None)])
+    await client.apply([store.put(1, VECTORS[0])])
+    await until(lambda: shard.info()["revision"] == store.rev)
+    lite.stop()
+    with pytest.raises(Unavailable):
+        await client.search(query(VECTORS[0]), strict=False)
+    with pytest.raises(Unavailable):
+        await client.apply([store.put(2, VECTORS[1])])
+    await until(lambda: not shard.ready)
+    with pytest.raises(Unavailable):
+        client.pick_cell()
+    with pytest.raises(Unavailable, match="not ready"):
+        await client.search(query(VECTORS[0]), strict=False)
+    store.remove(1)
+    lite.start()
+    await until(lambda: shard.ready)
+    answer = await client.search(query(VECTORS[0], 5), strict=True)
+    assert [hit.id for hit in answer.hits] == [2]
+    assert caplog.text.count("Milvus is gone") == 1
+    await client.close()
+
+
+async def test_it_need_not_live_at_the_start(lite, store):
+    store.put(3, VECTORS[3])
+    lite.stop()
+    shard = await started(lite, store)
+    assert not shard.ready
+    lite.start()
+    await until(lambda: shard.ready)
+    assert await found(shard, VECTORS[3]) == [3]
+    await shard.close()
+
+
+async def test_what_it_has_lost_comes_back(tmp_path, lite, store):
+    for number, vector in enumerate(VECTORS[:20]):
+        store.put(number, vector)
+    shard = await started(lite, store)
+    other = await started(lite, store)
+    await shard.apply([store.put(20, VECTORS[20]), store.remove(0)])
+
+    async def is_whole(made):
+        await until(lambda: shard.ready and other.ready and shard._made == other._made >= made)
+        assert sorted(await found(shard, VECTORS[3], 100)) == list(range(1, 21))
+
+    lite.stop()
+    (tmp_path / "lite.db").rename(tmp_path / "lost.db")
+    lite.start()
+    await is_whole(shard._made + 1)
+    third = MilvusShard(lite.engine(), FeedStore(), poll_s=60)  # begins anew, with a store that has nothing
+    await third.start()
+    await third.close()
+    await is_whole(third._made)
+    await shard.close()
+    await other.close()
+
+
+async def test_one_that_hangs_at_the_start_blocks_nobody(store):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        shard = MilvusShard(Engine(address, timeout_s=0.5), store, poll_s=0.05)
+        assert await turns_during(shard.start()) > 10
+        assert not shard.ready
+        await shard.close()
+
+
+async def test_one_that_hangs_later_blocks_nobody(lite, store):
+    async with Valve(lite.port) as valve:
+        shard = MilvusShard(Engine(f"http://127.0.0.1:{valve.port}", timeout_s=1.0), store, poll_s=0.05)
+        await shard.start()
+        await shard.apply([store.put(1, VECTORS[1])])
+        valve.shut()
+        writing = asyncio.ensure_future(shard.apply([store.put(2, VECTORS[2])]))
+        assert await turns_during(refused(shard.search(query(VECTORS[1])))) > 10
+        await until(lambda: not shard.ready)
+        assert await turns_during(refused(shard.search(query(VECTORS[1])))) <= 1  # at once
+        valve.open()
+        await until(lambda: shard.ready)
+        assert await found(shard, VECTORS[2]) == [2]
+        valve.shut()
+        hung = asyncio.ensure_future(shard.apply([store.put(3, VECTORS[3])]))
+        await asyncio.sleep(0.1)
+        await shard.close()  # waits for nobody
+        outcomes = await asyncio.gather(writing, hung, return_exceptions=True)
+        assert all(outcome is None or isinstance(outcome, Unavailable) for outcome in outcomes)
+
+
+async def test_searches_are_bounded(lite, store):
+    shard = MilvusShard(lite.engine(), store, queue=0)
+    await shard.start()
+    with pytest.raises(Overloaded):
+        await shard.search(query(VECTORS[0]))
+    await shard.close()
+
+
+async def test_a_busy_store_or_a_mistake_costs_a_pause_not_the_shard(lite, store, monkeypatch, caplog):
+    monkeypatch.setattr("facenapi.search.milvus.shard.RETRY_S", 0.05)
+    shard = await started(lite, store)
+    answer = store.changes_since
+    for error in (Overloaded("busy"), RuntimeError("nobody foresaw this")):
+
+        async def fail(*_, error=error):
+            raise error
+
+        store.changes_since = fail
+        await asyncio.sleep(0.2)
+        store.changes_since = answer
+        assert shard.ready
+        await shard.apply([store.put(store.rev + 1, VECTORS[store.rev])])
+        await until(lambda: shard.info()["revision"] == store.rev)
+    assert "nobody foresaw this" in caplog.text
+    await shard.close()
+
+
+async def test_secrets_are_in_no_log_and_no_error(lite, store, caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    secret = "hunter2"  # no password of anything
+    shard = await started(lite, store, token=f"root:{secret}")
+    lite.stop()
+    with pytest.raises(Unavailable) as failed:
+        await shard.apply([store.put(1, VECTORS[0])])
+    await shard.close()
+    for uri in (f"foo://root:{secret}@host", f"http://root:{secret}@host:port", f"root:{secret}"):
+        with pytest.raises(StartupError, match="milvus_uri is not valid") as refused:
+            await MilvusShard(Engine(uri), store).start()
+        assert secret not in str(refused.value)
+    written = capfd.readouterr()
+    assert "Milvus: " in caplog.text
+    assert secret not in caplog.text + written.out + written.err + str(failed.value)
+    lite.start()
+
+
+async def test_the_api_searches_in_it(lite, tmp_path):
+    async with serving(
+        tmp_path / "data", milvus_uri=f"http://127.0.0.1:{lite.port}", tntapi_request_timeout=30
+    ) as api:
+        assert (await api("POST", "/v1/galleries/vip")).status == 201
+        red, _ = await api.enrol(RED, galleries="vip"), await api.enrol(GREEN)
+        for path, status in (("/v1/identify", 200), ("/v1/faces/gallery/vip/identify", 200)):
+            reply = await api("POST", path, parts={"photo": picture(RED)})
+            assert (reply.status, reply.headers["X-Live-Servers"]) == (status, "1/1")
+            (matches,) = reply.json["results"].values()
+            assert [match["face"]["id"] for match in matches] == [red["id"]]
+        assert (await api("DELETE", f"/v1/face/id/{red['id']}")).status == 204
+        reply = await api("POST", "/v1/identify", parts={"photo": picture(RED)})
+        assert list(reply.json["results"].values()) == [[]]
+        lite.stop()
+        assert (await api("POST", "/v1/identify", parts={"photo": picture(RED)})).status == 503
+        assert not (tmp_path / "data" / "index").exists()
+    lite.start()
+
+
+def test_configuration(tmp_path, store, monkeypatch):
+    config = Config(milvus_uri="http://127.0.0.1:1", data_dir=str(tmp_path))
+    (shard,) = open_searcher(config, store).shards
+    assert isinstance(shard, MilvusShard)
+    with pytest.raises(StartupError, match="set one of them"):
+        open_searcher(Config(milvus_uri="http://127.0.0.1:1", tntapi_servers_file="table"), store)
+    monkeypatch.setitem(sys.modules, "pymilvus", None)
+    for name in [name for name in sys.modules if name.startswith("facenapi.search.milvus")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(StartupError, match=r"pip install 'facenapi\[milvus\]'"):
+        open_searcher(config, store)
