@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from facenapi.search.segment import Graph
 
-GOAL = 0.9995  # share of the probes' matches that a level has to find: half of what is promised may be chance
+GOAL = 0.9993  # share of the probes' matches that a level has to find: a third of what may be missed is chance
 QUICK_FAR = 1e-6  # the quick level has to be trusted from where so few strangers are alike
 JOIN_FAR = 1e-6  # as alike as so few strangers are, two vectors may share a group
 PROBES = 3000  # a person whose group is missed costs all of their vectors: fewer would measure chance
 _FEW = 3  # members from which on a group tells how photos of one person differ
-QUICK_LISTS = (16, 24, 32, 48, 64, 80, 96, 128, 192, 256, 384)
+QUICK_LISTS = (16, 24, 32, 40, 48, 56, 64, 80, 96, 128, 192, 256, 384)
 LONGEST_LIST = 512
 NEVER = 2.0  # the floor of a level that finds nothing for sure
 _BLOCK = 4096

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEGMENT_MAX_ROWS = 2_000_000
+SMALL_TAILS = 32  # a segment below so many tails' rows is built anew with every tail that has filled
 DEAD_SHARE = 0.2  # from this share of dead rows on a segment is built anew
 
 
 def tail_rows(dim: int) -> int:
-    """Return the capacity of a tail: what is scanned in a third of the time of a graph search."""
-    return int(5120 * min(1.0, 128 / dim) ** 0.5)
+    """Return the capacity of a tail: what, half full, is scanned in a fifth of the time of a graph search."""
+    return int(2560 * min(1.0, 128 / dim) ** 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ class Collection:
         for part in self.parts:
             if part.live:
                 ids, sims = part.search(probe, n, floor, tag)
-                found.update(zip(ids.tolist(), sims.tolist(), strict=True))  # of two versions the newer stays
+                if len(ids):
+                    found.update(zip(ids.tolist(), sims.tolist(), strict=True))  # of two versions the newer stays
         hits = sorted(found.items(), key=lambda hit: (-hit[1], hit[0]))[:n]
         return [Hit(face_id, similarity) for face_id, similarity in hits]
 
@@ -146,7 +148,7 @@ class Collection:
         Every graph costs a search its full price, so there are few: at most one small segment, then
         large ones up to ``SEGMENT_MAX_ROWS``. A small one that has grown joins the smallest large one.
         """
-        small_rows = 16 * self._capacity
+        small_rows = SMALL_TAILS * self._capacity
         segments = [part for part in self.parts if isinstance(part, Segment)]
         worn = [part for part in segments if part.live < (1 - DEAD_SHARE) * part.count]
         tails = [part for part in self.parts[:-1] if isinstance(part, Tail)]

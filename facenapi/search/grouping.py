@@ -16,9 +16,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ROUNDS = 6
+MOST_ROUNDS = 24
+STALL = 0.995  # when a round leaves more than this share of the groups, the next ones would find little
 MOST_MEMBERS = 32
-FIT = 0.5  # how far from ``join`` towards 1 the similarity of a member to its group's mean has to be
+FIT = 0.25  # how far from ``join`` towards 1 the similarity of a member to its group's mean has to be
 _CELL = 512  # vectors that are compared with each other, on average
 _CELL_MOST = 2048
 _BLOCK = 16_384
@@ -29,12 +30,14 @@ def group(vectors: NDArray[np.float32], join: float, seed: int = 0) -> tuple[NDA
 
     Groups whose means have a similarity of ``join`` or more are joined, the closest first. Each round
     compares only those that are nearest to the same of some random pivots, and the next round draws
-    others. Then who fits badly leaves: a face that was joined early to a stranger who found his own.
+    others, until that finds little. Then who fits badly leaves: a face that was joined early to a stranger
+    who found his own.
     """
     random = np.random.default_rng(seed)
     label, means, sizes = np.arange(len(vectors)), vectors, np.ones(len(vectors), np.int64)
-    for _ in range(ROUNDS):
-        joined = np.arange(len(means))
+    for _ in range(MOST_ROUNDS):
+        before = len(means)
+        joined = np.arange(before)
         for cell in _cells(means, random):
             _join_within(cell, means, sizes, joined, join)
         while not np.array_equal(joined, further := joined[joined]):
@@ -43,6 +46,8 @@ def group(vectors: NDArray[np.float32], join: float, seed: int = 0) -> tuple[NDA
         misfits = np.flatnonzero(np.einsum("vd,vd->v", vectors, means[label]) < join + FIT * (1 - join))
         label[misfits] = len(means) + np.arange(len(misfits))
         label, means, sizes = _means(vectors, label)
+        if len(means) > STALL * before:
+            break
     return label, means
 
 

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 PAGE = 2000
-WAITING_TAILS = 30  # sealed tails are scanned exactly: thirty cost a search about 1.5 ms
+WAITING_TAILS = 60  # sealed tails are scanned exactly: sixty cost a search about 2 ms
 RETRY_S = 60.0
 PROGRESS_S = 5.0
 PAUSE_S = 0.02  # between pages of a comparison, which nobody waits for

@@ -100,8 +100,10 @@ class Part(ABC):
         count = self.count
         if tag is None:
             sims = self._similarities(probe)[:count]
-            wanted = self.alive[:count] if floor is None else self.alive[:count] & (sims >= floor)
-            rows = np.flatnonzero(wanted)
+            rows = np.arange(count) if floor is None else (sims >= floor).nonzero()[0]
+            if not len(rows):
+                return _NOTHING
+            rows = rows[self.alive[rows]]
             sims = sims[rows]
         else:
             rows = self.tagged(tag, count)
@@ -182,12 +184,14 @@ class Segment(Part):
         super().__init__(vectors, ids, np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_), len(ids))
         self.folder = folder
         self._levels = levels
-        self._group_first = first
+        self._group_first = first[:-1]
+        self._group_sizes = np.diff(first)
         self._vector_of = vector_of
         self._by_vector = np.argsort(vector_of, kind="stable").astype(np.int32)
         self._row_first = None
         if len(vectors) < len(ids):
-            self._row_first = np.searchsorted(vector_of, np.arange(len(vectors) + 1), sorter=self._by_vector)
+            row_first = np.searchsorted(vector_of, np.arange(len(vectors) + 1), sorter=self._by_vector)
+            self._row_first, self._row_counts = row_first[:-1], np.diff(row_first)
 
     def find(self, face_id: int) -> int | None:
         """Return the row of a face that is alive here."""
@@ -226,20 +230,25 @@ class Segment(Part):
 
     def _reach(
         self, graph: Graph, probe: NDArray[np.float32], floor: float, slack: float
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], bool]:
-        """Return the rows at or above ``floor`` in the nearest groups, and whether the farthest had none."""
-        groups, means = graph.search(probe, graph.ef)
-        groups = groups[: np.searchsorted(-means, slack - floor, side="right")]  # the means are best first
-        vectors, ends = _spread(self._group_first, groups)
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], bool]:
+        """Return the rows at or above ``floor`` in the nearest groups, and whether the farthest had none.
+
+        The processor's caches are full of the graph by now, and each call of NumPy is slow: there are few.
+        """
+        listed, means = graph.search(probe, graph.ef)
+        groups = listed[: np.count_nonzero(means >= floor - slack)]  # the means are best first
+        sizes = self._group_sizes[groups]
+        vectors = _spread(self._group_first[groups], sizes)
         sims = exact.similarities_of(self.vectors, vectors, probe)
-        places = np.flatnonzero(sims >= floor)
-        used = 0 if not len(places) else int(np.searchsorted(ends, places[-1], side="right")) + 1
+        places = (sims >= floor).nonzero()[0]
+        spare = len(groups) < len(listed) or not len(places)
+        if not spare:
+            spare = int(sizes.cumsum().searchsorted(places[-1], side="right")) < 0.75 * graph.ef
         vectors, sims = vectors[places], sims[places]
-        spare = used <= 0.75 * graph.ef
         if self._row_first is None:
-            return self._by_vector[vectors].astype(np.int64), sims, spare
-        rows, ends = _spread(self._row_first, vectors)
-        return self._by_vector[rows].astype(np.int64), np.repeat(sims, np.diff(ends, prepend=0)), spare
+            return self._by_vector[vectors], sims, spare
+        counts = self._row_counts[vectors]
+        return self._by_vector[_spread(self._row_first[vectors], counts)], sims.repeat(counts), spare
 
     def _similarities(self, probe: NDArray[np.float32]) -> NDArray[np.float32]:
         return exact.similarities(self.vectors, probe)[self._vector_of]
@@ -248,9 +257,8 @@ class Segment(Part):
         return super()._similarities_of(self.vectors_of(rows), probe)
 
 
-def _spread(first: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the members ``first[c]`` up to ``first[c + 1]`` of each chosen c, and where each one's end."""
-    counts = first[chosen + 1] - first[chosen]
-    ends = np.cumsum(counts)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.repeat(first[chosen] - ends + counts, counts) + np.arange(total), ends
+def _spread(begins: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return all numbers of the ranges that begin there and have so many."""
+    members: NDArray[np.int64] = (begins - counts.cumsum() + counts).repeat(counts)
+    members += np.arange(len(members))
+    return members

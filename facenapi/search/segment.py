@@ -88,7 +88,7 @@ class Graph:
         self._index.loadIndex(str(path), load_data=False)
         self._index.setQueryTimeParams({"ef": ef})
 
-    def search(self, probe: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def search(self, probe: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Return ordinals and cosine similarities of about the ``k`` nearest, best first; may be fewer.
 
         ``probe``: a unit vector, float32 (dim,). Raises ValueError for anything else.
@@ -96,7 +96,7 @@ class Graph:
         if probe.shape != (self.dim,) or probe.dtype != np.float32:
             raise ValueError(f"The probe must be {self.dim} float32 numbers")
         ordinals, distances = self._index.knnQuery(probe, k=max(1, min(k, self.ef)))
-        return ordinals.astype(np.int64), -distances
+        return ordinals, -distances
 
 
 def check_probe(probe: NDArray[np.float32], dim: int) -> None:
