@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from datetime import UTC, date, datetime, timedelta
 
@@ -39,11 +40,26 @@ def from_text(text: str) -> int:
 
     >>> from_text("2016-06-13T14:06:42.0759+03:00")
     1465816002075
+    >>> [to_text(from_text(text))[:10] for text in ("2016", "2016-06", "2016-165", "2016-W24-1", "2016-06-12T24:00")]
+    ['2016-01-01', '2016-06-01', '2016-06-13', '2016-06-13', '2016-06-13']
     """
-    moment = datetime.fromisoformat(text.strip().upper())
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
     try:
+        moment = _moment(text.strip().upper())
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
         return (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
-    except OverflowError as error:  # a zone that leads out of the calendar
+    except OverflowError as error:  # a zone, or the end of a day, that leads out of the calendar
         raise ValueError(text) from error
+
+
+def _moment(text: str) -> datetime:
+    """Return what ISO 8601 means by a text, also the forms that Python does not read."""
+    if match := re.fullmatch(r"([0-9]{4})(-[0-9]{2})?", text):
+        text = f"{match[1]}{match[2] or '-01'}-01"
+    elif match := re.fullmatch(r"([0-9]{4})-([0-9]{3})(T.+)?", text):
+        day = datetime.strptime(f"{match[1]}-{match[2]}", "%Y-%j").date()  # noqa: DTZ007 - a date has no zone
+        text = f"{day.isoformat()}{match[3] or ''}"
+    if match := re.fullmatch(r"(.+)T24(:?00(?::?00(?:\.0+)?)?)?([Z+-].*)?", text):
+        midnight = datetime.fromisoformat(f"{match[1]}T00{match[2] or ''}{match[3] or ''}")
+        return midnight + timedelta(days=1)
+    return datetime.fromisoformat(text)

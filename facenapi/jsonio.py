@@ -16,14 +16,14 @@ def dumps(value: Any) -> str:
     return ujson.dumps(value, sort_keys=True, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
 
 
-def array(texts: Iterable[str]) -> str:
-    """Return the JSON text of a list of values that are JSON texts already."""
-    return f"[{','.join(texts)}]"
+def array(texts: Iterable[bytes]) -> bytes:
+    """Return the JSON of a list, of values that are JSON already."""
+    return b"[%b]" % b",".join(texts)
 
 
-def assemble(**texts: str) -> str:
-    """Return the JSON text of an object with sorted keys, of values that are JSON texts already."""
-    return "{" + ",".join(f'"{name}":{text}' for name, text in sorted(texts.items())) + "}"
+def assemble(**texts: bytes) -> bytes:
+    """Return the JSON of an object with sorted keys, of values that are JSON already."""
+    return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), text) for name, text in sorted(texts.items()))
 
 
 def loads(text: bytes | str) -> Any:

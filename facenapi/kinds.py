@@ -60,7 +60,7 @@ def parse_threshold(raw: Any) -> float | None:
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         if 0 <= raw <= 1:
             return float(raw)
-    else:
+    elif isinstance(raw, str | Texts | Upload):
         word = word_of(raw).lower()
         if word in THRESHOLDS:
             return THRESHOLDS[word]
@@ -145,9 +145,11 @@ def _may_name_camera(item: Any) -> bool:
 
 def _parse_roi(raw: Any) -> list[int]:
     value = list_of(raw)
-    if len(value) != 4:
-        raise MustError("must be [width, height, x, y] in whole pixels")
-    return [_SIDE.parse(item) for item in value]
+    try:
+        width, height, x, y = (int(_SIDE.parse(item)) for item in value)
+    except ValueError as error:
+        raise MustError(f"must be [width, height, x, y] in whole pixels, none beyond {_FARTHEST}") from error
+    return [width, height, x, y]
 
 
 def _any_of(*schemas: dict[str, Any]) -> dict[str, Any]:
@@ -184,6 +186,7 @@ BOXES = Kind(
     ),
     texts=(_FOUR,),
     form=(_FOUR,),
+    json=True,
 )
 GALLERIES = names("gallery names (letters, digits, _ and -, at most 48)", GALLERY_PATTERN)
 GALLERY_NAME = Kind(
@@ -203,6 +206,7 @@ GALLERY_EDIT = Kind(
         },
     ),
     form=(text_schema(rf'\{{"(?:add|del|set)": ?\[(?:"{GALLERY_PATTERN}"(?:, ?"{GALLERY_PATTERN}"){{0,99}})?\]\}}'),),
+    json=True,
 )
 _FOUR_SIDES = text_schema(listed(whole(0, _FARTHEST), JSON_SIDE, "{3}"))
 ROI = Kind(
@@ -211,6 +215,7 @@ ROI = Kind(
     values=({"type": "array", "items": _any_of(*_SIDE.schemas()), "minItems": 4, "maxItems": 4},),
     texts=(_FOUR_SIDES,),
     form=(_FOUR_SIDES,),
+    json=True,
 )
 CAMERA = Kind(_parse_camera, "UUID", texts=(text_schema("(?:-{0,4}[0-9a-fA-F]){32}-{0,4}"),))
 _CAMERA_NAME = "[0-9a-zA-Z_.:-]{1,64}"
@@ -231,4 +236,5 @@ CAMERAS = Kind(
     values=(_CAMERA_NAMES | {"maxItems": MOST_ITEMS},),
     texts=(_CAMERA_LIST,),
     form=(_CAMERA_NAMES, _CAMERA_LIST),
+    json=True,
 )

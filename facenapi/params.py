@@ -33,7 +33,7 @@ class Kind:
     ``parse`` raises MustError, a phrase that begins with "must". ``phrase`` says what it is to people.
     ``values`` and ``texts`` are the schemas of what is taken: as a JSON value, and as a text in a JSON
     body, a form or a query. ``form``: what forms and queries take, where that is not both of them.
-    ``photo``: whether work for the networks comes with it.
+    ``photo``: whether work for the networks comes with it. ``json``: whether texts may be JSON.
     """
 
     parse: Callable[[Any], Any]
@@ -42,6 +42,7 @@ class Kind:
     texts: tuple[Schema, ...] = ()
     form: tuple[Schema, ...] | None = None
     photo: bool = False
+    json: bool = False
 
     def schemas(self, *, form: bool = False) -> list[Schema]:
         """Return the alternatives in a JSON body, or in a form or query."""
@@ -60,7 +61,7 @@ class Param:
 
     def read(self, parameters: Parameters) -> Any:
         """Return the value; the default if it is absent. Raises BadParam."""
-        raw = parameters.raw(self.name)
+        raw = parameters.raw(self.name, json=self.kind.json)
         if raw is None:
             if self.required:
                 raise BadParam(self.name, None, f"{self.name} is required")
@@ -116,13 +117,18 @@ def word_of(raw: Any) -> str:
 def complex_of(raw: Any) -> Any:
     """Return a value that may be a list or an object: JSON as it is, or JSON text, or a,b, or repeated."""
     if isinstance(raw, Texts) and len(raw.values) > 1:
-        return [text_of(Texts((value,))) for value in raw.values if value]
+        return [_item_of(text_of(Texts((value,)))) for value in raw.values if value]
     if not isinstance(raw, Texts | Upload | str):
         return raw
     text = word_of(raw)
     if text[:1] in ("[", "{"):
         return jsonio.loads(text)
     return [part.strip(SPACE) for part in text.split(",")]
+
+
+def _item_of(text: str) -> Any:
+    """Return one of several texts under a name: JSON, if it is a list or an object."""
+    return jsonio.loads(text) if text.strip(SPACE)[:1] in ("[", "{") else text
 
 
 def number_of(raw: Any) -> float | int:
@@ -234,6 +240,7 @@ def names(what: str, pattern: str) -> Kind:
         values=(array | {"maxItems": MOST_ITEMS},),
         texts=(text_list,),
         form=(array, text_list),
+        json=True,
     )
 
 

@@ -7,6 +7,7 @@ value, or :class:`Texts` of a form or query, or :class:`Upload`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -40,11 +41,14 @@ class Parameters:
     body: dict[str, Any] = field(default_factory=dict)
     query: dict[str, Texts] = field(default_factory=dict)
 
-    def raw(self, name: str) -> Any | None:
-        """Return what the client sent under this name, ``None`` if nothing."""
+    def raw(self, name: str, *, json: bool = False) -> Any | None:
+        """Return what the client sent under this name, ``None`` if nothing.
+
+        ``json``: a text may be JSON, so that ``[]`` and ``null`` are nothing in it, too.
+        """
         for source in (self.body, self.query):
             value = source.get(name)
-            if not _is_empty(value):
+            if not (_is_empty(value) or (json and _says_nothing(value))):
                 return value
         return None
 
@@ -55,6 +59,19 @@ def _is_empty(value: Any) -> bool:
     if isinstance(value, Upload):
         return not value.data
     return value is None or value in ("", [])
+
+
+def _says_nothing(value: Any) -> bool:
+    """Whether a text is an empty list or null in JSON, as clients send it that turn everything into JSON."""
+    texts = value.values if isinstance(value, Texts) else (value.data if isinstance(value, Upload) else value,)
+    if len(texts) != 1 or not isinstance(texts[0], str | bytes):
+        return False
+    return re.fullmatch(r"\s*(?:\[\s*\]|null)\s*", _latin(texts[0])) is not None
+
+
+def _latin(text: str | bytes) -> str:
+    """Return a text as it is, bytes with a character for each of them: what they mean is found out later."""
+    return text if isinstance(text, str) else text.decode("latin-1")
 
 
 def read_parameters(headers: HTTPHeaders, query: str, body: bytes) -> Parameters:
@@ -87,10 +104,8 @@ def _read_body(content_type: str, body: bytes) -> dict[str, Any]:
 
 
 def _read_urlencoded(text: str | bytes, where: str) -> dict[str, Texts]:
-    # Latin-1 maps every byte to a character and back: what the bytes mean is found out later.
-    raw = text if isinstance(text, str) else text.decode("latin-1")
     try:
-        pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=MAX_FIELDS, encoding="latin-1")
+        pairs = parse_qsl(_latin(text), keep_blank_values=True, max_num_fields=MAX_FIELDS, encoding="latin-1")
     except ValueError as error:
         raise BadParam(where, None, f"The {where} cannot be read, or has more than {MAX_FIELDS} fields") from error
     values: dict[str, list[bytes]] = {}
@@ -126,10 +141,10 @@ def _boundary(content_type: str) -> bytes:
 
 
 def _name(name: str | bytes, where: str) -> str:
-    """Return a parameter's name; ``name[]`` is how some languages write a list called ``name``."""
+    """Return a parameter's name; ``name[]`` and ``name[0]`` are how some languages write a list called ``name``."""
     try:
         text = name.decode() if isinstance(name, bytes) else name
         text.encode()
     except UnicodeError as error:
         raise BadParam(where, None, "A parameter's name is not valid UTF-8") from error
-    return text.removesuffix("[]")
+    return re.sub(r"\[[0-9]{0,6}\]$", "", text)

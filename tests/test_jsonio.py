@@ -41,7 +41,7 @@ def test_what_is_not_json_is_refused(text):
 
 
 def test_objects_and_lists_are_put_together_from_texts():
-    texts = [jsonio.dumps({"b": 1, "a": "ä/"}), "2"]
-    whole = jsonio.assemble(results=jsonio.array(texts), next_page="null")
-    assert whole == jsonio.dumps({"results": [{"a": "ä/", "b": 1}, 2], "next_page": None})
-    assert jsonio.array([]) == "[]"
+    texts = [jsonio.dumps({"b": 1, "a": "ä/"}).encode(), b"2"]
+    whole = jsonio.assemble(results=jsonio.array(texts), next_page=b"null")
+    assert whole.decode() == jsonio.dumps({"results": [{"a": "ä/", "b": 1}, 2], "next_page": None})
+    assert jsonio.array([]) == b"[]"

@@ -182,7 +182,7 @@ class ApiHandler(RequestHandler):
         """Finish with a JSON body."""
         self.answer_text(jsonio.dumps(value), status)
 
-    def answer_text(self, text: str, status: int = 200) -> None:
+    def answer_text(self, text: str | bytes, status: int = 200) -> None:
         """Finish with a body that is JSON already."""
         self.set_status(status)
         self.finish(text)

@@ -35,10 +35,10 @@ _SIGHTING = record(
 class _EventsHandler(ApiHandler):
     """Answers a page of the faces that cameras saw."""
 
-    def answer_events(self, texts: Iterable[str], next_max_id: int | None) -> None:
-        """Finish with events as JSON texts, newest first; the link is left out on the last page."""
+    def answer_events(self, texts: Iterable[bytes], next_max_id: int | None) -> None:
+        """Finish with events, each JSON already, newest first; the link is left out on the last page."""
         next_page = link(self.request, self.parameters, max_id=next_max_id)
-        more = {} if next_page is None else {"next_page": jsonio.dumps(next_page)}
+        more = {} if next_page is None else {"next_page": jsonio.dumps(next_page).encode()}
         self.answer_text(jsonio.assemble(results=jsonio.array(texts), **more))
 
 
@@ -72,12 +72,12 @@ class HistoryHandler(_EventsHandler):
         where = FaceFilter(
             person_id=person_id, events=True, cam_ids=cam_ids, start_ms=start, end_ms=end, friend=friend
         )
-        found = await window(
+        found, texts = await self.app.face_texts.page(
+            self.owner,
             lambda pages: self.app.store.list_keys(self.owner, where, pages),
-            lambda key: key.id,
+            lambda key: key,
             Page(limit or MOST, max_id),
         )
-        texts = await self.app.face_texts.of(self.owner, found.items)
         self.answer_events(filter(None, texts), found.next_max_id)
 
     get = post
@@ -116,7 +116,7 @@ class PersonHistoryHandler(_EventsHandler):
             lambda face: face.id,
             Page(limit or MOST, max_id),
         )
-        self.answer_events([jsonio.dumps(_sighting(face)) for face in found.items], found.next_max_id)
+        self.answer_events([jsonio.dumps(_sighting(face)).encode() for face in found.items], found.next_max_id)
 
 
 def _sighting(face: Face) -> dict[str, Any]:

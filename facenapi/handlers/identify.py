@@ -78,8 +78,8 @@ class IdentifyHandler(ApiHandler):
             self.answer_text(text)
 
     def finish(self, chunk: Any = None) -> Any:
-        """End the answer; a refusal, too, says how many shards live."""
-        if "X-Live-Servers" not in self._headers:
+        """End the answer; a refusal, too, says how many shards live, as far as is known."""
+        if self.owner and "X-Live-Servers" not in self._headers:
             shards = self.app.searcher.shards
             self._say_live(sum(shard.ready for shard in shards), len(shards))
         return super().finish(chunk)

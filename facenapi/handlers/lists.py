@@ -5,7 +5,6 @@ from __future__ import annotations
 from facenapi.handlers.paging import PAGING, PageHandler
 from facenapi.handlers.views import FACE_REF, LINK, results
 from facenapi.operation import operation
-from facenapi.services.paging import window
 from facenapi.storage.base import DEFAULT_GALLERY, FaceFilter, Page
 
 _FACES = results(FACE_REF, next_page=LINK, prev_page=LINK)
@@ -25,10 +24,9 @@ class FaceListHandler(PageHandler):
 
     async def answer_faces(self, where: FaceFilter, page: Page) -> None:
         """Answer a page with links to its neighbours."""
-        found = await window(
-            lambda pages: self.app.store.list_keys(self.owner, where, pages), lambda key: key.id, page
+        found, texts = await self.app.face_texts.page(
+            self.owner, lambda pages: self.app.store.list_keys(self.owner, where, pages), lambda key: key, page
         )
-        texts = await self.app.face_texts.of(self.owner, found.items)
         self.answer_page(filter(None, texts), found)
 
 

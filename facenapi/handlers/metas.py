@@ -6,7 +6,7 @@ from facenapi import jsonio
 from facenapi.handlers.paging import PAGING, PageHandler
 from facenapi.handlers.views import FACE_REF, INTEGER, LINK, TEXT, record, results
 from facenapi.operation import operation
-from facenapi.services.paging import single, window
+from facenapi.services.paging import single
 from facenapi.storage.base import DEFAULT_GALLERY, Page
 
 _META = record({"count": INTEGER, "face": FACE_REF, "meta": TEXT})
@@ -27,14 +27,14 @@ class MetaHandler(PageHandler):
         """Answer a page of metas, ordered by their first face, newest first."""
         await self.app.galleries.require(self.owner, gallery)
         within = None if gallery == DEFAULT_GALLERY else gallery
-        found = await window(
+        found, faces = await self.app.face_texts.page(
+            self.owner,
             single(lambda asked: self.app.store.list_metas(self.owner, within, asked)),
-            lambda meta: meta.first.id,
+            lambda meta: meta.first,
             Page(limit, max_id, min_id),
         )
-        faces = await self.app.face_texts.of(self.owner, [meta.first for meta in found.items])
         texts = [
-            f'{{"count":{meta.count},"face":{face},"meta":{jsonio.dumps(meta.meta)}}}'
+            b'{"count":%d,"face":%b,"meta":%b}' % (meta.count, face, jsonio.dumps(meta.meta).encode())
             for meta, face in zip(found.items, faces, strict=True)
             if face is not None
         ]

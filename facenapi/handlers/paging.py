@@ -31,13 +31,13 @@ _FILTERS = ("person_id", "cam_ids", "start", "end", "friend", "limit")
 class PageHandler(ApiHandler):
     """Answers pages of lists that know their neighbours on both sides."""
 
-    def answer_page(self, texts: Iterable[str], page: Window[Any]) -> None:
-        """Finish with the results of a page, each a JSON text, and with links to its neighbours."""
+    def answer_page(self, texts: Iterable[bytes], page: Window[Any]) -> None:
+        """Finish with the results of a page, each JSON already, and with links to its neighbours."""
         links = {
             "next_page": link(self.request, self.parameters, max_id=page.next_max_id),
             "prev_page": link(self.request, self.parameters, min_id=page.prev_min_id),
         }
-        shown = {name: jsonio.dumps(value) for name, value in links.items()}
+        shown = {name: jsonio.dumps(value).encode() for name, value in links.items()}
         self.answer_text(jsonio.assemble(results=jsonio.array(texts), **shown))
 
 
@@ -52,10 +52,10 @@ def link(request: HTTPServerRequest, parameters: Parameters, **bound: int | None
         return None
     pairs: list[tuple[str, bytes]] = []
     for key in dict.fromkeys((*parameters.query, *(key for key in _FILTERS if key in parameters.body))):
-        raw = parameters.raw(key) if key in _FILTERS else parameters.query[key]
+        raw = parameters.raw(key, json=key == "cam_ids") if key in _FILTERS else parameters.query[key]
         if key not in ("max_id", "min_id") and raw is not None:
             pairs += [(key, item) for item in _texts(raw)]
-    query = urlencode([*pairs, (name, str(value))], quote_via=quote, safe=":,")
+    query = urlencode([*pairs, (name, str(min(value, LARGEST_ID)))], quote_via=quote, safe=":,")
     return f"{request.path}?{query}"
 
 

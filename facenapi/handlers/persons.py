@@ -29,7 +29,8 @@ class PersonsHandler(PageHandler):
             lambda person: person.id,
             Page(limit, max_id, min_id),
         )
-        self.answer_page([jsonio.dumps({"id": person.id, "meta": person.meta}) for person in found.items], found)
+        views = ({"id": person.id, "meta": person.meta} for person in found.items)
+        self.answer_page([jsonio.dumps(view).encode() for view in views], found)
 
 
 class PersonHandler(ApiHandler):

@@ -149,8 +149,7 @@ class Enroller:
     ) -> list[Face]:
         if not self._persons.enabled or enrolment.person_id is not None:
             return await self._store_and_index(new, kept)
-        async with self._persons.lock(enrolment.owner):
-            persons = await self._persons.persons_of(enrolment.owner, enrolment.cam_id, vectors)
+        async with self._persons.persons_of(enrolment.owner, enrolment.cam_id, vectors) as persons:
             known = [replace(face, person_id=person) for face, person in zip(new, persons, strict=True)]
             return await self._store_and_index(known, kept)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from facenapi.clock import MILLISECONDS_A_DAY
+from facenapi.errors import ApiError, Unavailable
 from facenapi.search.shard import PERSON_TAG, Query, person_tag
 
 if TYPE_CHECKING:
@@ -34,19 +36,34 @@ class PersonFinder:
         """Whether new faces are assigned to persons."""
         return self._config.person_identify
 
-    def lock(self, owner: str) -> AbstractAsyncContextManager[None]:
-        """Return the exclusion to hold from the search for a person until the face can be found.
-
-        Without it two simultaneous first sightings of one person would make two persons.
-        """
-        return self._store.lock(f"persons:{owner}")
-
-    async def persons_of(self, owner: str, cam_id: str | None, vectors: NDArray[np.float32]) -> list[int]:
-        """Return the persons of new faces of one photo, given as (N, dim) unit vectors.
+    @asynccontextmanager
+    async def persons_of(
+        self, owner: str, cam_id: str | None, vectors: NDArray[np.float32]
+    ) -> AsyncIterator[list[int]]:
+        """Yield the persons of new faces of one photo, given as (N, dim) unit vectors.
 
         Each is the person of the most similar face, stored or before it on the photo; a new person if none is
-        similar enough.
+        similar enough. To be held until the faces can be found: without the lock, two simultaneous first sightings
+        of one person would make two persons. If nothing comes of the faces, new persons go again.
         """
+        async with self._store.lock(f"persons:{owner}"):
+            made: list[int] = []
+            found = False
+            try:
+                persons = await self._assign(owner, cam_id, vectors, made)
+                found = True
+                yield persons
+            except ApiError as error:
+                # A database that is away may have stored the faces all the same; then their persons must stay.
+                if made and not (found and isinstance(error, Unavailable)):
+                    with suppress(ApiError):
+                        await self._store.remove_persons(owner, made)
+                raise
+
+    async def _assign(
+        self, owner: str, cam_id: str | None, vectors: NDArray[np.float32], made: list[int]
+    ) -> list[int]:
+        """Return a person for each vector, and note the new ones in ``made``."""
         persons: list[int] = []
         least = self._detector.similarity(self._config.person_identify_threshold)
         for vector in vectors:
@@ -54,7 +71,10 @@ class PersonFinder:
             for other, beside in zip(vectors @ vector, persons, strict=False):
                 if other >= least and other > similarity:
                     similarity, person = float(other), beside
-            persons.append(await self._store.new_person(owner) if person is None else person)
+            if person is None:
+                person = await self._store.new_person(owner)
+                made.append(person)
+            persons.append(person)
         return persons
 
     async def _most_similar(

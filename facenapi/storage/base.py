@@ -158,6 +158,9 @@ class Store(Protocol):
     async def new_person(self, owner: str) -> int:
         """Make a person and return the id: 1, 2, 3, … per owner."""
 
+    async def remove_persons(self, owner: str, ids: Sequence[int]) -> None:
+        """Remove those of the persons who have no face: they were made in vain. Their ids are not given again."""
+
     async def restore_persons(self, owner: str, ids: Sequence[int]) -> None:
         """Make persons of an export under the ids they have; :meth:`new_person` counts on above them."""
 

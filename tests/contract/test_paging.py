@@ -135,6 +135,15 @@ def test_a_link_carries_no_strangers_from_the_body(full):
     assert re.fullmatch(r"/v1/history/search\?limit=2&max_id=\d+", found["next_page"])
 
 
+def test_links_stay_within_what_they_may_ask_for(api):
+    face = api.face()
+    for path in ("/v1/faces", "/persons"):
+        link = api.good("GET", f"{path}?min_id=9007199254740991")["next_page"]
+        assert link is None or api("GET", link).status == 200
+    link = api.good("GET", "/v1/faces?min_id=9007199254740991")["next_page"]
+    assert api.good("GET", link)["results"] == [face]
+
+
 def test_pages_are_steady_while_others_insert_and_delete(server):
     api = Api(server)
     before = [api.face(meta="old")["id"] for _ in range(20)][::-1]

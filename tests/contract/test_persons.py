@@ -71,6 +71,13 @@ def test_two_faces_of_one_photo(world):
     assert {face["person_id"] for face in twice} == {1}
 
 
+def test_a_refused_photo_makes_no_person(world):
+    for fields in ({"galleries": "nowhere"}, {"person_id": 5}, {"bbox": "[1]"}):
+        assert world("POST", "/face", parts={"photo": picture(RED), **fields}).status == 400
+    assert world.good("GET", "/persons")["results"] == []
+    assert world.face(RED)["person_id"] == 1
+
+
 def test_a_person_that_is_given_is_taken(world):
     assert world.face(RED)["person_id"] == 1
     assert world.face(BLUE, person_id=1)["person_id"] == 1

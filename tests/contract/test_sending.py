@@ -65,6 +65,7 @@ def test_sources_mix_and_the_body_wins(api):
         {"form": [("galleries", "a"), ("galleries", "b")]},
         {"form": [("galleries[]", "a"), ("galleries[]", "b")]},
         {"form": [("galleries[]", "a"), ("galleries", "b")]},
+        {"form": [("galleries[0]", "a"), ("galleries[1]", "b")]},
         {"json_body": {"galleries": ["a", "b"]}},
         {"json_body": {"galleries": "a,b"}},
         {"parts": [("galleries", "a"), ("galleries", "b")]},
@@ -83,6 +84,34 @@ def test_lists_in_the_query(api, query):
     api.gallery("a", "b")
     [face] = api.good("POST", f"/v0/face?{query}", parts={"photo": picture(RED)})["results"]
     assert face["galleries"] == ["default", "a", "b"]
+
+
+@pytest.mark.parametrize("nothing", ["[]", "null", " [ ] "])
+def test_json_texts_of_nothing_are_absent(api, nothing):
+    texts = dict.fromkeys(("galleries", "bbox"), nothing)
+    for sent in ({"parts": texts | {"photo": picture(RED)}}, {"parts": {"photo": picture(RED)}, "query": texts}):
+        [face] = api.good("POST", "/v1/face", **sent, headers={"X": "y"})["results"]
+        assert face["galleries"] == ["default"]
+    event = api.face(cam_id="a" * 32)
+    for sent in (
+        {"query": {"cam_ids": nothing}},
+        {"form": {"cam_ids": nothing}},
+        {"json_body": {"cam_ids": nothing}},
+    ):
+        assert api.good("POST", "/v1/history/search", **sent)["results"] == [event]
+    assert sorted(api.good("POST", "/v1/camera", form={"roi": nothing, "meta": "m"})) == ["id", "meta"]
+    assert api.face(meta="null")["meta"] == "null"  # which is a name like any other
+
+
+@pytest.mark.parametrize("name", ["bbox", "bbox[]"])
+@pytest.mark.parametrize(
+    "boxes", [["[10, 10, 60, 60]", "[100, 10, 140, 50]"],
+              ['{"x1": 10, "y1": 10, "x2": 60, "y2": 60}', " [100, 10, 140, 50]"]]
+)  # fmt: skip
+def test_boxes_may_be_repeated(api, name, boxes):
+    two = picture((RED, (10, 10, 60, 60)), (BLUE, (100, 10, 140, 50)))
+    parts = [("photo", two), *((name, box) for box in boxes)]
+    assert [face["x1"] for face in api.good("POST", "/v1/detect", parts=parts)["faces"]] == [10, 100]
 
 
 def test_a_photo_part_without_content_type_and_file_name(api):
@@ -159,6 +188,10 @@ def test_other_words_are_no_booleans(api, url, word):
         ("2016-06-13T09:36:42-0130", "2016-06-13T11:06:42.000000"),
         ("1969-12-31T23:59:59.9", "1969-12-31T23:59:59.900000"),
         ("2016-W24-1", "2016-06-13T00:00:00.000000"),
+        ("2016-165", "2016-06-13T00:00:00.000000"),
+        ("2016-06", "2016-06-01T00:00:00.000000"),
+        ("2016", "2016-01-01T00:00:00.000000"),
+        ("2016-06-12T24:00:00Z", "2016-06-13T00:00:00.000000"),
     ],
 )
 def test_times_in_any_iso_8601(api, text, expected):
@@ -166,7 +199,8 @@ def test_times_in_any_iso_8601(api, text, expected):
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2016-13-01", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00",
-                                  "1465816002", "2016-06-13T25:00", "²016-06-13"])  # fmt: skip
+                                  "1465816002", "2016-06-13T25:00", "²016-06-13", "2016-000",
+                                  "2016-06-13T24:01", "9999-12-31T24:00"])  # fmt: skip
 def test_other_texts_are_no_times(api, text):
     parts = {"photo": picture(RED), "timestamp": text}
     assert api.refusal("POST", "/v1/face", parts=parts) == (400, "BAD_PARAM", "timestamp")

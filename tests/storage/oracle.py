@@ -58,6 +58,7 @@ class Oracle:
         self.faces: dict[int, Face] = {}
         self.galleries: dict[str, set[str]] = {}
         self.persons: dict[str, int] = {}
+        self.no_persons: set[tuple[str, int]] = set()
         self.cameras: dict[tuple[str, str], Camera] = {}
 
     def of(self, owner: str, where: FaceFilter = FaceFilter()) -> dict[int, Face]:  # noqa: B008  (frozen)
@@ -89,7 +90,7 @@ class Oracle:
         for name in galleries:
             if not self.has_gallery(owner, name):
                 raise UnknownGalleryError(name)
-        if person_id is not None and not 1 <= person_id <= self.persons.get(owner, 0):
+        if person_id is not None and not self.has_person(owner, person_id):
             raise UnknownPersonError(person_id)
 
     def knows(self, owner, galleries, person_id):
@@ -142,8 +143,14 @@ class Oracle:
         self.persons[owner] = self.persons.get(owner, 0) + 1
         return self.persons[owner]
 
+    def remove_persons(self, owner, ids):
+        self.no_persons |= {(owner, i) for i in ids if not self.of(owner, FaceFilter(person_id=i))}
+
+    def has_person(self, owner, person_id):
+        return 1 <= person_id <= self.persons.get(owner, 0) and (owner, person_id) not in self.no_persons
+
     def get_person(self, owner, person_id):
-        if not 1 <= person_id <= self.persons.get(owner, 0):
+        if not self.has_person(owner, person_id):
             return None
         ids = self.of(owner, FaceFilter(person_id=person_id))
         if not ids:
@@ -151,7 +158,8 @@ class Oracle:
         return Person(person_id, self.faces[max(ids)].meta, len(ids), self.faces[min(ids)])
 
     def list_persons(self, owner, page):
-        return [self.get_person(owner, i) for i in window(list(range(1, self.persons.get(owner, 0) + 1)), page)]
+        known = [i for i in range(1, self.persons.get(owner, 0) + 1) if self.has_person(owner, i)]
+        return [self.get_person(owner, i) for i in window(known, page)]
 
     def sighting_days(self, owner, person_id, cam_id, start_ms, end_ms):
         where = FaceFilter(person_id=person_id, cam_ids=(cam_id,), start_ms=start_ms, end_ms=end_ms)

@@ -415,6 +415,19 @@ async def test_persons_count_up_for_each_owner(store):
     assert [person.id for person in await store.list_persons("ann", Page(1, None, 1))] == [2]
 
 
+async def test_persons_without_faces_can_be_removed_and_their_ids_are_gone(store):
+    for owner in ("ann", "ann", "ann", "bob"):
+        await store.new_person(owner)
+    await add(store, "a", person_id=2)
+    await store.remove_persons("ann", [1, 2, 3, 99])
+    assert [person.id for person in await store.list_persons("ann", Page())] == [2]
+    assert await store.get_person("ann", 1) is None
+    assert await store.get_person("bob", 1) is not None
+    with pytest.raises(UnknownPersonError):
+        await add(store, "b", person_id=3)
+    assert await store.new_person("ann") == 4
+
+
 async def test_a_person_has_the_meta_of_its_newest_face_and_its_first_face(store):
     person, other = await store.new_person("ann"), await store.new_person("ann")
     assert await store.get_person("ann", person) == Person(person, "", 0, None)

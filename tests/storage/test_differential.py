@@ -212,6 +212,8 @@ class Walk:
         owner = self.owner()
         if self.oracle.persons.get(owner, 0) < 5:
             await self.same("new_person", owner)
+        elif self.random.random() < 0.1:
+            await self.same("remove_persons", owner, [self.person_id()])
         await self.same("get_person", owner, self.person_id())
         await self.same("list_persons", owner, self.page([1, 2, 3, 4, 5]))
         start, end = sorted((self.time(), self.time()))

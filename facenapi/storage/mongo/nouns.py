@@ -57,6 +57,14 @@ class Nouns(Lists):
         return number
 
     @operation
+    async def remove_persons(self, owner: str, ids: Sequence[int]) -> None:
+        """Remove persons without faces."""
+        for number in ids:
+            faces = {"owner": owner, "person_id": int64(number)}
+            if not await self.faces.count_documents(faces, limit=1, hint="persons"):
+                await self.persons.delete_one({"_id": key(owner, number)})
+
+    @operation
     async def restore_persons(self, owner: str, ids: Sequence[int]) -> None:
         """Make persons with given ids."""
         if ids:

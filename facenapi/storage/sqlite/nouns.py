@@ -83,6 +83,11 @@ def new_person(db: sqlite3.Connection, owner: str) -> int:
     return int(row[0])
 
 
+def remove_persons(db: sqlite3.Connection, owner: str, ids: Sequence[int]) -> None:
+    """Remove those who have no face."""
+    db.executemany("DELETE FROM persons WHERE owner = ? AND id = ? AND faces = 0", [(owner, i) for i in ids])
+
+
 def restore_persons(db: sqlite3.Connection, owner: str, ids: Sequence[int]) -> None:
     """Make persons with given ids."""
     db.executemany("INSERT OR IGNORE INTO persons (owner, id) VALUES (?, ?)", [(owner, i) for i in ids])

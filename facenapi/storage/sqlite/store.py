@@ -224,6 +224,10 @@ class SqliteStore:
         """Make a person."""
         return await self._write(lambda db: nouns.new_person(db, owner))
 
+    async def remove_persons(self, owner: str, ids: Sequence[int]) -> None:
+        """Remove persons without faces."""
+        await self._write(lambda db: nouns.remove_persons(db, owner, ids))
+
     async def restore_persons(self, owner: str, ids: Sequence[int]) -> None:
         """Make persons with given ids."""
         await self._write(lambda db: nouns.restore_persons(db, owner, ids))

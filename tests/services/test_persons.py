@@ -1,0 +1,48 @@
+"""Persons of new faces: those that were made for faces that are never stored go again."""
+
+from __future__ import annotations
+
+from facenapi.errors import Unavailable
+from facenapi.storage.base import Page, UnknownGalleryError
+from tests.support.server import BLUE, RED, picture, serving
+
+TWO = picture((RED, (10, 10, 60, 60)), (BLUE, (100, 10, 140, 50)))
+
+
+def failing(error):
+    async def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+async def refused(client) -> tuple[int, int]:
+    """Post two people who cannot be stored; return the status and how many persons there are then."""
+    reply = await client("POST", "/v1/face", parts={"photo": TWO, "mf_selector": "all"})
+    owner = (await client.app.store.list_tokens())[0].owner
+    assert await client.app.store.count_faces(owner) == 0
+    return reply.status, len(await client.app.store.list_persons(owner, Page()))
+
+
+async def test_persons_go_again_when_their_faces_are_refused(tmp_path, monkeypatch):
+    async with serving(tmp_path, person_identify=True) as client:
+        monkeypatch.setattr(client.app.store, "add_faces", failing(UnknownGalleryError("went a moment ago")))
+        assert await refused(client) == (400, 0)
+
+
+async def test_persons_go_again_when_search_fails_before_all_faces_have_one(tmp_path, monkeypatch):
+    async with serving(tmp_path, person_identify=True) as client:
+        searches = [failing(Unavailable("away")), client.app.searcher.search]
+
+        async def search(*arguments, **options):
+            return await searches.pop()(*arguments, **options)
+
+        monkeypatch.setattr(client.app.searcher, "search", search)
+        assert await refused(client) == (503, 0)
+        assert searches == []
+
+
+async def test_persons_stay_when_nobody_knows_whether_their_faces_are_stored(tmp_path, monkeypatch):
+    async with serving(tmp_path, person_identify=True) as client:
+        monkeypatch.setattr(client.app.store, "add_faces", failing(Unavailable("away")))
+        assert await refused(client) == (503, 2)
