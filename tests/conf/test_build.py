@@ -72,7 +72,8 @@ def test_the_wheel_installs_and_runs(wheel, tmp_path):
     python = tmp_path / "venv" / "bin" / "python"
     run(python, "-m", "pip", "install", "--no-deps", "--no-index", wheel)
     environment = os.environ | BORROWED
-    where = run(python, "-P", "-c", "import facenapi; print(facenapi.__file__)", cwd=tmp_path, env=os.environ)
+    where = run(python, "-P", "-c", "import facenapi; print(facenapi.__file__)", cwd=tmp_path,
+                env=os.environ | {"PYTHONPATH": ""})  # fmt: skip
     assert where.startswith(str(tmp_path))
     for name in ("facenapi", "findface-facenapi"):
         said = run(tmp_path / "venv" / "bin" / name, "--version", cwd=tmp_path, env=environment)
