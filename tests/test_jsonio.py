@@ -40,6 +40,11 @@ def test_what_is_not_json_is_refused(text):
         jsonio.loads(text)
 
 
+@given(TEXT)
+def test_a_text_is_written_as_json(text):
+    assert json.loads(jsonio.string(text)) == text
+
+
 def test_objects_and_lists_are_put_together_from_texts():
     texts = [jsonio.dumps({"b": 1, "a": "ä/"}).encode(), b"2"]
     whole = jsonio.assemble(results=jsonio.array(texts), next_page=b"null")

@@ -34,7 +34,7 @@ class MetaHandler(PageHandler):
             Page(limit, max_id, min_id),
         )
         texts = [
-            b'{"count":%d,"face":%b,"meta":%b}' % (meta.count, face, jsonio.dumps(meta.meta).encode())
+            b'{"count":%d,"face":%b,"meta":%b}' % (meta.faces, face, jsonio.string(meta.meta))
             for meta, face in zip(found.items, faces, strict=True)
             if face is not None
         ]

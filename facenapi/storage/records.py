@@ -163,12 +163,11 @@ class FaceChange:
     del_galleries: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MetaSummary:
+class MetaSummary(NamedTuple):
     """A meta string, how many faces carry it, and the first (oldest) of them."""
 
     meta: str
-    count: int
+    faces: int
     first: FaceKey
 
 

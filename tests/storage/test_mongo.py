@@ -71,7 +71,7 @@ async def test_a_face_is_stored_once_whatever_fails_on_the_way(store, double, co
     [face] = await store.add_faces([new_face(meta="a")])
     assert await everything(store) == [face]
     [summary] = await store.list_metas("ann", None, Page())
-    assert (summary.count, summary.first) == (1, face.key)
+    assert (summary.faces, summary.first) == (1, face.key)
     assert not double.faults[0].times
 
 
@@ -364,7 +364,7 @@ async def test_what_a_dead_server_left_of_metas_is_put_right(store, double):
     [face] = await add(store, "a")
     await store.hint([replace(face, meta="never stored", id=face.id + 1024), replace(face, id=face.id - 1024)])
     [summary] = await store.list_metas("ann", None, Page())
-    assert (summary.meta, summary.count, summary.first) == ("a", 1, face.key)
+    assert (summary.meta, summary.faces, summary.first) == ("a", 1, face.key)
     assert await store.metas.count_documents({}) == 1
 
 

@@ -98,7 +98,7 @@ async def test_killed_during_writes_nothing_acknowledged_is_lost(tmp_path):
     faces = await store.list_faces("ann", FaceFilter(), Page(10**6))
     assert all(face.embedding == b"\0\0\x80?" * 128 for face in faces)
     summaries = await store.list_metas("ann", None, Page(10**6))
-    assert {entry.meta: entry.count for entry in summaries} == {
+    assert {entry.meta: entry.faces for entry in summaries} == {
         meta: sum(face.meta == meta for face in faces) for meta in {face.meta for face in faces}
     }
     assert await store.count_faces("ann") == len(faces)
@@ -231,7 +231,7 @@ async def test_a_full_disk_is_unavailable_and_leaves_nothing_half_written(tmp_pa
         await store._write(lambda db: db.execute("CREATE TABLE big AS SELECT zeroblob(10000000)"))
     assert await store.count_faces("ann") == stored + 1
     [summary] = await store.list_metas("ann", None, Page())
-    assert (summary.meta, summary.count) == ("kept", stored + 1)
+    assert (summary.meta, summary.faces) == ("kept", stored + 1)
     await store.close()
     store = await opened(tmp_path)
     await store.add_faces([new_face(meta="kept")])
