@@ -39,7 +39,7 @@ class FaceTexts:
         some tries their texts are None.
         """
         for _ in range(_TRIES):
-            found = await window(fetch, lambda entry: key_of(entry).id, page)
+            found = await window(fetch, lambda entry: key_of(entry)[0], page)
             texts = await self._texts(owner, [key_of(entry) for entry in found.items])
             if None not in texts:
                 break
@@ -48,21 +48,22 @@ class FaceTexts:
     async def _texts(self, owner: str, keys: Sequence[FaceKey]) -> list[bytes | None]:
         """Return the texts in the order of the keys; None for a face that was changed or deleted meanwhile."""
         nothing = (-1, b"")
-        kept = [self._kept.get(key.id, nothing) for key in keys]
-        missing = [key.id for key, (rev, _) in zip(keys, kept, strict=True) if rev != key.rev]
+        kept = [self._kept.get(face_id, nothing) for face_id, _ in keys]
+        missing = [face_id for (face_id, rev), (had, _) in zip(keys, kept, strict=True) if had != rev]
         if not missing:
             return [text for _, text in kept]
         fresh = {}
         for face in (await self._store.get_faces(owner, missing)).values():
             fresh[face.key] = jsonio.dumps(face_view(face)).encode()
             self._keep(face.key, fresh[face.key])
-        return [text if rev == key.rev else fresh.get(key) for key, (rev, text) in zip(keys, kept, strict=True)]
+        return [text if had == key[1] else fresh.get(key) for key, (had, text) in zip(keys, kept, strict=True)]
 
     def _keep(self, key: FaceKey, text: bytes) -> None:
-        _, former = self._kept.pop(key.id, (0, b""))
+        face_id, rev = key
+        _, former = self._kept.pop(face_id, (0, b""))
         self._bytes -= len(former)
         if len(text) <= _LONGEST:
-            self._kept[key.id] = (key.rev, text)
+            self._kept[face_id] = (rev, text)
             self._bytes += len(text)
         while self._bytes > _MOST_BYTES:
             _, oldest = self._kept.pop(next(iter(self._kept)))

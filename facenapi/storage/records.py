@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 DEFAULT_GALLERY = "default"
 CELL_COUNT = 1024
 
+# Id and revision: faces with equal keys are equal.
+FaceKey = tuple[int, int]
+
 
 class UnknownGalleryError(Exception):
     """A face names a gallery that its owner does not have; nothing was written."""
@@ -83,14 +86,7 @@ class Face(NewFace):
     @property
     def key(self) -> FaceKey:
         """The key of this face as it is."""
-        return FaceKey(self.id, self.rev)
-
-
-class FaceKey(NamedTuple):
-    """Which face, and as of which change: faces with equal keys are equal."""
-
-    id: int
-    rev: int
+        return self.id, self.rev
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,7 +259,7 @@ def unrevised(answer):
     if isinstance(answer, dict):
         return {key: unrevised(value) for key, value in answer.items()}
     if isinstance(answer, MetaSummary):
-        return answer._replace(first=answer.first._replace(rev=0))
+        return answer._replace(first=(answer.first[0], 0))
     if getattr(answer, "face", None) is not None:
         return replace(answer, face=unrevised(answer.face))
     return answer

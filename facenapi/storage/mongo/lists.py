@@ -50,7 +50,7 @@ class Lists(MongoBase):
     async def list_keys(self, owner: str, where: FaceFilter, pages: Sequence[Page]) -> list[list[FaceKey]]:
         """Return the keys of pages of faces, newest first."""
         found = await asyncio.gather(*(self._page(owner, where, page, {"rev": 1}) for page in pages))
-        return [[FaceKey(int(document["_id"]), int(document["rev"])) for document in page] for page in found]
+        return [[(int(document["_id"]), int(document["rev"])) for document in page] for page in found]
 
     async def matching(self, owner: str, where: FaceFilter, page: Page) -> list[Face]:
         """Return a page of faces, newest first."""

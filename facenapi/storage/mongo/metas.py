@@ -16,7 +16,7 @@ from typing import Any
 from pymongo import UpdateOne
 
 from facenapi.errors import Unavailable
-from facenapi.storage.base import DEFAULT_GALLERY, Face, FaceKey, MetaSummary, Page
+from facenapi.storage.base import DEFAULT_GALLERY, Face, MetaSummary, Page
 from facenapi.storage.mongo.base import MongoBase, key
 from facenapi.storage.mongo.documents import Document
 from facenapi.storage.mongo.driver import int64, operation
@@ -112,7 +112,7 @@ class Metas(MongoBase):
         firsts = {"_id": {"$in": [first for _, first in truths]}, "gone": None}
         found = {document["_id"]: document async for document in self.faces.find(firsts, {"rev": 1, "meta": 1})}
         return [
-            MetaSummary(found[first]["meta"], count, FaceKey(int(first), int(found[first]["rev"])))
+            MetaSummary(found[first]["meta"], count, (int(first), int(found[first]["rev"])))
             for count, first in truths
             if first is not None and first in found
         ]

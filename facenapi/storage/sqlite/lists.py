@@ -31,8 +31,8 @@ class Source:
 def faces(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> list[Face]:
     """Return a page of faces, newest first."""
     window = keys(db, owner, where, page)
-    found = rows.fetch(db, owner, [key.id for key in window])
-    return [found[key.id] for key in window]
+    found = rows.fetch(db, owner, [face_id for face_id, _ in window])
+    return [found[face_id] for face_id, _ in window]
 
 
 def keys(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> list[FaceKey]:
@@ -43,7 +43,7 @@ def keys(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> l
     conditions, values = _conditions(where, gallery)
     order = "ASC" if page.min_id is not None else "DESC"
     low, high = _bounds(page)
-    found: list[tuple[int, int]] = []
+    found: list[FaceKey] = []
     for source in _sources(db, owner, where, gallery):
         found += db.execute(
             f"SELECT {source.key}, f.rev FROM {source.sql} AND {source.key} > ? AND {source.key} < ? {conditions} "  # noqa: S608
@@ -52,7 +52,7 @@ def keys(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> l
         )
     found.sort(reverse=order == "DESC")
     window = found[: page.limit]
-    return list(map(FaceKey._make, window if order == "DESC" else window[::-1]))
+    return window if order == "DESC" else window[::-1]
 
 
 def _bounds(page: Page) -> tuple[int, int]:
@@ -145,5 +145,5 @@ def metas(db: sqlite3.Connection, owner: str, gallery: str | None, page: Page) -
         f"ORDER BY e.first {order} LIMIT ?",
         (rows.gallery_id(db, owner, gallery or DEFAULT_GALLERY), low, high, page.limit),
     )
-    summaries = [MetaSummary(meta, count, FaceKey(face_id, rev)) for meta, count, face_id, rev in found]
+    summaries = [MetaSummary(meta, count, (face_id, rev)) for meta, count, face_id, rev in found]
     return summaries if order == "DESC" else summaries[::-1]
