@@ -97,7 +97,7 @@ def calibrate(
     lists = [ef for ef in (*QUICK_LISTS, LONGEST_LIST) if ef < len(first) or ef == QUICK_LISTS[0]]
     safer = next((safer for ef, safer in pairwise(lists) if measured(ef).floor <= quick), lists[-1])
     levels = [measured(ef) for ef in dict.fromkeys((safer, lists[-1]))]
-    if len(means) <= SCANNED_SHARE * len(vectors):
+    if len(sims) and len(means) <= SCANNED_SHARE * len(vectors):
         lowest = float(sims.min())
         levels.append(Level(ALL, lowest, slack(lowest)))
     return levels
