@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
     from facenapi.search.segment import Graph
 
-GOAL = 0.9993  # share of the probes' matches that a level has to find: a third of what may be missed is chance
+GOAL = 0.9995  # share of the probes' matches that a level has to find: half of what is promised may be chance
 QUICK_FAR = 1e-6  # the quick level has to be trusted from where so few strangers are alike
 JOIN_FAR = 1e-6  # as alike as so few strangers are, two vectors may share a group
 PROBES = 3000  # a person whose group is missed costs all of their vectors: fewer would measure chance
 _FEW = 3  # members from which on a group tells how photos of one person differ
 QUICK_LISTS = (16, 24, 32, 40, 48, 56, 64, 80, 96, 128, 192, 256, 384)
 LONGEST_LIST = 512
+ALL = 0  # no list from the graph: every mean is compared
+SCANNED_SHARE = 0.25  # up to so many groups per vector, comparing all means is much less than an exact scan
 NEVER = 2.0  # the floor of a level that finds nothing for sure
 _BLOCK = 4096
 _MIXED = 32  # vectors in a random sum
@@ -30,7 +32,8 @@ _MIXED = 32  # vectors in a random sum
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How to search: a list of ``ef`` groups has all (by ``GOAL``) vectors at or above ``floor`` in it.
+    """How to search: a list of ``ef`` groups (:data:`ALL`: of all) has all (by ``GOAL``) vectors at or above
+    ``floor`` in it.
 
     Their groups' means are at most ``slack`` less similar than they are themselves, so groups below that
     need not be looked into.
@@ -64,7 +67,7 @@ def calibrate(
     means: NDArray[np.float32],
     load: Callable[[int], Graph],
 ) -> list[Level]:
-    """Return a short list that is good for high thresholds, and a long one for all that it can do.
+    """Return a short list that is good for high thresholds, a long one for all that it can do, and perhaps no list.
 
     The short one is a step longer than the shortest that is good: photos may be less alike than the probes.
     Probes are made like other photos of stored people (:func:`_other_photos`). ``first`` (groups + 1,):
@@ -80,18 +83,24 @@ def calibrate(
     sims = np.concatenate([sim for _, sim in truth])
     lacks = sims - np.concatenate([means[groups] @ probe for groups, probe in zip(truth_groups, probes, strict=True)])
 
+    def slack(floor: float) -> float:
+        return max(float(np.quantile(lacks[sims >= floor], 1 - (1 - GOAL) / 2)), 0.0) if floor < NEVER else 0.0
+
     def measured(ef: int) -> Level:
         graph = load(ef)
         found = [
             np.isin(groups, graph.search(probe, ef)[0]) for groups, probe in zip(truth_groups, probes, strict=True)
         ]
         floor = _floor(sims, np.concatenate(found))
-        slack = float(np.quantile(lacks[sims >= floor], 1 - (1 - GOAL) / 2)) if floor < NEVER else 0.0
-        return Level(ef, floor, max(slack, 0.0))
+        return Level(ef, floor, slack(floor))
 
     lists = [ef for ef in (*QUICK_LISTS, LONGEST_LIST) if ef < len(first) or ef == QUICK_LISTS[0]]
     safer = next((safer for ef, safer in pairwise(lists) if measured(ef).floor <= quick), lists[-1])
-    return [measured(ef) for ef in dict.fromkeys((safer, lists[-1]))]
+    levels = [measured(ef) for ef in dict.fromkeys((safer, lists[-1]))]
+    if len(sims) and len(means) <= SCANNED_SHARE * len(vectors):
+        lowest = float(sims.min())
+        levels.append(Level(ALL, lowest, slack(lowest)))
+    return levels
 
 
 def _floor(sims: NDArray[np.float32], found: NDArray[np.bool_]) -> float:

@@ -8,7 +8,7 @@ filled before ``count`` admits it, a life is one byte, and a bitmap changes unde
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyroaring import BitMap
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Found = tuple[NDArray[np.int64], NDArray[np.float32]]
 
+_LUCKY = 3  # up to so many faces, there may be enough above any floor
 _NOTHING = (np.empty(0, np.int64), np.empty(0, np.float32))
 
 
@@ -177,13 +178,15 @@ class Segment(Part):
         *,
         vector_of: NDArray[np.int32],
         first: NDArray[np.int64],
-        levels: Sequence[tuple[Graph, Level]],
+        means: NDArray[np.float32],
+        levels: Sequence[tuple[Graph | None, Level]],
     ) -> None:
         """All rows are alive with revision 0. ``levels``: graphs, the quickest first, each with
-        what it can be trusted to find."""
+        what it can be trusted to find; None is a scan of the means."""
         super().__init__(vectors, ids, np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_), len(ids))
         self.folder = folder
         self._levels = levels
+        self._means = means
         self._group_first = first[:-1]
         self._group_sizes = np.diff(first)
         self._vector_of = vector_of
@@ -210,7 +213,8 @@ class Segment(Part):
         """Search through the graph where that is sure to have seen every match, exactly otherwise.
 
         It has seen them all if there are enough above the level's own floor, or if the threshold is
-        above that floor and the list of groups went on for long after the last match.
+        above that floor and the list of groups went on for long after the last match. A level whose floor
+        is too high is tried for very few faces only.
         """
         bitmap = None if tag is None else self.tags.get(tag, BitMap())
         allowed = self.live if bitmap is None else len(bitmap)
@@ -218,32 +222,41 @@ class Segment(Part):
             return _NOTHING
         if allowed > exact.gather_limit(self.vectors.shape[1]):
             for graph, level in self._levels:
+                if n > _LUCKY and floor is not None and floor < level.floor:
+                    continue
                 enough = level.floor if floor is None else max(floor, level.floor)
-                rows, sims, spare = self._reach(graph, probe, enough, level.slack)
+                groups, whole = self._nearest_groups(graph, probe, enough - level.slack)
+                rows, sims, spare = self._members(groups, probe, enough)
                 wanted = self.alive[rows]
                 if bitmap is not None:
                     wanted &= np.fromiter((row in bitmap for row in rows.tolist()), np.bool_, len(rows))
-                if np.count_nonzero(wanted) >= n or (floor is not None and floor >= level.floor and spare):
+                if np.count_nonzero(wanted) >= n or (floor is not None and floor >= level.floor and (whole or spare)):
                     rows, sims = exact.best(rows[wanted], sims[wanted], n)
                     return self.ids[rows], sims
         return self.scan(probe, n, floor, tag)
 
-    def _reach(
-        self, graph: Graph, probe: NDArray[np.float32], floor: float, slack: float
+    def _nearest_groups(
+        self, graph: Graph | None, probe: NDArray[np.float32], floor: float
+    ) -> tuple[NDArray[np.signedinteger[Any]], bool]:
+        """Return the groups whose means are at or above ``floor``, and whether the list goes on behind them."""
+        if graph is None:
+            return (exact.similarities(self._means, probe) >= floor).nonzero()[0], True
+        listed, sims = graph.search(probe, graph.ef)  # best first
+        groups = listed[: np.count_nonzero(sims >= floor)]
+        return groups, len(groups) < len(listed)
+
+    def _members(
+        self, groups: NDArray[np.signedinteger[Any]], probe: NDArray[np.float32], floor: float
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], bool]:
-        """Return the rows at or above ``floor`` in the nearest groups, and whether the farthest had none.
+        """Return the rows at or above ``floor`` in these groups, and whether the last quarter of them had none.
 
         The processor's caches are full of the graph by now, and each call of NumPy is slow: there are few.
         """
-        listed, means = graph.search(probe, graph.ef)
-        groups = listed[: np.count_nonzero(means >= floor - slack)]  # the means are best first
         sizes = self._group_sizes[groups]
         vectors = _spread(self._group_first[groups], sizes)
         sims = exact.similarities_of(self.vectors, vectors, probe)
         places = (sims >= floor).nonzero()[0]
-        spare = len(groups) < len(listed) or not len(places)
-        if not spare:
-            spare = int(sizes.cumsum().searchsorted(places[-1], side="right")) < 0.75 * graph.ef
+        spare = not len(places) or int(sizes.cumsum().searchsorted(places[-1], side="right")) < 0.75 * len(groups)
         vectors, sims = vectors[places], sims[places]
         if self._row_first is None:
             return self._by_vector[vectors], sims, spare
