@@ -201,8 +201,8 @@ def judge(found: dict[int, dict[str, tuple[float, float]]], as_json: bool) -> in
     rows += [(f"growth  {name}", f"{value:5.2f} from {small} to {large}") for name, value in growth.items()]
     missed = bounded > RATIO_BOUND or max(growth.values()) > GROWTH_BOUND
     summary = (
-        f"bench_lists: {bounded:.2f}x a bare handler at {middle} faces (bound {RATIO_BOUND:g}; {ratios[FIRST]:.2f}x the "
-        f"first time), grows {max(growth.values()):.2f}x from {small} to {large} (bound {GROWTH_BOUND:g}): "
+        f"bench_lists: {bounded:.2f}x a bare handler at {middle} faces (bound {RATIO_BOUND:g}; {ratios[FIRST]:.2f}x "
+        f"the first time), grows {max(growth.values()):.2f}x from {small} to {large} (bound {GROWTH_BOUND:g}): "
         + ("MISSED" if missed else "kept")
     )
     figures = {"ratio": ratios, "growth": growth, "sizes": list(found), "kept": not missed}

@@ -27,7 +27,8 @@ class FaceTexts:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._kept: dict[int, tuple[int, bytes]] = {}  # revision and text by id, oldest first
+        self._kept: dict[FaceKey, bytes] = {}  # oldest first
+        self._revs: dict[int, int] = {}  # of the texts that are kept, by id
         self._bytes = 0
 
     async def page(
@@ -47,24 +48,28 @@ class FaceTexts:
 
     async def _texts(self, owner: str, keys: Sequence[FaceKey]) -> list[bytes | None]:
         """Return the texts in the order of the keys; None for a face that was changed or deleted meanwhile."""
-        nothing = (-1, b"")
-        kept = [self._kept.get(face_id, nothing) for face_id, _ in keys]
-        missing = [face_id for (face_id, rev), (had, _) in zip(keys, kept, strict=True) if had != rev]
-        if not missing:
-            return [text for _, text in kept]
+        kept = list(map(self._kept.get, keys))
+        if None not in kept:
+            return kept
+        missing = [face_id for (face_id, _), text in zip(keys, kept, strict=True) if text is None]
         fresh = {}
         for face in (await self._store.get_faces(owner, missing)).values():
             fresh[face.key] = jsonio.dumps(face_view(face)).encode()
             self._keep(face.key, fresh[face.key])
-        return [text if had == key[1] else fresh.get(key) for key, (had, text) in zip(keys, kept, strict=True)]
+        return [text or fresh.get(key) for key, text in zip(keys, kept, strict=True)]
 
     def _keep(self, key: FaceKey, text: bytes) -> None:
+        """Keep a text, in the place of an earlier revision's, while there is room."""
         face_id, rev = key
-        _, former = self._kept.pop(face_id, (0, b""))
-        self._bytes -= len(former)
+        self._drop((face_id, self._revs.get(face_id, -1)))
         if len(text) <= _LONGEST:
-            self._kept[face_id] = (rev, text)
+            self._revs[face_id], self._kept[key] = rev, text
             self._bytes += len(text)
         while self._bytes > _MOST_BYTES:
-            _, oldest = self._kept.pop(next(iter(self._kept)))
-            self._bytes -= len(oldest)
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: FaceKey) -> None:
+        text = self._kept.pop(key, None)
+        if text is not None:
+            del self._revs[key[0]]
+            self._bytes -= len(text)

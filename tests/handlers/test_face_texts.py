@@ -106,8 +106,9 @@ async def test_many_revisions_and_long_texts_take_no_more_room(store):
     for number in range(50):
         await store.update_face("ann", face.id, FaceChange(meta=f"{number:02}"))
         await shown(texts, store)
-    assert texts._bytes == len(b"".join(text for _, text in texts._kept.values())) < 500
+    assert texts._bytes == len(b"".join(texts._kept.values())) < 500
+    assert len(texts._revs) == 1
     await store.update_face("ann", face.id, FaceChange(meta="\U0001f600" * 4000))
     for _ in range(2):
         assert [view["meta"] for view in await shown(texts, store)] == ["\U0001f600" * 4000]
-    assert (texts._bytes, texts._kept) == (0, {})
+    assert (texts._bytes, texts._kept, texts._revs) == (0, {}, {})
