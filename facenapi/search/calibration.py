@@ -67,9 +67,9 @@ def calibrate(
     means: NDArray[np.float32],
     load: Callable[[int], Graph],
 ) -> list[Level]:
-    """Return a short list that is good for high thresholds, a long one for all that it can do, and perhaps no list.
+    """Return a short list that is good for high thresholds and a long one for all that it can do.
 
-    The short one is a step longer than the shortest that is good: photos may be less alike than the probes.
+    Behind them come all groups, if these are few: for high thresholds, and for low ones. The short list is a step longer than the shortest that is good: photos may be less alike than the probes.
     Probes are made like other photos of stored people (:func:`_other_photos`). ``first`` (groups + 1,):
     where the members of each group begin; ``means``: what the graph holds.
     """
@@ -98,8 +98,8 @@ def calibrate(
     safer = next((safer for ef, safer in pairwise(lists) if measured(ef).floor <= quick), lists[-1])
     levels = [measured(ef) for ef in dict.fromkeys((safer, lists[-1]))]
     if len(sims) and len(means) <= SCANNED_SHARE * len(vectors):
-        lowest = float(sims.min())
-        levels.append(Level(ALL, lowest, slack(lowest)))
+        floors = sorted({quick, float(sims.min())}, reverse=True)
+        levels += [Level(ALL, floor, slack(floor)) for floor in floors]
     return levels
 
 
