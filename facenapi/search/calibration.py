@@ -69,7 +69,8 @@ def calibrate(
 ) -> list[Level]:
     """Return a short list that is good for high thresholds and a long one for all that it can do.
 
-    Behind them come all groups, if these are few: for high thresholds, and for low ones. The short list is a step longer than the shortest that is good: photos may be less alike than the probes.
+    Behind them come all groups, if these are few: for high thresholds, and for low ones. The short list is a
+    step longer than the shortest that is good: photos may be less alike than the probes.
     Probes are made like other photos of stored people (:func:`_other_photos`). ``first`` (groups + 1,):
     where the members of each group begin; ``means``: what the graph holds.
     """
