@@ -84,8 +84,8 @@ def calibrate(
     sims = np.concatenate([sim for _, sim in truth])
     lacks = sims - np.concatenate([means[groups] @ probe for groups, probe in zip(truth_groups, probes, strict=True)])
 
-    def slack(floor: float) -> float:
-        return max(float(np.quantile(lacks[sims >= floor], 1 - (1 - GOAL) / 2)), 0.0) if floor < NEVER else 0.0
+    def slack(floor: float, share: float) -> float:
+        return max(float(np.quantile(lacks[sims >= floor], share)), 0.0) if floor < NEVER else 0.0
 
     def measured(ef: int) -> Level:
         graph = load(ef)
@@ -93,14 +93,14 @@ def calibrate(
             np.isin(groups, graph.search(probe, ef)[0]) for groups, probe in zip(truth_groups, probes, strict=True)
         ]
         floor = _floor(sims, np.concatenate(found))
-        return Level(ef, floor, slack(floor))
+        return Level(ef, floor, slack(floor, (1 + GOAL) / 2))
 
     lists = [ef for ef in (*QUICK_LISTS, LONGEST_LIST) if ef < len(first) or ef == QUICK_LISTS[0]]
     safer = next((safer for ef, safer in pairwise(lists) if measured(ef).floor <= quick), lists[-1])
     levels = [measured(ef) for ef in dict.fromkeys((safer, lists[-1]))]
     if len(sims) and len(means) <= SCANNED_SHARE * len(vectors):
         floors = sorted({quick, float(sims.min())}, reverse=True)
-        levels += [Level(ALL, floor, slack(floor)) for floor in floors]
+        levels += [Level(ALL, floor, slack(floor, GOAL)) for floor in floors]  # nothing else is missed
     return levels
 
 
