@@ -67,9 +67,10 @@ def calibrate(
     means: NDArray[np.float32],
     load: Callable[[int], Graph],
 ) -> list[Level]:
-    """Return a short list that is good for high thresholds, a long one for all that it can do, and perhaps no list.
+    """Return a short list that is good for high thresholds and a long one for all that it can do.
 
-    The short one is a step longer than the shortest that is good: photos may be less alike than the probes.
+    Behind them come all groups, if these are few: for high thresholds, and for low ones. The short list is a
+    step longer than the shortest that is good: photos may be less alike than the probes.
     Probes are made like other photos of stored people (:func:`_other_photos`). ``first`` (groups + 1,):
     where the members of each group begin; ``means``: what the graph holds.
     """
@@ -83,8 +84,8 @@ def calibrate(
     sims = np.concatenate([sim for _, sim in truth])
     lacks = sims - np.concatenate([means[groups] @ probe for groups, probe in zip(truth_groups, probes, strict=True)])
 
-    def slack(floor: float) -> float:
-        return max(float(np.quantile(lacks[sims >= floor], 1 - (1 - GOAL) / 2)), 0.0) if floor < NEVER else 0.0
+    def slack(floor: float, share: float) -> float:
+        return max(float(np.quantile(lacks[sims >= floor], share)), 0.0) if floor < NEVER else 0.0
 
     def measured(ef: int) -> Level:
         graph = load(ef)
@@ -92,14 +93,14 @@ def calibrate(
             np.isin(groups, graph.search(probe, ef)[0]) for groups, probe in zip(truth_groups, probes, strict=True)
         ]
         floor = _floor(sims, np.concatenate(found))
-        return Level(ef, floor, slack(floor))
+        return Level(ef, floor, slack(floor, (1 + GOAL) / 2))
 
     lists = [ef for ef in (*QUICK_LISTS, LONGEST_LIST) if ef < len(first) or ef == QUICK_LISTS[0]]
     safer = next((safer for ef, safer in pairwise(lists) if measured(ef).floor <= quick), lists[-1])
     levels = [measured(ef) for ef in dict.fromkeys((safer, lists[-1]))]
     if len(sims) and len(means) <= SCANNED_SHARE * len(vectors):
-        lowest = float(sims.min())
-        levels.append(Level(ALL, lowest, slack(lowest)))
+        floors = sorted({quick, float(sims.min())}, reverse=True)
+        levels += [Level(ALL, floor, slack(floor, GOAL)) for floor in floors]  # nothing else is missed
     return levels
 
 
