@@ -185,6 +185,9 @@ class Walk:
             self.oracle.galleries.setdefault(face.owner, set()).update(face.galleries[1:])
             for name in face.galleries:
                 await self.store.add_gallery(face.owner, name)
+            if face.person_id is not None:
+                self.oracle.no_persons.discard((face.owner, face.person_id))
+                await self.store.restore_persons(face.owner, [face.person_id])
         new = {face.id: face for face in faces if face.id not in self.oracle.faces}
         assert await self.store.restore_faces(faces) == len(new)
         self.oracle.add_faces(new.values())

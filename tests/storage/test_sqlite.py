@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from facenapi.errors import Overloaded, StartupError, Unavailable
-from facenapi.storage.base import FaceFilter, Page, Token
+from facenapi.storage.base import FaceChange, FaceFilter, Page, Token
 from facenapi.storage.sqlite import SqliteStore, folder, schema
 from facenapi.storage.sqlite.reader import Readers
 from facenapi.storage.sqlite.writer import Writer
-from tests.storage.samples import new_face
+from tests.storage.samples import add, new_face
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASE = "facenapi.sqlite"
@@ -169,6 +169,27 @@ async def test_a_damaged_database_stops_the_start_and_is_left_alone(tmp_path, da
     if damage.__code__.co_names == ("unlink",):
         (tmp_path / "store.marker").unlink()
         await (await opened(tmp_path)).close()
+
+
+async def test_a_database_of_the_first_release_is_brought_up_to_date(tmp_path):
+    store = await opened(tmp_path)
+    await store.add_gallery("ann", "staff")
+    faces = await add(store, "a", "b", galleries=("staff",))
+    faces[0] = await store.update_face("ann", faces[0].id, FaceChange(person_id=await store.new_person("ann")))
+    await store.close()
+    db = sqlite3.connect(tmp_path / DATABASE)
+    db.executescript(
+        "DROP INDEX memberships_by_meta; ALTER TABLE memberships DROP COLUMN rev; PRAGMA user_version = 1;"
+        "CREATE INDEX memberships_by_meta ON memberships (gallery, meta, face)"
+    )
+    db.close()
+    store = await opened(tmp_path)
+    for where in (FaceFilter(), FaceFilter(gallery="staff"), FaceFilter(gallery="staff", meta="a")):
+        found = await store.list_faces("ann", where, Page())
+        assert await store.list_keys("ann", where, [Page()]) == [[face.key for face in found]]
+    assert found == faces[:1]
+    assert [finding for finding in await store.report() if not finding.well] == []
+    await store.close()
 
 
 async def test_a_database_of_a_newer_release_is_refused(tmp_path):

@@ -21,11 +21,12 @@ SORTED_EVENTS = 5000
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where candidates come from: tables and conditions, the column of the face's id in index order."""
+    """Where candidates come from: tables and conditions, and the columns of the face's id, in order, and revision."""
 
     sql: str
     values: tuple[Any, ...] = ()
     key: str = "f.id"
+    rev: str = "f.rev"
 
 
 def faces(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> list[Face]:
@@ -44,10 +45,10 @@ def keys(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> l
     order = "ASC" if page.min_id is not None else "DESC"
     low, high = _bounds(page)
     found: list[FaceKey] = []
-    for source in _sources(db, owner, where, gallery):
+    for source in _sources(db, owner, where, gallery, joined=bool(conditions)):
         found += db.execute(
-            f"SELECT {source.key}, f.rev FROM {source.sql} AND {source.key} > ? AND {source.key} < ? {conditions} "  # noqa: S608
-            f"ORDER BY {source.key} {order} LIMIT ?",
+            f"SELECT {source.key}, {source.rev} FROM {source.sql} AND {source.key} > ? AND {source.key} < ? "  # noqa: S608
+            f"{conditions} ORDER BY {source.key} {order} LIMIT ?",
             (*source.values, low, high, *values, page.limit),
         )
     found.sort(reverse=order == "DESC")
@@ -85,23 +86,24 @@ def _conditions(where: FaceFilter, gallery: int) -> tuple[str, list[Any]]:
     return "".join(f"AND {sql} " for sql, _ in terms), [value for _, values in terms for value in values]
 
 
-def _sources(db: sqlite3.Connection, owner: str, where: FaceFilter, gallery: int) -> list[Source]:
+def _sources(db: sqlite3.Connection, owner: str, where: FaceFilter, gallery: int, *, joined: bool) -> list[Source]:
     """Return the sources that together yield the candidates."""
     events = where.events or where.cam_ids is not None
     if where.person_id is not None:
         return [Source("faces AS f INDEXED BY faces_of_person WHERE f.owner = ?", (owner,))]
     if events and where.meta is None and where.gallery in (None, DEFAULT_GALLERY):
         return _event_sources(db, owner, where)
-    join = "CROSS JOIN faces AS f ON f.id = m.face"
+    join = "CROSS JOIN faces AS f ON f.id = m.face" if joined else ""
     if where.meta is not None:
         return [
             Source(
                 f"memberships AS m INDEXED BY memberships_by_meta {join} WHERE m.gallery = ? AND m.meta = ?",
                 (gallery, where.meta),
                 "m.face",
+                "m.rev",
             )
         ]
-    return [Source(f"memberships AS m {join} WHERE m.gallery = ?", (gallery,), "m.face")]
+    return [Source(f"memberships AS m {join} WHERE m.gallery = ?", (gallery,), "m.face", "m.rev")]
 
 
 def _event_sources(db: sqlite3.Connection, owner: str, where: FaceFilter) -> list[Source]:
@@ -140,9 +142,9 @@ def metas(db: sqlite3.Connection, owner: str, gallery: str | None, page: Page) -
     low, high = _bounds(page)
     order = "ASC" if page.min_id is not None else "DESC"
     found = db.execute(
-        "SELECT e.meta, e.faces, f.id, f.rev FROM metas AS e INDEXED BY metas_by_first "  # noqa: S608
-        "CROSS JOIN faces AS f ON f.id = e.first WHERE e.gallery = ? AND e.first > ? AND e.first < ? "
-        f"ORDER BY e.first {order} LIMIT ?",
+        "SELECT e.meta, e.faces, e.first, m.rev FROM metas AS e INDEXED BY metas_by_first "  # noqa: S608
+        "CROSS JOIN memberships AS m ON m.gallery = e.gallery AND m.face = e.first "
+        f"WHERE e.gallery = ? AND e.first > ? AND e.first < ? ORDER BY e.first {order} LIMIT ?",
         (rows.gallery_id(db, owner, gallery or DEFAULT_GALLERY), low, high, page.limit),
     )
     summaries = [MetaSummary(meta, count, (face_id, rev)) for meta, count, face_id, rev in found]

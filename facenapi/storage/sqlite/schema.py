@@ -1,7 +1,7 @@
 """The tables of the embedded store, how they came to be, and how a connection is opened.
 
-``memberships`` has a row for each gallery of each face, "default" included, so every list and every
-count works alike. Triggers keep what is derived (faces of a gallery and of a person, metas with their
+``memberships`` has a row for each gallery of each face, "default" included, with its revision, so every list
+and every count works alike. Triggers keep what is derived (faces of a gallery and of a person, metas with their
 count and first face) in the very statement that changes a face: no code can forget it, and it costs
 the same with ten faces and with ten million.
 """
@@ -89,8 +89,16 @@ WHEN OLD.person_id IS NOT NEW.person_id BEGIN
 END;
 """
 
+# Pages of keys come from the memberships alone: the faces themselves lie far apart.
+_REVISED_MEMBERSHIPS = """
+ALTER TABLE memberships ADD COLUMN rev INTEGER NOT NULL DEFAULT 0;
+UPDATE memberships SET rev = (SELECT rev FROM faces WHERE id = face);
+DROP INDEX memberships_by_meta;
+CREATE INDEX memberships_by_meta ON memberships (gallery, meta, face, rev);
+"""
+
 # Each script leads from the version of its place to the next; PRAGMA user_version says where a file is.
-MIGRATIONS = (_TABLES + _TRIGGERS,)
+MIGRATIONS = (_TABLES + _TRIGGERS, _REVISED_MEMBERSHIPS)
 
 
 def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connection:
