@@ -101,9 +101,9 @@ def joined(arguments: Sequence[str]) -> list[str]:
 def _wants(option: str, value: str) -> bool:
     """Whether an option takes the word behind it as its value; one that may stand alone takes true and false only."""
     name = option.removeprefix("--").replace("-", "_")
-    if not option.startswith("--") or (name != "config" and name not in TABLE):
+    if not option.startswith("--") or name not in {"config", *TABLE, *RETIRED}:
         return False
-    return _needs_value(name) or value.lower() in _BOOLEANS
+    return name in RETIRED or _needs_value(name) or value.lower() in _BOOLEANS
 
 
 def _needs_value(name: str) -> bool:

@@ -89,7 +89,9 @@ def open_session(model: bytes, device: Device) -> Any:
     try:
         session = runtime.InferenceSession(model, options, providers=_providers(device))
     except Exception as error:  # the runtime has a dozen classes of its own without a common base
-        raise StartupError(f"ONNX Runtime refuses a network: {str(error).splitlines()[0]}") from error
+        if device.on_gpu:
+            raise unusable(device, error) from error
+        raise StartupError(f"ONNX Runtime refuses a network: {_first_line(error)}") from error
     found = session.get_providers()[0]
     if found != _PROVIDERS[device.kind]:
         advice = "TensorRT's libraries" if device.kind == "tensorrt" else "pip install 'facenapi[cuda]'"
@@ -98,6 +100,15 @@ def open_session(model: bytes, device: Device) -> Any:
             f"check the driver and {advice}"
         )
     return session
+
+
+def unusable(device: Device, error: Exception) -> FellBackError:
+    """Return what to raise when a network does not run on a GPU: one line, whatever the libraries have to say."""
+    return FellBackError(f"device is {device.kind}, but it does not run the networks: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _providers(device: Device) -> list[Any]:
@@ -158,6 +169,7 @@ def _make_private(folder: Path) -> None:
     """Make a folder that nobody else may write to: what is in it is executed."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
     except OSError as error:
         raise StartupError(f"{folder}: the folder for TensorRT's engines cannot be made: {error.strerror}") from error
 

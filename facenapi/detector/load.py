@@ -93,7 +93,7 @@ class Loader:
             return Mtcnn(proposal, refine, output, settings)
         if spec.get("kind") in DECODERS:
             try:
-                file, size = spec["file"], spec["size"]
+                file, size = str(spec["file"]), int(spec["size"])
                 engine = self._engine(file, "pictures", (-(-size // ALIGN) * ALIGN,), max_batch=1)
                 return SingleShot(engine, spec)
             except KeyError as error:

@@ -11,7 +11,7 @@ import numpy as np
 
 from facenapi.detector.attributes import describe
 from facenapi.detector.base import Attributes, Detection, Quality
-from facenapi.detector.device import Device, FellBackError, choose_device, cpu_instead
+from facenapi.detector.device import Device, FellBackError, choose_device, cpu_instead, unusable
 from facenapi.detector.engine import Engine
 from facenapi.detector.load import Loader
 from facenapi.detector.pack import load_pack
@@ -112,5 +112,10 @@ class FaceDetector:
         loader = Loader(self._pack, self._config, device, self._observe)
         self._finder, self._embedder, self._readers = loader.finder(), loader.embedder(), loader.readers()
         self._engines = loader.engines
-        for engine in self._engines.values():
-            engine.warm_up()
+        try:
+            for engine in self._engines.values():
+                engine.warm_up()
+        except Exception as error:  # whatever CUDA's libraries raise where they do not fit this GPU
+            if not device.on_gpu:
+                raise
+            raise unusable(device, error) from error

@@ -60,7 +60,8 @@ class QualityGate:
         return {part: max(limit, config.min_quality) for part, limit in own.items()}
 
     def _faults(self, face: Detection, quality: Quality, limits: Mapping[str, float]) -> Iterator[str]:
-        longer = max(face.box.width, face.box.height)
+        box = face.box.rounded()  # as it is answered
+        longer = max(box.width, box.height)
         if longer < self._config.min_enrol_size:
             yield f"too small ({longer:.0f} pixels, at least {self._config.min_enrol_size})"
         for part, limit in limits.items():

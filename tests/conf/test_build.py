@@ -154,6 +154,12 @@ def test_an_upgrade_keeps_an_edited_configuration_and_the_release_before(install
     assert (tmp_path / "etc/systemd/system/findface-facenapi.service.d/gpu.conf").exists()
 
 
+def test_a_new_configuration_insists_on_the_gpu_that_is_installed_for(install, tmp_path):
+    install("--gpu")
+    lines = (tmp_path / "etc/findface-facenapi.ini").read_text().splitlines()
+    assert lines.count("device = 'cuda'") == 1
+
+
 def test_wrong_usage_is_said(tmp_path):
     script = ROOT / "scripts" / "install"
     wrong = subprocess.run([script, "--nonsense"], capture_output=True, text=True, check=False)

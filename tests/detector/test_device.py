@@ -147,6 +147,40 @@ async def test_a_detector_on_auto_falls_back_when_the_libraries_do_not_work(inst
     await running.close()
 
 
+class Refusing(Runtime):
+    """Fails on a GPU: when a session is made, or when it is run."""
+
+    def __init__(self, when):
+        super().__init__(CUDA, landed=CUDA)
+        self.when = when
+
+    def InferenceSession(self, model, options, providers):  # noqa: N802 - the runtime's own name
+        if providers == [CPU]:
+            return super().InferenceSession(model, options, providers)
+        if self.when == "made":
+            raise RuntimeError("there is no CUDA-capable device\nand a page of other words")
+        session = super().InferenceSession(model, options, providers)
+        session.run = self._fail
+        return session
+
+    def _fail(self, *_):
+        raise RuntimeError("no kernel image is available for execution on the device\nand more")
+
+
+@pytest.mark.parametrize("when", ["made", "run"])
+async def test_libraries_that_fail_are_no_traceback(install, model_pack, caplog, when):
+    install(Refusing(when))
+    insisting = FaceDetector(Config(model_pack=str(model_pack), device="cuda"))
+    with pytest.raises(FellBackError, match=r"^device is cuda, but it does not run the networks: [^\n]* device$"):
+        await insisting.start()
+    await insisting.close()
+    running = FaceDetector(Config(model_pack=str(model_pack), device="auto"))
+    await running.start()
+    assert running.info()["provider"] == CPU
+    assert [record.levelname for record in caplog.records].count("WARNING") == 1
+    await running.close()
+
+
 def test_the_runtime_keeps_no_record_of_its_use(tmp_path, doubler):
     """Some releases report to their maker unless they are told not to when they are loaded."""
     (tmp_path / "net.onnx").write_bytes(doubler)
