@@ -56,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"facenapi: there is no command {name}\n\n{USAGE}", file=sys.stderr)
             return 2
     text = _answer(arguments) if name == "serve" else ""
-    if text:
-        print(text.rstrip("\n"))
-        return 0
     try:
+        if text:
+            print(text.rstrip("\n"), flush=True)
+            return 0
         return _command(name)(arguments)
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 
 from facenapi import clock
 from facenapi.commands.common import parse, parser
+from facenapi.errors import StartupError
 from facenapi.services.auth import create_token, hash_key
 from facenapi.storage.base import Store
-from facenapi.storage.open import open_store
+from facenapi.storage.open import database_file, open_store
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,6 +31,13 @@ def main(arguments: Sequence[str]) -> int:
     own.add_argument("--owner", default="", help="another key for an owner that exists")
     own.add_argument("--label", default="", help="a note for the list")
     chosen, config = parse(own, arguments)
+    if chosen.action == "revoke" and not chosen.key:
+        own.error("revoke needs the key, or the first digits of its hash")
+    database = database_file(config)
+    if database is not None and not database.exists():
+        if chosen.action != "create":
+            raise StartupError(f"there is no database {database}: check --config and --data_dir")
+        print(f"Making the database {database}", file=sys.stderr)
     return asyncio.run(_run(chosen, open_store(config, shared=True)))
 
 
@@ -74,7 +82,8 @@ async def _revoke(store: Store, key: str) -> int:
     if not found and len(key) >= 6:
         found = [token for token in tokens if token.key_hash.startswith(key.lower())]
     if len(found) != 1:
-        reason = "several tokens begin so" if found else "there is no such token"
+        short = "; of a hash, at least 6 digits are needed" if len(key) < 6 else ""
+        reason = "several tokens begin so" if found else f"there is no such token{short}"
         print(f"facenapi token: {reason}", file=sys.stderr)
         return 1
     await store.set_token_active(found[0].key_hash, active=False)

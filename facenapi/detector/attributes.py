@@ -24,17 +24,21 @@ Means = Mapping[str, "NDArray[np.float32]"]
 Reader = Callable[[Means, Mapping[str, Any]], dict[str, Any]]
 
 
+def _years(age: float) -> float:
+    return round(max(0.0, age), 2)  # the networks are right within years
+
+
 def _age_gender(means: Means, settings: Mapping[str, Any]) -> dict[str, Any]:
     male = float(np.clip(means["gender"][settings["genders"].index("male")], 1e-6, 1 - 1e-6))
     platt = settings["platt"]
     # The network leans towards "male"; Platt scaling moves the even chance to where it was measured.
     evidence = platt["slope"] * math.log(male / (1 - male)) + platt["shift"]
-    return {"age": max(0.0, float(means["age"][0])), "gender": "male" if evidence > 0 else "female"}
+    return {"age": _years(float(means["age"][0])), "gender": "male" if evidence > 0 else "female"}
 
 
 def _genderage(means: Means, settings: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001 - all readers alike
     female, male, age = next(iter(means.values())).tolist()
-    return {"age": max(0.0, age * 100), "gender": "male" if male > female else "female"}
+    return {"age": _years(age * 100), "gender": "male" if male > female else "female"}
 
 
 def _emotions(means: Means, settings: Mapping[str, Any]) -> dict[str, Any]:

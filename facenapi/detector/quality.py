@@ -28,7 +28,8 @@ def assess(photo: Photo, face: Detection) -> Quality:
     """Return the quality of one face."""
     crop = cut(photo, face, _CROP).astype(np.float64) @ _LUMA
     scale = float(np.hypot(*chip_matrix(face.landmarks.astype(np.float64), _TEMPLATE, _SIZE)[:, 0]))
-    return Quality(_between(scale, 0.2, 1.0), _sharpness(crop), _exposure(crop), _pose(face.landmarks))
+    parts = (_between(scale, 0.2, 1.0), _sharpness(crop), _exposure(crop), _pose(face.landmarks))
+    return Quality(*(round(part, 4) for part in parts))
 
 
 def _sharpness(crop: NDArray[np.float64]) -> float:

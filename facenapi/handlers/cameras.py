@@ -22,8 +22,15 @@ _FIELDS = (
     Param("enabled", BOOLEAN, "Whether it is in use"),
 )
 _CAMERA = record(
-    {"id": TEXT},
-    {"meta": TEXT, "url": TEXT, "detector": TEXT, "rot": INTEGER, "roi": array(INTEGER), "enabled": TRUTH},
+    {"id": TEXT | {"examples": ["1234567812345678123456781234abcd"]}},
+    {
+        "meta": TEXT | {"examples": ["entrance"]},
+        "url": TEXT | {"examples": ["rtsp://camera.example.com/1"]},
+        "detector": TEXT | {"examples": ["north"]},
+        "rot": INTEGER | {"examples": [90]},
+        "roi": array(INTEGER) | {"examples": [[1280, 720, 0, 0]]},
+        "enabled": TRUTH,
+    },
 )
 
 

@@ -91,7 +91,7 @@ class FaceHandler(ApiHandler):
         Param("galleries", GALLERY_EDIT, "Galleries to add, to delete or to set"),
         answer=FACE_REF,
         errors=("NOT_FOUND",),
-        example={"meta": "Sam Berry #2", "galleries": {"add": ["niceppl"]}},
+        example={"meta": "Sam Berry", "galleries": {"add": ["niceppl"]}},
     )
     async def put(
         self, face_id: str, meta: str | None, person_id: int | None, galleries: tuple[str, tuple[str, ...]] | None

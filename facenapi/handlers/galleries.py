@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from facenapi.handlers.base import ApiHandler
-from facenapi.handlers.views import TEXT, record, results
+from facenapi.handlers.views import NAME, record, results
 from facenapi.kinds import GALLERY_NAME
 from facenapi.operation import operation
 from facenapi.params import Param
 from facenapi.request import Parameters
 
 _NAME = Param("name", GALLERY_NAME, "The gallery's name", required=True)
-_CREATED = record({"name": TEXT})
+_CREATED = record({"name": NAME})
 
 
 class GalleriesHandler(ApiHandler):
     """All galleries."""
 
-    @operation("List the galleries", answer=results(TEXT))
+    @operation("List the galleries", answer=results(NAME))
     async def get(self) -> None:
         """Answer the names."""
         self.answer({"results": await self.app.galleries.names(self.owner)})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from facenapi.handlers.paging import PAGING, PageHandler
-from facenapi.handlers.views import FACE_REF, LINK, results
+from facenapi.handlers.views import FACE_REF, page_links, results
 from facenapi.operation import operation
 from facenapi.storage.base import DEFAULT_GALLERY, FaceFilter, Page
 
-_FACES = results(FACE_REF, next_page=LINK, prev_page=LINK)
+_FACES = results(FACE_REF, **page_links("/v1/faces"))
 
 
 class FaceListHandler(PageHandler):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from facenapi import jsonio
 from facenapi.handlers.paging import PAGING, PageHandler
-from facenapi.handlers.views import FACE_REF, INTEGER, LINK, TEXT, record, results
+from facenapi.handlers.views import FACE_REF, INTEGER, META, page_links, record, results
 from facenapi.operation import operation
 from facenapi.services.paging import single
 from facenapi.storage.base import DEFAULT_GALLERY, Page
 
-_META = record({"count": INTEGER, "face": FACE_REF, "meta": TEXT})
+_META = record({"count": INTEGER, "face": FACE_REF, "meta": META})
 
 
 class MetaHandler(PageHandler):
@@ -18,7 +18,7 @@ class MetaHandler(PageHandler):
     @operation(
         "List the metas with their first face and count",
         *PAGING,
-        answer=results(_META, next_page=LINK, prev_page=LINK),
+        answer=results(_META, **page_links("/v1/meta")),
         errors=("NOT_FOUND",),
     )
     async def get(

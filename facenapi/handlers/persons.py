@@ -9,19 +9,22 @@ from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import path_id
 from facenapi.handlers.paging import PAGING, PageHandler
-from facenapi.handlers.views import FACE_REF, INTEGER, LINK, TEXT, face_view, record, results
+from facenapi.handlers.views import FACE_REF, INTEGER, META, face_view, page_links, record, results
 from facenapi.operation import operation
 from facenapi.services.paging import single, window
 from facenapi.storage.base import Page
 
-_SUMMARY = record({"id": INTEGER, "meta": TEXT})
-_PERSON = record({"id": INTEGER, "meta": TEXT, "count": INTEGER, "face": {"oneOf": [FACE_REF, {"type": "null"}]}})
+_ID = INTEGER | {"examples": [2001]}
+_SUMMARY = record({"id": _ID, "meta": META})
+_PERSON = record({"id": _ID, "meta": META, "count": INTEGER, "face": {"oneOf": [FACE_REF, {"type": "null"}]}})
 
 
 class PersonsHandler(PageHandler):
     """All persons."""
 
-    @operation("List the persons, newest first", *PAGING, answer=results(_SUMMARY, next_page=LINK, prev_page=LINK))
+    @operation(
+        "List the persons, newest first", *PAGING, answer=results(_SUMMARY, **page_links("/v1/persons", 2001, 2100))
+    )
     async def get(self, *, limit: int, max_id: int | None, min_id: int | None) -> None:
         """Answer a page of persons."""
         found = await window(

@@ -69,15 +69,28 @@ def results(items: Json, **more: Json) -> Json:
     return record({"results": array(items), **more})
 
 
+def page_links(path: str, last: int = 3754490218243079, first: int = 3754490225715204) -> Json:
+    """Return the schemas of the links of a page at a path, with examples: the last entry's id and the first's."""
+    return {
+        name: {
+            "type": ["string", "null"],
+            "description": f"path and query of the page {side}, null at the end",
+            "examples": [f"{path}?{bound}"],
+        }
+        for name, side, bound in (
+            ("next_page", "after", f"max_id={last}"),
+            ("prev_page", "before", f"min_id={first}"),
+        )
+    }
+
+
 INTEGER: Json = {"type": "integer"}
 AGE = {"type": "number", "minimum": 0, "examples": [26]}
 TEXT = {"type": "string"}
+META = TEXT | {"examples": ["Sam Berry"]}
+NAME = TEXT | {"examples": ["niceppl"]}
 TRUTH = {"type": "boolean"}
-LINK = {
-    "type": ["string", "null"],
-    "description": "path and query of the page, null at the end",
-    "examples": ["/v1/faces?max_id=3754490218243079"],
-}
+
 MOMENT = {
     "type": "string",
     "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}$",

@@ -31,7 +31,9 @@ async def create_token(store: Store, owner: str = "", label: str = "", short: bo
 
     Without ``owner`` the token is a new owner. ``short``: 16 letters instead of 32.
     """
-    key = secrets.token_urlsafe(12 if short else 24)
+    key = "-"
+    while key.startswith("-"):  # a command line would take it for an option
+        key = secrets.token_urlsafe(12 if short else 24)
     token = Token(hash_key(key), owner or secrets.token_hex(12), label, clock.now_ms())
     await store.add_token(token)
     return key, token

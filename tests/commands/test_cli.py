@@ -1,6 +1,8 @@
 """What all commands have in common: help, errors in one line, exit statuses."""
 
 import configparser
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from facenapi import __version__, cli
 from facenapi.config_text import sample_file
+from tests.commands.conftest import ROOT
 
 WITH_CONFIGURATION = sorted(set(cli.COMMANDS) - {"mass-enroll"})
 # What a command needs beside options of the server.
@@ -77,3 +80,9 @@ def test_ctrl_c_is_130(facenapi, monkeypatch):
 
     monkeypatch.setattr("facenapi.commands.check.main", interrupted)
     assert facenapi("check").status == 130
+
+
+def test_a_reader_who_has_seen_enough_is_no_error():
+    command = f"{sys.executable} -m facenapi --help-options | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode in (0, 141), done.stderr) == (True, "")
