@@ -9,6 +9,8 @@ from __future__ import annotations
 SPACE = " \t\r\n"
 _GAP = r"[ \t\r\n]*"
 
+# What stands for nothing where a text may be JSON.
+NOTHING = rf"(?:\[{_GAP}\]|null)"
 # A finite number of at most 30 digits before and after the point, and a short exponent.
 NUMBER = r"[-+]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][-+]?[0-9]{1,2})?"
 # A number from 0 to 1; with an exponent only as programs write small ones: 1e-05.

@@ -16,6 +16,7 @@ from tornado.httputil import HTTPFile, HTTPHeaders, HTTPInputError, parse_multip
 
 from facenapi import jsonio
 from facenapi.errors import BadParam, MalformedJson
+from facenapi.patterns import NOTHING, SPACE
 
 MAX_FIELDS = 1000
 
@@ -66,7 +67,7 @@ def _says_nothing(value: Any) -> bool:
     texts = value.values if isinstance(value, Texts) else (value.data if isinstance(value, Upload) else value,)
     if len(texts) != 1 or not isinstance(texts[0], str | bytes):
         return False
-    return re.fullmatch(r"\s*(?:\[\s*\]|null)\s*", _latin(texts[0])) is not None
+    return re.fullmatch(NOTHING, _latin(texts[0]).strip(SPACE)) is not None
 
 
 def _latin(text: str | bytes) -> str:

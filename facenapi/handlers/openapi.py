@@ -18,6 +18,7 @@ from facenapi.handlers.refusals import error_responses
 from facenapi.kinds import GALLERY_PATTERN
 from facenapi.operation import Operation, operation_of
 from facenapi.params import Param
+from facenapi.patterns import NOTHING, text_schema
 
 Json = dict[str, Any]
 Table = tuple[tuple[str, type[ApiHandler]], ...]
@@ -132,6 +133,7 @@ def _schema(param: Param, *, form: bool = False) -> Json:
     alternatives = param.kind.schemas(form=form)
     if not param.required:
         alternatives += _ABSENT[1:2] if form else _ABSENT
+        alternatives += [text_schema(NOTHING)] if param.kind.json else []
     schema: Json = {"description": f"{param.text}. {param.kind.phrase}", "anyOf": alternatives}
     if param.default not in (None, "", ()):
         schema["default"] = param.default
