@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,8 +129,7 @@ class SweepingKeeper(MarkingKeeper):
         removed = 0
         for owner in sorted({token.owner for token in await self._store.list_tokens()}):
             orphans: list[str] = []
-            for hour, names in await asyncio.to_thread(self._listed.batches, tag_of(owner), before):
-                start = datetime.strptime(hour, "%Y%m%d%H").replace(tzinfo=UTC).timestamp()
+            for start, names in await asyncio.to_thread(self._listed.batches, tag_of(owner), before):
                 known = await self._stems(owner, start, start + _HOUR + _SLACK)
                 orphans += [name for name in names if _stem(name) not in known]
             if orphans:

@@ -14,6 +14,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -52,8 +53,11 @@ class ListedFiles(PhotoFiles, Protocol):
 
     folder: Path
 
-    def batches(self, owner: str, before: float) -> list[tuple[str, list[str]]]:
-        """Return the hours and names of an owner's files older than a time (seconds since 1970). Blocks."""
+    def batches(self, owner: str, before: float) -> list[tuple[float, list[str]]]:
+        """Return when an hour began and the names of an owner's files in it older than ``before``, for each hour.
+
+        Blocks. Times are in seconds since 1970. Raises Unavailable.
+        """
 
 
 class FolderFiles:
@@ -96,12 +100,34 @@ class FolderFiles:
         owner, hour, _ = name.split("-", 2)
         return self.folder / owner / hour / name
 
-    def batches(self, owner: str, before: float) -> list[tuple[str, list[str]]]:
-        """Return the hours and names of an owner's files older than a time (seconds since 1970). Blocks."""
-        return [
-            (hour.name, [path.name for path in hour.iterdir() if path.stat().st_mtime < before])
-            for hour in sorted(self.folder.glob(f"{owner}/*"))
-        ]
+    def batches(self, owner: str, before: float) -> list[tuple[float, list[str]]]:
+        """Return when an hour began and the names of an owner's files in it older than ``before``, for each hour."""
+        try:
+            hours = [(_start_of(hour.name), hour) for hour in sorted((self.folder / owner).glob("*"))]
+            found = [(start, _older(hour, before)) for start, hour in hours if start is not None]
+        except OSError as error:
+            raise Unavailable(f"The photos on disk cannot be reached: {error.strerror}") from error
+        return [(start, names) for start, names in found if names]
+
+
+def _start_of(hour: str) -> float | None:
+    """Return when an hour began, in seconds since 1970; None if the name of a folder is no hour."""
+    try:
+        return datetime.strptime(hour, "%Y%m%d%H").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def _older(hour: Path, before: float) -> list[str]:
+    """Return the names of our files in a folder that are older; what goes meanwhile is left out."""
+    names = []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(hour) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                ours = entry.name.startswith(f"{hour.parent.name}-{hour.name}-") and entry.is_file()
+                if ours and entry.stat().st_mtime < before:
+                    names.append(entry.name)
+    return names
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -174,8 +200,8 @@ class WebDavFiles:
         await self._ask("DELETE", name)
         await self._notes.delete(name)
 
-    def batches(self, owner: str, before: float) -> list[tuple[str, list[str]]]:
-        """Return the hours and names of an owner's noted files older than a time. Blocks."""
+    def batches(self, owner: str, before: float) -> list[tuple[float, list[str]]]:
+        """Return when an hour began and the names of an owner's noted files in it, for each hour."""
         return self._notes.batches(owner, before)
 
     async def _ask(self, method: str, name: str, data: bytes | None = None) -> bytes | None:

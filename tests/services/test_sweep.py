@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -123,6 +124,28 @@ async def test_what_is_young_after_a_crash_goes_at_the_next_look(tmp_path, dav, 
         monkeypatch.setattr(sweep, "_SLACK", 0.05)
         await until(lambda: f"/{orphan}" not in dav.files)
         assert len(dav.files) == 3
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("a mistake")])
+@pytest.mark.usefixtures("hasty")
+async def test_a_sweep_that_fails_comes_again(tmp_path, dav, monkeypatch, caplog, error):
+    async with serving(tmp_path, photo_storage="webdav", ffupload_url=dav.url) as client:
+        await client.enrol(RED)
+        [token] = await client.app.store.list_tokens()
+        await client.app.store.delete_faces(token.owner, FaceFilter())
+        (next((tmp_path / "webdav").glob("*/*")).parent / "lost+found").mkdir()
+        scandir, failures = os.scandir, [error] * 2
+
+        def failing(folder):
+            if failures:
+                raise failures.pop()
+            return scandir(folder)
+
+        monkeypatch.setattr(os, "scandir", failing)
+        client.app.pictures.left_over = True
+        await until(lambda: dav.files == {})
+        assert caplog.text.count(str(error)) >= 2
+        await until(lambda: not client.app.pictures.left_over)
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
