@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facenapi.errors import ApiError
+from facenapi.errors import ApiError, StartupError
 from facenapi.services.pictures import PictureKeeper, stem_of, tag_of
 from facenapi.storage.base import FaceFilter, Page
 from facenapi.storage.ids import make_id
 from facenapi.storage.marks import Mark
-from facenapi.storage.photos import FolderFiles, ListedFiles, WebDavFiles
+from facenapi.storage.photos import FolderFiles, ListedFiles, WebDavFiles, split_credentials
 
 if TYPE_CHECKING:
     from facenapi.options import Config
@@ -30,7 +30,9 @@ def open_pictures(config: Config, store: Store) -> PictureKeeper:
     files = open_files(config)
     if files is None:
         return PictureKeeper(None, "")
-    own = "/uploads" if config.photo_storage == "files" else config.ffupload_url
+    own = files.url if isinstance(files, WebDavFiles) else "/uploads"
+    if split_credentials(config.upload_path)[1] is not None:
+        raise StartupError("upload_path must not have user:password@: clients see it")
     return SweepingKeeper(files, config.upload_path or own, store)
 
 

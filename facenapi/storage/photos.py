@@ -17,6 +17,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
@@ -162,13 +163,14 @@ def _read(path: Path) -> bytes | None:
 class WebDavFiles:
     """Files on a WebDAV server, by PUT, GET and DELETE below a URL; no folders are made there.
 
+    ``url``: without the ``user:password@`` that the one given may have; it is sent as basic authentication.
     ``notes``: a folder on this machine, where each of them has an empty file of its name.
     """
 
     def __init__(self, url: str, timeout_s: float, max_clients: int, notes: Path) -> None:
         if not url.startswith(("http://", "https://")):
             raise StartupError("photo_storage=webdav needs ffupload_url, http://host/folder/")
-        self._url = url.rstrip("/")
+        self.url, self._user, self._password = split_credentials(url.rstrip("/"))
         self._timeout_s = timeout_s
         self._max_clients = max_clients
         self._client: AsyncHTTPClient | None = None
@@ -208,7 +210,13 @@ class WebDavFiles:
         if self._client is None:
             raise Unavailable("The photo storage is not open")
         request = HTTPRequest(
-            f"{self._url}/{name}", method, body=data, request_timeout=self._timeout_s, follow_redirects=False
+            f"{self.url}/{name}",
+            method,
+            body=data,
+            request_timeout=self._timeout_s,
+            follow_redirects=False,
+            auth_username=self._user,
+            auth_password=self._password,
         )
         try:
             return (await self._client.fetch(request)).body
@@ -219,3 +227,15 @@ class WebDavFiles:
             raise Unavailable("The photo storage refused a photo") from error
         except OSError as error:
             raise Unavailable("The photo storage cannot be reached") from error
+
+
+def split_credentials(url: str) -> tuple[str, str | None, str | None]:
+    """Return a URL without its ``user:password@``, the user and the password; raise StartupError if it is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise StartupError("ffupload_url and upload_path must be URLs") from error
+    if "@" not in parts.netloc:
+        return url, None, None
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return bare, unquote(parts.username or ""), unquote(parts.password or "")

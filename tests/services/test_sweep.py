@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from facenapi.commands.installation import open_kept
+from facenapi.errors import StartupError
+from facenapi.options import Config
 from facenapi.services import sweep
 from facenapi.storage.base import FaceFilter
 from tests.support.pictures_server import DavServer
@@ -183,3 +186,29 @@ async def test_a_photo_that_could_not_be_written_leaves_nothing(tmp_path, dav):
         dav.refuse = False
         assert await client.app.pictures.sweep(time.time() + 1) == 1
         assert [path.name for path in (tmp_path / "webdav").rglob("*.*")] == []
+
+
+async def test_credentials_go_to_the_photo_storage_only(tmp_path, dav, caplog):
+    caplog.set_level("DEBUG")
+    url = dav.url.replace("://", "://user:s%40cret@")
+    async with serving(tmp_path, photo_storage="webdav", ffupload_url=f"{url}/a/") as client:
+        face = await client.enrol(RED)
+        assert {face[name] for name in ("photo", "thumbnail", "normalized")} == {dav.url + path for path in dav.files}
+        dav.refuse = True
+        assert (await client("DELETE", f"/v1/face/id/{face['id']}")).status == 204
+    assert dav.authorizations == {"Basic " + base64.b64encode(b"user:s@cret").decode()}
+    assert "cret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("option", "url"),
+    [("upload_path", "https://user:secret@photos.example.com/"), ("upload_path", "http://[secret"),
+     ("ffupload_url", "http://[secret")],
+)  # fmt: skip
+def test_urls_that_would_show_credentials_or_are_none_are_refused(tmp_path, option, url):
+    options = {"data_dir": str(tmp_path), "photo_storage": "webdav", "ffupload_url": "http://127.0.0.1/"} | {
+        option: url
+    }
+    with pytest.raises(StartupError, match="must") as caught:
+        sweep.open_pictures(Config(**options), None)
+    assert "secret" not in str(caught.value)
