@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
@@ -88,8 +88,8 @@ class FolderFiles:
         return await self._run(_read, self._path(name))
 
     async def delete(self, name: str) -> None:
-        """Remove a file."""
-        await self._run(lambda path: path.unlink(missing_ok=True), self._path(name))
+        """Remove a file, and the folder of its hour if it was the last."""
+        await self._run(_remove, self._path(name))
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         try:
@@ -132,17 +132,32 @@ def _older(hour: Path, before: float) -> list[str]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        with path.open("xb") as file:
+        with _create(path) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         _sync_folder(path.parent)
     except OSError:
         with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+            _remove(path)
         raise
+
+
+def _create(path: Path, tries: int = 5) -> BinaryIO:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path.open("xb")
+    except (FileNotFoundError, FileExistsError):  # the folder was empty, and has just been removed for that
+        if tries == 1:
+            raise
+        return _create(path, tries - 1)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it is not empty
+        path.parent.rmdir()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -70,3 +70,32 @@ def test_a_disk_that_fails_is_unavailable(files, monkeypatch):
     monkeypatch.setattr(os, "scandir", fail)
     with pytest.raises(Unavailable, match="Input/output error"):
         files.batches("ann", later())
+
+
+async def test_the_folder_of_an_hour_goes_with_its_last_file(files, tmp_path):
+    hour = tmp_path / "ann" / "2026112612"
+    await files.put("ann-2026112612-y.jpg", b"photo")
+    await files.delete(NAME)
+    assert [path.name for path in hour.iterdir()] == ["ann-2026112612-y.jpg"]
+    await files.delete("ann-2026112612-y.jpg")
+    await files.delete("ann-2026112612-y.jpg")
+    assert list((tmp_path / "ann").iterdir()) == []
+    await files.put(NAME, b"again")
+    assert await files.get(NAME) == b"again"
+    await files.close()
+
+
+async def test_a_folder_that_goes_while_a_file_comes_is_made_again(files, tmp_path, monkeypatch):
+    real, gone = Path.open, []
+
+    def late(path, mode):
+        if not gone:
+            gone.append(path)
+            path.parent.rmdir()
+        return real(path, mode)
+
+    monkeypatch.setattr(Path, "open", late)
+    await files.put("ann-2026112613-y.jpg", b"photo")
+    assert await files.get("ann-2026112613-y.jpg") == b"photo"
+    assert len(gone) == 1
+    await files.close()
