@@ -132,8 +132,9 @@ def _older(hour: Path, before: float) -> list[str]:
 
 
 def _write(path: Path, data: bytes) -> None:
+    file = _create(path)
     try:
-        with _create(path) as file:
+        with file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -213,8 +214,13 @@ class WebDavFiles:
         return await self._ask("GET", name)
 
     async def delete(self, name: str) -> None:
-        """DELETE a file, and then its note."""
-        await self._ask("DELETE", name)
+        """DELETE a file, and then its note; if that fails, it is noted here, whichever machine sent it."""
+        try:
+            await self._ask("DELETE", name)
+        except Unavailable:
+            if await self._notes.get(name) is None:
+                await self._notes.put(name, b"")
+            raise
         await self._notes.delete(name)
 
     def batches(self, owner: str, before: float) -> list[tuple[float, list[str]]]:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -186,6 +187,20 @@ async def test_a_photo_that_could_not_be_written_leaves_nothing(tmp_path, dav):
         dav.refuse = False
         assert await client.app.pictures.sweep(time.time() + 1) == 1
         assert [path.name for path in (tmp_path / "webdav").rglob("*.*")] == []
+
+
+async def test_what_another_machine_sent_is_swept_up_where_its_removal_failed(tmp_path, dav, hasty):
+    async with serving(tmp_path, photo_storage="webdav", ffupload_url=dav.url) as client:
+        face = await client.enrol(RED)
+        shutil.rmtree(
+            next(path for path in (tmp_path / "webdav").iterdir() if path.is_dir())
+        )  # the other machine has the notes
+        dav.refuse = True
+        assert (await client("DELETE", f"/v1/face/id/{face['id']}")).status == 204
+        assert len(dav.files) == 3
+        dav.refuse = False
+        await until(lambda: dav.files == {})
+        await until(lambda: not client.app.pictures.left_over)
 
 
 async def test_credentials_go_to_the_photo_storage_only(tmp_path, dav, caplog):
