@@ -124,7 +124,10 @@ class Config:
         choices=("off", "files", "webdav"),
     )
     ffupload_url: str = option(
-        "Kept photos", "", "With photo_storage=webdav: the URL below which files are PUT, read and DELETEd."
+        "Kept photos",
+        "",
+        "With photo_storage=webdav: the URL below which files are PUT, read and DELETEd; what it has of "
+        "user:password@ goes to that server only.",
     )
     upload_path: str = option(
         "Kept photos",

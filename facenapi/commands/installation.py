@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from facenapi.errors import StartupError
 from facenapi.options import Config
 from facenapi.services.pictures import PictureKeeper
-from facenapi.services.sweep import open_files
+from facenapi.services.sweep import MarkingKeeper, open_files
 from facenapi.storage.base import Store
 from facenapi.storage.open import database_file, open_store
 
@@ -38,10 +38,14 @@ async def open_owners(config: Config, owner: str = "") -> AsyncIterator[tuple[St
 
 @asynccontextmanager
 async def open_kept(config: Config) -> AsyncIterator[PictureKeeper]:
-    """Open the kept photos of an installation, which may be running: nothing is swept up, no mark is set."""
-    keeper = PictureKeeper(open_files(config), "")
+    """Open the kept photos of an installation, which may be running: its server sweeps up what is left over here."""
+    files = open_files(config)
+    keeper = PictureKeeper(None, "") if files is None else MarkingKeeper(files, "")
     await keeper.start()
     try:
         yield keeper
+    except BaseException:
+        keeper.left_over = True  # faces may have gone whose photos had yet to follow
+        raise
     finally:
         await keeper.close()

@@ -1,8 +1,8 @@
 """Kept pictures: the photo, a thumbnail and an upright portrait of each face that is stored, and their URLs.
 
 Every face has files of its own, so they can go with it. They are written before the face is, and removed
-after it: a crash in between leaves files without a face, never a face without files. Such files are swept up
-at the next start, if the last run did not end well, and what could not be removed when its face was, hourly.
+after it: a crash in between leaves files without a face, never a face without files. Such files, and those that
+could not be removed when their face was, are swept up by a server, at its start and hourly.
 """
 
 from __future__ import annotations

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facenapi.errors import ApiError
+from facenapi.errors import ApiError, StartupError
 from facenapi.services.pictures import PictureKeeper, stem_of, tag_of
 from facenapi.storage.base import FaceFilter, Page
 from facenapi.storage.ids import make_id
-from facenapi.storage.photos import FolderFiles, ListedFiles, WebDavFiles
+from facenapi.storage.marks import Mark
+from facenapi.storage.photos import FolderFiles, ListedFiles, WebDavFiles, split_credentials
 
 if TYPE_CHECKING:
     from facenapi.options import Config
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MARK = "running"  # the file that is there from a start until a good end
-_HOUR, _SLACK = 3600, 900  # seconds; a face is stored soon after its pictures
+_HOUR, _SLACK = 3600, 900  # seconds; a face is stored soon after its pictures, by this process or another
 
 
 def open_pictures(config: Config, store: Store) -> PictureKeeper:
@@ -31,7 +30,9 @@ def open_pictures(config: Config, store: Store) -> PictureKeeper:
     files = open_files(config)
     if files is None:
         return PictureKeeper(None, "")
-    own = "/uploads" if config.photo_storage == "files" else config.ffupload_url
+    own = files.url if isinstance(files, WebDavFiles) else "/uploads"
+    if split_credentials(config.upload_path)[1] is not None:
+        raise StartupError("upload_path must not have user:password@: clients see it")
     return SweepingKeeper(files, config.upload_path or own, store)
 
 
@@ -45,60 +46,92 @@ def open_files(config: Config) -> ListedFiles | None:
     return None
 
 
-class SweepingKeeper(PictureKeeper):
-    """Keeps pictures, and removes those without a face: after a run that did not end well, and after failures."""
+class MarkingKeeper(PictureKeeper):
+    """Keeps pictures, and a mark that stays, for the next look of a server, if some may have lost their face."""
+
+    def __init__(self, files: ListedFiles, base_url: str) -> None:
+        super().__init__(files, base_url)
+        self._mark = Mark(files.folder)
+
+    async def start(self) -> None:
+        """Open the place and set the mark; raise StartupError."""
+        await super().start()
+        await asyncio.to_thread(self._mark.set)
+
+    async def close(self) -> None:
+        """Close the place; the mark goes if nothing can have been left over."""
+        await super().close()
+        await asyncio.to_thread(self._mark.release, keep=self.left_over)
+
+
+class SweepingKeeper(MarkingKeeper):
+    """Keeps pictures, and removes those without a face: after a process that did not end well, and after failures.
+
+    Other processes may be storing faces whose pictures are there already: young pictures are left alone.
+    """
 
     def __init__(self, files: ListedFiles, base_url: str, store: Store) -> None:
         super().__init__(files, base_url)
         self._listed = files
-        self._mark = files.folder / _MARK
         self._store = store
         self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open the place; sweep it in the background if the last run left its mark."""
+        """Open the place, and look in the background whether something was left over."""
         await super().start()
-        self.left_over = await asyncio.to_thread(self._mark.exists)
-        await asyncio.to_thread(self._mark.touch)
-        self._sweeping = asyncio.create_task(self._keep_swept(time.time()))
+        self._sweeping = asyncio.create_task(self._keep_swept())
 
     async def close(self) -> None:
-        """Close the place; the mark goes if nothing can have been left over."""
+        """End the sweep and close the place."""
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.wait([self._sweeping])
         await super().close()
-        if not self.left_over:
-            await asyncio.to_thread(self._mark.unlink, missing_ok=True)
 
-    async def _keep_swept(self, start: float) -> None:
-        """Sweep what there was at the start, and every hour what failures have left over since."""
-        if self.left_over:
-            await self._sweep_quietly(start)
+    async def _keep_swept(self) -> None:
+        """Sweep up what was left over: now what is old enough, the rest, and what comes, at an hourly look."""
+        await self._look(self._sweep_old)
         while True:
             await asyncio.sleep(_HOUR)
-            if self.left_over:
-                await self._sweep_quietly(time.time(), _SLACK)
+            await self._look(self._sweep_all)
 
-    async def _sweep_quietly(self, before: float, pause: float = 0.0) -> None:
-        """Sweep after a pause, in which what is being stored at ``before`` gets its faces."""
-        self.left_over = False  # a removal that fails says so again
+    async def _look(self, sweep: Callable[[], Awaitable[None]]) -> None:
         try:
-            await asyncio.sleep(pause)
-            log.info("Swept up %d kept photos without a face", await self.sweep(before))
-        except (ApiError, asyncio.CancelledError) as error:
+            await self._take_over()
+            if self.left_over:
+                await sweep()
+        except (ApiError, OSError) as error:
+            log.warning("Kept photos could not be swept up: %s", error)
+        except Exception:
+            log.exception("The sweep of kept photos failed, and comes again in %g s", _HOUR)
+
+    async def _take_over(self) -> None:
+        """Let the own mark stand for those of processes that are gone."""
+        for mark in await asyncio.to_thread(self._mark.abandoned):
             self.left_over = True
-            if not isinstance(error, ApiError):
-                raise
-            log.warning("Kept photos could not be swept up: %s", error.reason)
+            await asyncio.to_thread(mark.unlink, missing_ok=True)
+
+    async def _sweep_old(self) -> None:
+        """Sweep what nobody can be storing any more; there may be more."""
+        await self.sweep(time.time() - _SLACK)
+
+    async def _sweep_all(self) -> None:
+        """Sweep all that there is, after a pause in which what is being stored gets its faces."""
+        before, done = time.time(), False
+        self.left_over = False  # a removal that fails from now on says so again
+        try:
+            await asyncio.sleep(_SLACK)
+            await self.sweep(before)
+            done = True
+        finally:
+            self.left_over |= not done
 
     async def sweep(self, before: float) -> int:
         """Remove files older than ``before`` (seconds since 1970) whose face there is not; return how many."""
         removed = 0
         for owner in sorted({token.owner for token in await self._store.list_tokens()}):
             orphans: list[str] = []
-            for hour, names in await asyncio.to_thread(self._listed.batches, tag_of(owner), before):
-                start = datetime.strptime(hour, "%Y%m%d%H").replace(tzinfo=UTC).timestamp()
+            for start, names in await asyncio.to_thread(self._listed.batches, tag_of(owner), before):
                 known = await self._stems(owner, start, start + _HOUR + _SLACK)
                 orphans += [name for name in names if _stem(name) not in known]
             if orphans:
@@ -107,6 +140,7 @@ class SweepingKeeper(PictureKeeper):
                 orphans = [name for name in orphans if _stem(name) not in known]
                 await self.remove(orphans)
                 removed += len(orphans)
+        log.info("Swept up %d kept photos without a face", removed)
         return removed
 
     async def _stems(self, owner: str, start: float, end: float, wanted: Iterable[str] | None = None) -> set[str]:

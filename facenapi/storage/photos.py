@@ -14,8 +14,10 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
@@ -52,8 +54,11 @@ class ListedFiles(PhotoFiles, Protocol):
 
     folder: Path
 
-    def batches(self, owner: str, before: float) -> list[tuple[str, list[str]]]:
-        """Return the hours and names of an owner's files older than a time (seconds since 1970). Blocks."""
+    def batches(self, owner: str, before: float) -> list[tuple[float, list[str]]]:
+        """Return when an hour began and the names of an owner's files in it older than ``before``, for each hour.
+
+        Blocks. Times are in seconds since 1970. Raises Unavailable.
+        """
 
 
 class FolderFiles:
@@ -83,8 +88,8 @@ class FolderFiles:
         return await self._run(_read, self._path(name))
 
     async def delete(self, name: str) -> None:
-        """Remove a file."""
-        await self._run(lambda path: path.unlink(missing_ok=True), self._path(name))
+        """Remove a file, and the folder of its hour if it was the last."""
+        await self._run(_remove, self._path(name))
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         try:
@@ -96,26 +101,64 @@ class FolderFiles:
         owner, hour, _ = name.split("-", 2)
         return self.folder / owner / hour / name
 
-    def batches(self, owner: str, before: float) -> list[tuple[str, list[str]]]:
-        """Return the hours and names of an owner's files older than a time (seconds since 1970). Blocks."""
-        return [
-            (hour.name, [path.name for path in hour.iterdir() if path.stat().st_mtime < before])
-            for hour in sorted(self.folder.glob(f"{owner}/*"))
-        ]
+    def batches(self, owner: str, before: float) -> list[tuple[float, list[str]]]:
+        """Return when an hour began and the names of an owner's files in it older than ``before``, for each hour."""
+        try:
+            hours = [(_start_of(hour.name), hour) for hour in sorted((self.folder / owner).glob("*"))]
+            found = [(start, _older(hour, before)) for start, hour in hours if start is not None]
+        except OSError as error:
+            raise Unavailable(f"The photos on disk cannot be reached: {error.strerror}") from error
+        return [(start, names) for start, names in found if names]
+
+
+def _start_of(hour: str) -> float | None:
+    """Return when an hour began, in seconds since 1970; None if the name of a folder is no hour."""
+    try:
+        return datetime.strptime(hour, "%Y%m%d%H").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def _older(hour: Path, before: float) -> list[str]:
+    """Return the names of our files in a folder that are older; what goes meanwhile is left out."""
+    names = []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(hour) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                ours = entry.name.startswith(f"{hour.parent.name}-{hour.name}-") and entry.is_file()
+                if ours and entry.stat().st_mtime < before:
+                    names.append(entry.name)
+    return names
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = _create(path)
     try:
-        with path.open("xb") as file:
+        with file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         _sync_folder(path.parent)
     except OSError:
         with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+            _remove(path)
         raise
+
+
+def _create(path: Path, tries: int = 5) -> BinaryIO:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path.open("xb")
+    except (FileNotFoundError, FileExistsError):  # the folder was empty, and has just been removed for that
+        if tries == 1:
+            raise
+        return _create(path, tries - 1)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it is not empty
+        path.parent.rmdir()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -136,13 +179,14 @@ def _read(path: Path) -> bytes | None:
 class WebDavFiles:
     """Files on a WebDAV server, by PUT, GET and DELETE below a URL; no folders are made there.
 
+    ``url``: without the ``user:password@`` that the one given may have; it is sent as basic authentication.
     ``notes``: a folder on this machine, where each of them has an empty file of its name.
     """
 
     def __init__(self, url: str, timeout_s: float, max_clients: int, notes: Path) -> None:
         if not url.startswith(("http://", "https://")):
             raise StartupError("photo_storage=webdav needs ffupload_url, http://host/folder/")
-        self._url = url.rstrip("/")
+        self.url, self._user, self._password = split_credentials(url.rstrip("/"))
         self._timeout_s = timeout_s
         self._max_clients = max_clients
         self._client: AsyncHTTPClient | None = None
@@ -170,19 +214,30 @@ class WebDavFiles:
         return await self._ask("GET", name)
 
     async def delete(self, name: str) -> None:
-        """DELETE a file, and then its note."""
-        await self._ask("DELETE", name)
+        """DELETE a file, and then its note; if that fails, it is noted here, whichever machine sent it."""
+        try:
+            await self._ask("DELETE", name)
+        except Unavailable:
+            if await self._notes.get(name) is None:
+                await self._notes.put(name, b"")
+            raise
         await self._notes.delete(name)
 
-    def batches(self, owner: str, before: float) -> list[tuple[str, list[str]]]:
-        """Return the hours and names of an owner's noted files older than a time. Blocks."""
+    def batches(self, owner: str, before: float) -> list[tuple[float, list[str]]]:
+        """Return when an hour began and the names of an owner's noted files in it, for each hour."""
         return self._notes.batches(owner, before)
 
     async def _ask(self, method: str, name: str, data: bytes | None = None) -> bytes | None:
         if self._client is None:
             raise Unavailable("The photo storage is not open")
         request = HTTPRequest(
-            f"{self._url}/{name}", method, body=data, request_timeout=self._timeout_s, follow_redirects=False
+            f"{self.url}/{name}",
+            method,
+            body=data,
+            request_timeout=self._timeout_s,
+            follow_redirects=False,
+            auth_username=self._user,
+            auth_password=self._password,
         )
         try:
             return (await self._client.fetch(request)).body
@@ -193,3 +248,15 @@ class WebDavFiles:
             raise Unavailable("The photo storage refused a photo") from error
         except OSError as error:
             raise Unavailable("The photo storage cannot be reached") from error
+
+
+def split_credentials(url: str) -> tuple[str, str | None, str | None]:
+    """Return a URL without its ``user:password@``, the user and the password; raise StartupError if it is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise StartupError("ffupload_url and upload_path must be URLs") from error
+    if "@" not in parts.netloc:
+        return url, None, None
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return bare, unquote(parts.username or ""), unquote(parts.password or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,9 +34,15 @@ def keeper(keeping):
     return Api(keeping)
 
 
-def files(server) -> set[Path]:
-    """Return the kept files."""
-    return {path for path in (server.folder / "photos").rglob("*.*") if path.is_file()}
+def files(server, folder="photos") -> set[Path]:
+    """Return the kept files, or the notes of them."""
+    return {path for path in (server.folder / folder).rglob("*.*") if path.is_file()}
+
+
+def age(server):
+    """Let what is kept or noted have been written long ago, so that no server can be storing its face."""
+    for path in files(server) | files(server, "webdav"):
+        os.utime(path, (0, 0))
 
 
 def urls_of(face):
@@ -134,6 +141,7 @@ def test_a_killed_server_leaves_no_face_without_files_and_sweeps_up_the_rest(tmp
         ]
         for path in orphans:
             path.write_bytes(b"left over")
+        age(server)
         server.start()
         api.port = int(server.url.rsplit(":", 1)[1])
         assert server.wait_for_log("Swept up")
@@ -162,6 +170,7 @@ def test_webdav_is_swept_up_after_a_kill(tmp_path):
         orphan = f"{tag}-{hour}-{'x' * 22}.png"
         (tmp_path / "webdav" / tag / hour / orphan).touch()
         dav.files[f"/faces/{orphan}"] = b"left over"
+        age(server)
         server.start()
         api.port = int(server.url.rsplit(":", 1)[1])
         assert server.wait_for_log("Swept up")
@@ -195,6 +204,7 @@ def test_webdav(tmp_path):
         server.stop()
         assert len(dav.files) == 3
         dav.refuse = False
+        age(server)
         server.start()
         assert server.wait_for_log("Swept up 4 kept photos without a face")  # one of the refused face
         assert dav.files == {}

@@ -30,6 +30,7 @@ class DavServer:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self.authorizations: set[str | None] = set()
         self.refuse = False
         dav = self
 
@@ -48,6 +49,7 @@ class DavServer:
                 self._answer(507 if dav.refuse else 404 if gone is None else 204)
 
             def _answer(self, status, data=b""):
+                dav.authorizations.add(self.headers["Authorization"])
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
