@@ -183,6 +183,34 @@ async def test_a_shard_waits_for_the_store(tmp_path, store, monkeypatch):
     await server.close()
 
 
+async def test_a_busy_store_costs_a_shard_a_pause(tmp_path, store, monkeypatch, caplog):
+    monkeypatch.setattr("facenapi.search.server.RETRY_S", 0.01)
+    answer = store.changes_since
+
+    async def fail_once(*_):
+        store.changes_since = answer
+        raise Overloaded("Too many operations wait")
+
+    store.changes_since = fail_once
+    server, _ = await serve(tmp_path, store, None)
+    await server.loaded()
+    assert server.shard.info()["ready"]
+    assert "waits for the store: Too many operations wait" in caplog.text
+    await server.close()
+
+
+async def test_a_shard_that_cannot_have_its_folder_says_so(tmp_path, store):
+    first, _ = await serve(tmp_path / "used", store, None)
+    await first.loaded()
+    (tmp_path / "file").touch()
+    for name, reason in (("used", "is in use by process"), ("file", "Cannot use data folder")):
+        server, _ = await serve(tmp_path / name, store, None)
+        with pytest.raises(StartupError, match=reason):
+            await server.loaded()
+        await server.close()
+    await first.close()
+
+
 def test_changes_travel():
     changes = [
         Upsert("o", "m", 5, 7, frozenset({"a", "ü"}), b"1234" * 3),
@@ -228,15 +256,24 @@ def test_table(tmp_path):
 
 def test_configuration(tmp_path, store):
     path = tmp_path / "tntapi.json"
-    path.write_text(json.dumps([["a:1"] * 1000 + ["b:2"] * 24]))
+    path.write_text(json.dumps([["a:1"] * 1000 + ["b:2"] * 12 + ["c:2"] * 12]))
     client = open_searcher(Config(tntapi_servers_file=str(path)), store)
-    assert [shard.info()["address"] for shard in client.shards] == ["a:1", "b:2"]
+    assert [shard.info()["address"] for shard in client.shards] == ["a:1", "b:2", "c:2"]
     assert isinstance(open_searcher(Config(data_dir=str(tmp_path)), store).shards[0], LocalShard)
     with pytest.raises(StartupError, match="missing: cannot be read as a table"):  # no quiet search of our own
         open_searcher(Config(tntapi_servers_file=str(tmp_path / "missing"), data_dir=str(tmp_path)), store)
-    server = ShardServer.from_config(
-        Config(tntapi_servers_file=str(path), shard_address="b:2", data_dir=str(tmp_path)), store
-    )
-    assert server.shard.info()["faces"] == 0
     with pytest.raises(StartupError, match="a:1, b:2"):
         ShardServer.from_config(Config(tntapi_servers_file=str(path), shard_address="c:3"), store)
+
+
+async def test_each_address_has_a_folder_of_its_own(tmp_path, store):
+    path = tmp_path / "tntapi.json"
+    addresses = ["127.0.0.1:2", "127.0.0.2:2", "[::1]:2"]
+    path.write_text(json.dumps([[addresses[cell % 3] for cell in range(1024)]]))
+    for address in addresses:
+        config = Config(tntapi_servers_file=str(path), shard_address=address, data_dir=str(tmp_path / "data"))
+        shard = ShardServer.from_config(config, store).shard
+        await shard.start()
+        await shard.close()
+    folders = sorted(folder.name for folder in (tmp_path / "data").iterdir())
+    assert folders == ["shard-127.0.0.1-2", "shard-127.0.0.2-2", "shard-::1-2"]
