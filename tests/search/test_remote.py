@@ -227,6 +227,10 @@ def test_changes_travel():
         b"{}x",
         b'[["o", -1, 2]]\n',
         b'[["o", 1, 2, "m", [3], 0]]\n',
+        b'[["o", 1, 2, "m", [], 4], ["o", 2, 2, "m", [], 4]]\n1234567',
+        b'[["o", 1, -1]]\n',
+        b'[["o", 1, true]]\n',
+        b'[["o", 1, %d, "m", [], 0]]\n' % 2**63,
     ):
         with pytest.raises(ValueError):  # noqa: PT011 - any reason will do
             wire.unpack_changes(bad)
