@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,9 +85,29 @@ class Index:
         return max((int(part.revs[: part.count].max()) for part in parts), default=0)
 
     @property
+    def waiting(self) -> int:
+        """How many sealed tails wait in the collection that has the most of them."""
+        return max((collection.waiting for collection in list(self.collections.values())), default=0)
+
+    @property
     def live(self) -> int:
         """How many vectors there are."""
         return sum(collection.live for collection in list(self.collections.values()))
+
+    def list_collections(self) -> list[dict[str, Any]]:
+        """Return owner, model and sizes of each collection."""
+        return [
+            {
+                "owner": owner,
+                "model": model,
+                "dim": c.dim,
+                "faces": c.live,
+                "parts": [
+                    {"kind": type(part).__name__.lower(), "rows": part.count, "faces": part.live} for part in c.parts
+                ],
+            }
+            for (owner, model), c in list(self.collections.items())
+        ]
 
 
 def unit_vector(embedding: bytes) -> NDArray[np.float32]:
