@@ -230,6 +230,12 @@ async def test_a_bad_probe_is_refused(tmp_path, probe):
     await shard.close()
 
 
+@pytest.mark.parametrize("floor", [float("nan"), float("inf"), -float("inf")])
+def test_a_threshold_is_finite(floor):
+    with pytest.raises(ValueError, match="min_similarity must be finite"):
+        query(VECTORS[0], 1, floor)
+
+
 async def test_a_bad_embedding_is_refused_with_one_line(tmp_path, caplog):
     store = FeedStore()
     shard = await started(tmp_path, store)

@@ -143,8 +143,10 @@ async def test_http_interface(tmp_path, store):
     code, body = await get("/search?owner=o&model=m&n=1", probe)
     assert code == 200
     assert [hit.id for hit in wire.unpack_hits(body, 1)] == [2]
-    for bad in ("owner=o&model=m&n=x", "owner=o&n=1", "owner=o&model=m&n=0", "owner=o&model=m&n=1&min_similarity=x"):
+    for bad in ("owner=o&model=m&n=x", "owner=o&n=1", "owner=o&model=m&n=0"):
         assert (await get(f"/search?{bad}", probe))[0] == 400
+    for bad in ("x", "nan", "inf", "-inf", "1e999"):
+        assert (await get(f"/search?owner=o&model=m&n=1&min_similarity={bad}", probe))[0] == 400
     for bad in (b"", b"abc", probe[:-4], b"\xff" * 128):
         assert (await get("/search?owner=o&model=m&n=1", bad))[0] == 400
     assert json.loads((await get("/stat/info"))[1])["faces"] == 1
