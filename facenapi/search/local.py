@@ -257,6 +257,7 @@ class LocalShard:
                 self._most_waiting = max(WAITING_TAILS, min(self._most_waiting, self._index.waiting))
             if built or time.monotonic() - saved > self._snapshot_s:
                 saved = time.monotonic()
+                await self._in(self._writer, self._index.prune)
                 try:
                     await self._save()
                 except OSError as error:

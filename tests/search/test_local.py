@@ -230,6 +230,20 @@ async def test_a_bad_probe_is_refused(tmp_path, probe):
     await shard.close()
 
 
+async def test_deletes_are_forgotten_when_nothing_can_be_late_any_more(tmp_path, monkeypatch):
+    shard = await started(tmp_path, FeedStore(), snapshot_s=0.05)
+    late, gone = (store := FeedStore()).put(1, VECTORS[0]), store.remove(1)
+    await shard.apply([gone])
+    await asyncio.sleep(0.2)
+    await shard.apply([late])
+    assert shard.info()["faces"] == 0
+    monkeypatch.setattr("facenapi.search.index.GRAVE_S", 0.0)
+    while not shard.info()["faces"]:  # it comes back only when its grave is gone
+        await shard.apply([late])
+        await asyncio.sleep(0.01)
+    await shard.close()
+
+
 @pytest.mark.parametrize("floor", [float("nan"), float("inf"), -float("inf")])
 def test_a_threshold_is_finite(floor):
     with pytest.raises(ValueError, match="min_similarity must be finite"):
