@@ -53,7 +53,7 @@ async def _serve(config: Config) -> int:
         log.info("facenapi %s serves the search shard %s on port %d", __version__, config.shard_address, port)
         notify.ready()
         pulse = asyncio.create_task(_beat(server))
-        await stop.wait()
+        await _until(stop, server)
         pulse.cancel()
         log.info("Stopping")
         notify.stopping()
@@ -61,6 +61,16 @@ async def _serve(config: Config) -> int:
         await server.close()
         await store.close()
     return 0
+
+
+async def _until(stop: asyncio.Event, server: ShardServer) -> None:
+    """Wait for a signal; raise what ends the loading before: such a shard would never be ready."""
+    stopping, loading = asyncio.create_task(stop.wait()), asyncio.create_task(server.loaded())
+    await asyncio.wait({stopping, loading}, return_when=asyncio.FIRST_COMPLETED)
+    if loading.done():
+        await loading
+        await stopping
+    loading.cancel()
 
 
 async def _beat(server: ShardServer) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GRAVE_S = 3600.0  # longer than any change can be on its way
-_PRUNE_STEPS = 2  # graves looked at per change: more than come, so that they cannot pile up
 
 
 class Index:
@@ -69,11 +69,13 @@ class Index:
         key, now = (change.owner, change.id), time.monotonic()
         rev, _ = self._graves.pop(key, (-1, 0.0))
         self._graves[key] = (max(rev, change.rev), now)
-        for _ in range(_PRUNE_STEPS):
-            oldest = next(iter(self._graves))
-            if self._graves[oldest][1] > now - GRAVE_S:
-                break
-            del self._graves[oldest]
+
+    def prune(self) -> None:
+        """Forget deletes so old that no change from before them can still come. The writing thread calls it."""
+        end = time.monotonic() - GRAVE_S
+        old = takewhile(lambda grave: grave[1][1] <= end, self._graves.items())  # they are in the order of time
+        for key in [key for key, _ in old]:
+            del self._graves[key]
 
     def _of_owner(self, owner: str) -> Iterator[Collection]:
         return (collection for (name, _), collection in self.collections.items() if name == owner)
@@ -85,9 +87,29 @@ class Index:
         return max((int(part.revs[: part.count].max()) for part in parts), default=0)
 
     @property
+    def waiting(self) -> int:
+        """How many sealed tails wait in the collection that has the most of them."""
+        return max((collection.waiting for collection in list(self.collections.values())), default=0)
+
+    @property
     def live(self) -> int:
         """How many vectors there are."""
         return sum(collection.live for collection in list(self.collections.values()))
+
+    def list_collections(self) -> list[dict[str, Any]]:
+        """Return owner, model and sizes of each collection."""
+        return [
+            {
+                "owner": owner,
+                "model": model,
+                "dim": c.dim,
+                "faces": c.live,
+                "parts": [
+                    {"kind": type(part).__name__.lower(), "rows": part.count, "faces": part.live} for part in c.parts
+                ],
+            }
+            for (owner, model), c in list(self.collections.items())
+        ]
 
 
 def unit_vector(embedding: bytes) -> NDArray[np.float32]:

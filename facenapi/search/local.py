@@ -67,7 +67,7 @@ class LocalShard:
         self._snapshots = Snapshots(folder)
         self._builder = Builder(niceness)
         self._rev = 0
-        self._most_waiting = WAITING_TAILS  # and whatever a first load leaves to be built
+        self._most_waiting = WAITING_TAILS  # and, until that is built, whatever the first load has left
         self._ready = False
         self._lagging = False
         self._started = False
@@ -92,7 +92,7 @@ class LocalShard:
             self._index, self._rev = Index(self._index.capacity), 0
             self._snapshots.forget()
         await self._catch_up()
-        self._most_waiting += max((c.waiting for c in self._index.collections.values()), default=0)
+        self._most_waiting = WAITING_TAILS + self._index.waiting
         self._ready = True
         log.info("Search is ready: %d faces in %.1f s", self._index.live, time.monotonic() - began)
         self._tasks = [asyncio.create_task(self._keep_up(work)) for work in (self._follow, self._maintain)]
@@ -175,18 +175,7 @@ class LocalShard:
 
     def list_collections(self) -> list[dict[str, Any]]:
         """Return owner, model and sizes of each collection."""
-        return [
-            {
-                "owner": owner,
-                "model": model,
-                "dim": c.dim,
-                "faces": c.live,
-                "parts": [
-                    {"kind": type(part).__name__.lower(), "rows": part.count, "faces": part.live} for part in c.parts
-                ],
-            }
-            for (owner, model), c in list(self._index.collections.items())
-        ]
+        return self._index.list_collections()
 
     def _check_ready(self) -> None:
         if not self._ready:
@@ -194,17 +183,20 @@ class LocalShard:
 
     def _lags(self) -> bool:
         """Look whether builds have fallen behind; not for every change: it looks at every owner."""
-        self._lagging = any(c.waiting > self._most_waiting for c in list(self._index.collections.values()))
+        self._lagging = self._index.waiting > self._most_waiting
         return self._lagging
 
     # -- following the store --------------------------------------------------------------------
     async def _follow(self) -> None:
-        reachable, compare_at = True, 0.0
+        reachable, compare_at, heard = True, 0.0, 0
         while True:
             await asyncio.sleep(self._poll_s)
             try:
-                if not self._lags():
+                if self._lags():
+                    heard = await self._hear_of_deletes(max(heard, self._rev))
+                else:
                     await self._catch_up()
+                    heard = 0
                 if time.monotonic() >= compare_at:
                     await self._compare()
                     compare_at = time.monotonic() + self._compare_s
@@ -223,6 +215,15 @@ class LocalShard:
             if time.monotonic() - said > PROGRESS_S:
                 said = time.monotonic()
                 log.info("Search reads the store: revision %d, %d faces so far", self._rev, self._index.live)
+
+    async def _hear_of_deletes(self, rev: int) -> int:
+        """Take what was deleted since ``rev``, and leave the rest to be read later; return the latest revision."""
+        more = True
+        while more:
+            page = await self._store.changes_since(rev, PAGE, self._cells)
+            await self._in(self._writer, self._take, [*map(delete_of, page.tombstones)])
+            rev, more = page.next_rev, page.more
+        return rev
 
     async def _compare(self) -> None:
         """Read the whole feed at leisure; put right what differs."""
@@ -252,8 +253,11 @@ class LocalShard:
         while True:
             await asyncio.sleep(self._poll_s)
             built = time.monotonic() >= self._built_nothing_until and await self._build()
+            if built:
+                self._most_waiting = max(WAITING_TAILS, min(self._most_waiting, self._index.waiting))
             if built or time.monotonic() - saved > self._snapshot_s:
                 saved = time.monotonic()
+                await self._in(self._writer, self._index.prune)
                 try:
                     await self._save()
                 except OSError as error:

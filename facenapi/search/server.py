@@ -67,7 +67,7 @@ class ShardServer:
                 f"which has {', '.join(table)}"
             )
         host, port = split_address(config.shard_address, "shard_address")
-        return cls(LocalShard(Path(config.data_dir) / f"shard-{port}", store, cells), host, port)
+        return cls(LocalShard(Path(config.data_dir) / f"shard-{host}-{port}", store, cells), host, port)
 
     async def start(self) -> int:
         """Open the port, begin to load, and return the port's number; raise StartupError if it is taken."""
@@ -92,6 +92,14 @@ class ShardServer:
         port: int = sockets[0].getsockname()[1]
         return port
 
+    async def loaded(self) -> None:
+        """Wait until the shard has caught up with the store. After ``start``.
+
+        Raises StartupError if it never will: another process has its folder, or it cannot be used.
+        """
+        assert self._loading is not None
+        await asyncio.shield(self._loading)
+
     async def close(self) -> None:
         """Stop serving and save; may be called twice."""
         if self._loading is not None:
@@ -106,7 +114,7 @@ class ShardServer:
         while True:
             try:
                 return await self.shard.start()
-            except Unavailable as error:
+            except (Unavailable, Overloaded) as error:
                 log.warning("The shard waits for the store: %s", error.reason)
             await asyncio.sleep(RETRY_S)
 

@@ -7,6 +7,7 @@ they may arrive twice or out of order and the newest wins.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,7 +76,7 @@ class Query:
     """A search: at most ``n`` faces of an owner with ``similarity >= min_similarity``, best first.
 
     ``probe``: float32 (dim,), unit length. ``min_similarity``: cosine, ``None`` for no threshold.
-    ``tag``: only faces with this tag.
+    ``tag``: only faces with this tag. A ``min_similarity`` that is not finite raises ValueError.
     """
 
     owner: str
@@ -84,6 +85,11 @@ class Query:
     n: int
     min_similarity: float | None = None
     tag: str | None = None
+
+    def __post_init__(self) -> None:
+        """Look at what would silently match nothing, or everything."""
+        if self.min_similarity is not None and not math.isfinite(self.min_similarity):
+            raise ValueError("min_similarity must be finite")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,24 +40,30 @@ def unpack_changes(data: bytes) -> list[Change]:
     """Return what :func:`pack_changes` packed."""
     line, _, rest = data.partition(b"\n")
     changes: list[Change] = []
+    place = 0
     try:
         for head in json.loads(line):
             owner, face_id, rev = head[:3]
-            if not (isinstance(owner, str) and type(face_id) is int and type(rev) is int and 0 <= face_id < 1 << 63):
+            if not (isinstance(owner, str) and _is_number(face_id) and _is_number(rev)):
                 raise ValueError("A change has an owner, an id and a revision")
             if len(head) == 3:
                 changes.append(Delete(owner, face_id, rev))
                 continue
             model, tags, size = head[3:]
-            if size < 0 or size > len(rest) or not all(isinstance(text, str) for text in [model, *tags]):
+            if size < 0 or size > len(rest) - place or not all(isinstance(text, str) for text in [model, *tags]):
                 raise ValueError("An added face has a model, tags and an embedding")
-            changes.append(Upsert(owner, model, face_id, rev, frozenset(tags), rest[:size]))
-            rest = rest[size:]
+            changes.append(Upsert(owner, model, face_id, rev, frozenset(tags), rest[place : place + size]))
+            place += size
     except (TypeError, KeyError, RecursionError) as error:
         raise ValueError("These are no changes") from error
-    if rest:
+    if place < len(rest):
         raise ValueError("There are bytes that belong to no change")
     return changes
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it can be an id or a revision: an int64 from 0 on."""
+    return type(value) is int and 0 <= value < 1 << 63
 
 
 def pack_hits(hits: Sequence[Hit]) -> bytes:

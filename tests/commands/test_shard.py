@@ -44,6 +44,16 @@ def test_it_makes_no_store(facenapi, tmp_path, table):
     assert not (tmp_path / "store").exists()
 
 
+def test_it_ends_when_it_cannot_have_its_folder(facenapi, tmp_path, table):
+    address, option = table
+    assert facenapi("token", f"--data_dir={tmp_path}", "create").status == 0  # makes the store
+    (tmp_path / f"shard-{address.replace(':', '-')}").touch()
+    said = facenapi("shard", f"--data_dir={tmp_path}", option, f"--shard_address={address}", "--logging=none")
+    assert said.status == 1
+    assert said.err.startswith("facenapi: Cannot use data folder")
+    assert said.err.count("\n") == 1
+
+
 @pytest.mark.slow
 def test_it_serves_an_api_server_and_tells_systemd(tmp_path, table):
     address, option = table

@@ -138,6 +138,64 @@ async def test_a_shard_that_lags_gets_no_new_faces_but_hears_of_old_ones(tmp_pat
     await shard.close()
 
 
+class HeldBuilds:
+    """Lets a shard build when it is told to."""
+
+    def __init__(self, shard):
+        self._build, self._may = shard._build, asyncio.Event()
+        self.let, self.hold = self._may.set, self._may.clear
+        shard._build = self
+
+    async def __call__(self):
+        return self._may.is_set() and await self._build()
+
+
+async def test_builds_that_fall_behind_stop_new_faces_but_not_deletes(tmp_path, monkeypatch):
+    monkeypatch.setattr("facenapi.search.local.WAITING_TAILS", 3)
+    store = FeedStore()
+    store.put(0, VECTORS[0])
+    shard = await started(tmp_path, store, capacity=20)
+    builds, client = HeldBuilds(shard), ShardClient([(shard, None)])
+    await until(lambda: store.asked_from.count(0) == 2)  # the comparison, too, has read the feed
+    await client.apply([store.put(number, VECTORS[number]) for number in range(1, 80)])
+    await asyncio.sleep(0.1)
+    assert (shard.info()["waiting_tails"], shard.lagging) == (3, False)
+    await client.apply([store.put(80, VECTORS[80])])
+    await until(lambda: shard.lagging)
+    with pytest.raises(Overloaded):
+        client.pick_cell()
+    for number in range(81, 130):  # other servers go on
+        store.put(number, VECTORS[number])
+    store.remove(7)
+    await until(lambda: shard.info()["faces"] == 80)
+    assert shard.info()["waiting_tails"] == 4
+    builds.let()
+    await until(lambda: shard.info()["faces"] == 129)
+    assert not shard.lagging
+    assert 0 <= client.pick_cell() < 1024
+    assert [hit.id for hit in await shard.search(query(VECTORS[128]))] == [128]
+    assert await shard.search(query(VECTORS[7], floor=0.999)) == []
+    await shard.close()
+
+
+async def test_what_a_first_load_leaves_may_wait_only_until_it_is_built(tmp_path, monkeypatch):
+    monkeypatch.setattr("facenapi.search.local.WAITING_TAILS", 3)
+    store = FeedStore()
+    for number in range(200):
+        store.put(number, VECTORS[number])
+    shard = LocalShard(tmp_path, store, poll_s=0.02, capacity=20, niceness=0)
+    builds = HeldBuilds(shard)
+    await shard.start()
+    await asyncio.sleep(0.1)
+    assert (shard.info()["waiting_tails"], shard.lagging) == (9, False)
+    builds.let()
+    await until(lambda: shard.info()["waiting_tails"] == 0 and shard.info()["segments"])
+    builds.hold()
+    await shard.apply([store.put(number, VECTORS[number]) for number in range(200, 300)])
+    await until(lambda: shard.lagging)
+    await shard.close()
+
+
 async def test_segments_are_built_and_a_restart_reads_only_what_is_new(tmp_path):
     store = FeedStore()
     shard = await started(tmp_path, store)
@@ -170,6 +228,26 @@ async def test_a_bad_probe_is_refused(tmp_path, probe):
     with pytest.raises(ValueError, match="probe"):
         await shard.search(query(probe.astype(np.float32)))
     await shard.close()
+
+
+async def test_deletes_are_forgotten_when_nothing_can_be_late_any_more(tmp_path, monkeypatch):
+    shard = await started(tmp_path, FeedStore(), snapshot_s=0.05)
+    late, gone = (store := FeedStore()).put(1, VECTORS[0]), store.remove(1)
+    await shard.apply([gone])
+    await asyncio.sleep(0.2)
+    await shard.apply([late])
+    assert shard.info()["faces"] == 0
+    monkeypatch.setattr("facenapi.search.index.GRAVE_S", 0.0)
+    while not shard.info()["faces"]:  # it comes back only when its grave is gone
+        await shard.apply([late])
+        await asyncio.sleep(0.01)
+    await shard.close()
+
+
+@pytest.mark.parametrize("floor", [float("nan"), float("inf"), -float("inf")])
+def test_a_threshold_is_finite(floor):
+    with pytest.raises(ValueError, match="min_similarity must be finite"):
+        query(VECTORS[0], 1, floor)
 
 
 async def test_a_bad_embedding_is_refused_with_one_line(tmp_path, caplog):

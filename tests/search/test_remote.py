@@ -143,8 +143,10 @@ async def test_http_interface(tmp_path, store):
     code, body = await get("/search?owner=o&model=m&n=1", probe)
     assert code == 200
     assert [hit.id for hit in wire.unpack_hits(body, 1)] == [2]
-    for bad in ("owner=o&model=m&n=x", "owner=o&n=1", "owner=o&model=m&n=0", "owner=o&model=m&n=1&min_similarity=x"):
+    for bad in ("owner=o&model=m&n=x", "owner=o&n=1", "owner=o&model=m&n=0"):
         assert (await get(f"/search?{bad}", probe))[0] == 400
+    for bad in ("x", "nan", "inf", "-inf", "1e999"):
+        assert (await get(f"/search?owner=o&model=m&n=1&min_similarity={bad}", probe))[0] == 400
     for bad in (b"", b"abc", probe[:-4], b"\xff" * 128):
         assert (await get("/search?owner=o&model=m&n=1", bad))[0] == 400
     assert json.loads((await get("/stat/info"))[1])["faces"] == 1
@@ -183,6 +185,34 @@ async def test_a_shard_waits_for_the_store(tmp_path, store, monkeypatch):
     await server.close()
 
 
+async def test_a_busy_store_costs_a_shard_a_pause(tmp_path, store, monkeypatch, caplog):
+    monkeypatch.setattr("facenapi.search.server.RETRY_S", 0.01)
+    answer = store.changes_since
+
+    async def fail_once(*_):
+        store.changes_since = answer
+        raise Overloaded("Too many operations wait")
+
+    store.changes_since = fail_once
+    server, _ = await serve(tmp_path, store, None)
+    await server.loaded()
+    assert server.shard.info()["ready"]
+    assert "waits for the store: Too many operations wait" in caplog.text
+    await server.close()
+
+
+async def test_a_shard_that_cannot_have_its_folder_says_so(tmp_path, store):
+    first, _ = await serve(tmp_path / "used", store, None)
+    await first.loaded()
+    (tmp_path / "file").touch()
+    for name, reason in (("used", "is in use by process"), ("file", "Cannot use data folder")):
+        server, _ = await serve(tmp_path / name, store, None)
+        with pytest.raises(StartupError, match=reason):
+            await server.loaded()
+        await server.close()
+    await first.close()
+
+
 def test_changes_travel():
     changes = [
         Upsert("o", "m", 5, 7, frozenset({"a", "ü"}), b"1234" * 3),
@@ -199,6 +229,10 @@ def test_changes_travel():
         b"{}x",
         b'[["o", -1, 2]]\n',
         b'[["o", 1, 2, "m", [3], 0]]\n',
+        b'[["o", 1, 2, "m", [], 4], ["o", 2, 2, "m", [], 4]]\n1234567',
+        b'[["o", 1, -1]]\n',
+        b'[["o", 1, true]]\n',
+        b'[["o", 1, %d, "m", [], 0]]\n' % 2**63,
     ):
         with pytest.raises(ValueError):  # noqa: PT011 - any reason will do
             wire.unpack_changes(bad)
@@ -228,15 +262,24 @@ def test_table(tmp_path):
 
 def test_configuration(tmp_path, store):
     path = tmp_path / "tntapi.json"
-    path.write_text(json.dumps([["a:1"] * 1000 + ["b:2"] * 24]))
+    path.write_text(json.dumps([["a:1"] * 1000 + ["b:2"] * 12 + ["c:2"] * 12]))
     client = open_searcher(Config(tntapi_servers_file=str(path)), store)
-    assert [shard.info()["address"] for shard in client.shards] == ["a:1", "b:2"]
+    assert [shard.info()["address"] for shard in client.shards] == ["a:1", "b:2", "c:2"]
     assert isinstance(open_searcher(Config(data_dir=str(tmp_path)), store).shards[0], LocalShard)
     with pytest.raises(StartupError, match="missing: cannot be read as a table"):  # no quiet search of our own
         open_searcher(Config(tntapi_servers_file=str(tmp_path / "missing"), data_dir=str(tmp_path)), store)
-    server = ShardServer.from_config(
-        Config(tntapi_servers_file=str(path), shard_address="b:2", data_dir=str(tmp_path)), store
-    )
-    assert server.shard.info()["faces"] == 0
     with pytest.raises(StartupError, match="a:1, b:2"):
         ShardServer.from_config(Config(tntapi_servers_file=str(path), shard_address="c:3"), store)
+
+
+async def test_each_address_has_a_folder_of_its_own(tmp_path, store):
+    path = tmp_path / "tntapi.json"
+    addresses = ["127.0.0.1:2", "127.0.0.2:2", "[::1]:2"]
+    path.write_text(json.dumps([[addresses[cell % 3] for cell in range(1024)]]))
+    for address in addresses:
+        config = Config(tntapi_servers_file=str(path), shard_address=address, data_dir=str(tmp_path / "data"))
+        shard = ShardServer.from_config(config, store).shard
+        await shard.start()
+        await shard.close()
+    folders = sorted(folder.name for folder in (tmp_path / "data").iterdir())
+    assert folders == ["shard-127.0.0.1-2", "shard-127.0.0.2-2", "shard-::1-2"]
