@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facenapi.search import exact
 from facenapi.search.index import Index
 from facenapi.search.snapshot import Snapshots
 from tests.search.support import faces_like
@@ -73,8 +74,8 @@ def trial(number: int, snapshot: Path, folder: Path) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(snapshot, folder)
     segments = sorted(folder.glob("segment-*"))
-    names = ["manifest.json", "state", "segment.json", "vectors.npy", "ids.npy", "vector_of.npy", "first.npy"]
-    name = str(random.choice([*names, *["graph.nms"] * 7]))
+    arrays = [f"{name}.npy" for name in ("vectors", "ids", "vector_of", "first", "means")]
+    name = str(random.choice(["manifest.json", "state", "segment.json", *arrays, *["graph.nms"] * 8]))
     if name == "manifest.json":
         victim = other = folder / name
     elif name == "state":
@@ -100,6 +101,7 @@ def trial(number: int, snapshot: Path, folder: Path) -> str:
 
 if __name__ == "__main__":
     logging.disable()
+    exact.gather_limit = lambda dim: 0  # search through the graphs
     source, scratch, start, end = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     for trial_number in range(start, end):
         sys.stdout.write(trial(trial_number, source, scratch) + "\n")

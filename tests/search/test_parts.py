@@ -1,4 +1,4 @@
-"""Segments that compare the means of all groups, where no list from the graph is good enough."""
+"""Segments that compare the means of all groups, and which lists from the graph are not good enough."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from facenapi.search.parts import Tail
 from tests.search.support import faces_like
 
 DIM, FLOOR = 32, 0.85
+LIST, LOW, SLACK = 16, 0.3, 0.4
 
 
 @pytest.fixture
@@ -16,9 +17,24 @@ def vectors():
     return faces_like(8000, DIM, shots=8, noise=0.2)
 
 
+def built(folder, monkeypatch, vectors, calibrate):
+    """A segment with levels of our choice, and no scan or tail that would hide what it misses."""
+    monkeypatch.setattr(calibration, "calibrate", calibrate)
+    monkeypatch.setattr(exact, "gather_limit", lambda dim: 0)
+    tail = Tail(len(vectors), DIM)
+    for row, vector in enumerate(vectors):
+        tail.append(row, 1, ["even"] if row % 2 == 0 else [], vector)
+    plan = Collection(DIM, None, (tail, Tail(1, DIM))).plan()
+    builder.write_order(plan, folder)
+    builder.fill_folder(folder)
+    segment = builder.load_segment(folder)
+    monkeypatch.setattr(segment, "scan", lambda *_: pytest.fail("scanned exactly"))
+    return segment
+
+
 @pytest.fixture
 def segment(tmp_path, monkeypatch, vectors):
-    """A segment that never asks its graph, and no scan that would hide what it misses."""
+    """A segment that never asks its graph."""
     measured = calibration.calibrate
 
     def only_all(*how):
@@ -26,16 +42,7 @@ def segment(tmp_path, monkeypatch, vectors):
         assert last.ef == calibration.ALL
         return [last]
 
-    monkeypatch.setattr(calibration, "calibrate", only_all)
-    monkeypatch.setattr(exact, "gather_limit", lambda dim: 0)
-    tail = Tail(len(vectors), DIM)
-    for row, vector in enumerate(vectors):
-        tail.append(row, 1, ["even"] if row % 2 == 0 else [], vector)
-    plan = Collection(DIM, None, (tail, Tail(1, DIM))).plan()
-    builder.write_order(plan, tmp_path)
-    builder.fill_folder(tmp_path)
-    segment = builder.load_segment(tmp_path)
-    monkeypatch.setattr(segment, "scan", lambda *_: pytest.fail("scanned exactly"))
+    segment = built(tmp_path, monkeypatch, vectors, only_all)
     for row in range(0, len(vectors), 2):
         segment.retag(row, ["even"], 1)
     for row in range(0, len(vectors), 7):
@@ -54,3 +61,16 @@ def test_all_means_find_every_match_and_nothing_else(segment, vectors, tag):
         assert np.allclose(similarities, sims[ids], atol=1e-5)
         found, wanted = found + len(ids), wanted + len(right)
     assert found >= 0.999 * wanted > 100
+
+
+@pytest.mark.parametrize(("trusted_from", "n"), [(LOW, 8000), (FLOOR, 8000), (FLOOR, 3)], ids=str)
+def test_a_list_is_not_trusted_when_full_or_below_its_floor(tmp_path, monkeypatch, vectors, trusted_from, n):
+    levels = [calibration.Level(LIST, trusted_from, SLACK), calibration.Level(calibration.ALL, LOW, SLACK)]
+    segment = built(tmp_path, monkeypatch, vectors, lambda *_: levels)
+    for probe in faces_like(200, DIM, seed=5):
+        sims = vectors @ probe
+        right = np.sort(sims[sims >= LOW])[::-1][:n]
+        assert n == 3 or len(right) > 8 * LIST  # more matches than a list of groups of eight can hold
+        _, found = segment.search(probe, n, LOW, None)
+        assert len(found) == len(right)
+        assert np.allclose(np.sort(found)[::-1], right, atol=1e-5)

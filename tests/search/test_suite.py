@@ -6,11 +6,13 @@ import os
 import numpy as np
 import pytest
 
+from facenapi.search import exact as exact_scans
 from facenapi.search.client import ShardClient
 from facenapi.search.index import Index
 from facenapi.search.local import LocalShard
 from facenapi.search.milvus.engine import Engine
 from facenapi.search.milvus.shard import MilvusShard
+from facenapi.search.parts import Segment
 from facenapi.search.remote import RemoteShard
 from facenapi.search.server import ShardServer
 from facenapi.search.shard import Query
@@ -210,12 +212,40 @@ async def test_random_operations(tmp_path, make):
     await close()
 
 
+class Graphs:
+    """What segments answered without an exact scan, beside what that scan would have answered."""
+
+    def __init__(self, monkeypatch):
+        self.scanned = self.found = self.wanted = 0
+        search, scan = Segment.search, Segment.scan
+
+        def counted(segment, *query):
+            self.scanned += 1
+            return scan(segment, *query)
+
+        def compared(segment, *query):
+            before = self.scanned
+            ids, sims = search(segment, *query)
+            if self.scanned == before:
+                _, best = scan(segment, *query)
+                self.found += len(np.unique(sims[sims > best.min(initial=2) - CLOSE]))  # each vector counts once
+                self.wanted += len(np.unique(best))
+            return ids, sims
+
+        monkeypatch.setattr(Segment, "scan", counted)
+        monkeypatch.setattr(Segment, "search", compared)
+        monkeypatch.setattr(exact_scans, "gather_limit", lambda dim: 0)
+
+
 async def random_operations_through_graphs(folder, monkeypatch, count, capacity):
-    monkeypatch.setattr("facenapi.search.exact.gather_limit", lambda dim: 0)
-    store = FeedStore()
+    graphs, store = Graphs(monkeypatch), FeedStore()
     client, close = await local(folder, store, capacity)
     await random_operations(client, store, count, seed=3, complete=False)
+    await until_built(client)
     assert client.shards[0].info()["segments"] > 0
+    for number, probe in enumerate(faces_like(count, seed=3)[:400]):
+        await client.search(Query(OWNERS[number % 2], "m", probe, 10), strict=True)
+    assert graphs.found >= 0.997 * graphs.wanted > 1000  # floors of segments of a few hundred are measured roughly
     await close()
 
 
