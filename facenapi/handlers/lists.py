@@ -18,15 +18,16 @@ class FaceListHandler(PageHandler):
         self, *, limit: int, max_id: int | None, min_id: int | None, gallery: str = DEFAULT_GALLERY
     ) -> None:
         """Answer a page of faces."""
-        await self.app.galleries.require(self.owner, gallery)
         where = FaceFilter(gallery=None if gallery == DEFAULT_GALLERY else gallery)
         await self.answer_faces(where, Page(limit, max_id, min_id))
 
     async def answer_faces(self, where: FaceFilter, page: Page) -> None:
-        """Answer a page with links to its neighbours."""
+        """Answer a page with links to its neighbours; NotFound if there is no such gallery."""
         found, texts = await self.app.face_texts.page(
             self.owner, lambda pages: self.app.store.list_keys(self.owner, where, pages), lambda key: key, page
         )
+        if not found.items:  # a gallery with faces exists
+            await self.app.galleries.require(self.owner, where.gallery or DEFAULT_GALLERY)
         self.answer_page(filter(None, texts), found)
 
 
@@ -38,7 +39,6 @@ class MetaFacesHandler(FaceListHandler):
         self, *, limit: int, max_id: int | None, min_id: int | None, gallery: str = DEFAULT_GALLERY, meta: str = ""
     ) -> None:
         """Answer the faces whose meta is exactly this."""
-        await self.app.galleries.require(self.owner, gallery)
         await self.answer_faces(self._where(meta, gallery), Page(limit, max_id, min_id))
 
     @operation("Delete the faces with a meta", status=204, errors=("NOT_FOUND",))
