@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 from facenapi.errors import Overloaded, StartupError, Unavailable
 from facenapi.storage.base import FaceChange, FaceFilter, Page, Token
-from facenapi.storage.sqlite import SqliteStore, folder, schema
+from facenapi.storage.sqlite import SqliteStore, folder, lists, schema
 from facenapi.storage.sqlite.reader import Readers
 from facenapi.storage.sqlite.writer import Writer
 from tests.storage.samples import add, new_face
@@ -51,6 +52,38 @@ def start_child(folder_path: Path, *args: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        FaceFilter(),
+        FaceFilter(gallery="default", meta="1"),
+        FaceFilter(events=True),
+        FaceFilter(cam_ids=("c1", "c2")),
+        FaceFilter(events=True, friend=True),
+        FaceFilter(events=True, friend=False),
+        FaceFilter(events=True, start_ms=1, end_ms=2),
+        FaceFilter(cam_ids=("c1", "c2"), start_ms=1, friend=True),
+    ],
+    ids=str,
+)
+async def test_keys_of_a_page_come_from_an_index_alone(tmp_path, where):
+    await filled(tmp_path, 3)
+    db = schema.connect(tmp_path / DATABASE, "normal")
+    statements: list[str] = []
+    db.set_trace_callback(statements.append)
+    lists.keys(db, "ann", where, Page())
+    db.set_trace_callback(None)
+    queries = [statement for statement in statements if "LIMIT" in statement and "count(" not in statement]
+    assert queries
+    for query in queries:
+        plan = [row[-1] for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
+        assert re.match(r"SEARCH (f USING COVERING INDEX events|m USING (PRIMARY KEY|COVERING INDEX memb))", plan[0])
+    db.close()
 
 
 # -- reopening ------------------------------------------------------------------------------------
@@ -174,20 +207,31 @@ async def test_a_damaged_database_stops_the_start_and_is_left_alone(tmp_path, da
 async def test_a_database_of_the_first_release_is_brought_up_to_date(tmp_path):
     store = await opened(tmp_path)
     await store.add_gallery("ann", "staff")
-    faces = await add(store, "a", "b", galleries=("staff",))
-    faces[0] = await store.update_face("ann", faces[0].id, FaceChange(person_id=await store.new_person("ann")))
+    first, _ = await add(store, "a", "b", galleries=("staff",), cam_id="c1", friend=False)
+    first = await store.update_face("ann", first.id, FaceChange(person_id=await store.new_person("ann")))
     await store.close()
     db = sqlite3.connect(tmp_path / DATABASE)
     db.executescript(
         "DROP INDEX memberships_by_meta; ALTER TABLE memberships DROP COLUMN rev; PRAGMA user_version = 1;"
-        "CREATE INDEX memberships_by_meta ON memberships (gallery, meta, face)"
+        "CREATE INDEX memberships_by_meta ON memberships (gallery, meta, face);"
+        "DROP INDEX events; DROP INDEX events_of_camera; DROP INDEX events_by_time; DROP INDEX events_of_friends;"
+        "CREATE INDEX events ON faces (owner) WHERE cam_key IS NOT NULL;"
+        "CREATE INDEX events_of_camera ON faces (owner, cam_key) WHERE cam_key IS NOT NULL;"
+        "CREATE INDEX events_by_time ON faces (owner, timestamp_ms, cam_key) WHERE cam_key IS NOT NULL;"
+        "CREATE INDEX events_of_friends ON faces (owner) WHERE cam_key IS NOT NULL AND friend = 1;"
     )
     db.close()
     store = await opened(tmp_path)
-    for where in (FaceFilter(), FaceFilter(gallery="staff"), FaceFilter(gallery="staff", meta="a")):
+    for where in (
+        FaceFilter(),
+        FaceFilter(gallery="staff"),
+        FaceFilter(gallery="staff", meta="a"),
+        FaceFilter(events=True),
+        FaceFilter(cam_ids=("c1",), friend=False),
+    ):
         found = await store.list_faces("ann", where, Page())
+        assert found[-1] == first
         assert await store.list_keys("ann", where, [Page()]) == [[face.key for face in found]]
-    assert found == faces[:1]
     assert [finding for finding in await store.report() if not finding.well] == []
     await store.close()
 

@@ -97,8 +97,22 @@ DROP INDEX memberships_by_meta;
 CREATE INDEX memberships_by_meta ON memberships (gallery, meta, face, rev);
 """
 
+# And pages of events come from their indexes alone: each holds what is asked of most events, and the revision.
+_REVISED_EVENTS = """
+DROP INDEX events;
+DROP INDEX events_of_camera;
+DROP INDEX events_by_time;
+DROP INDEX events_of_friends;
+CREATE INDEX events ON faces (owner, id, rev, cam_key, friend) WHERE cam_key IS NOT NULL;
+CREATE INDEX events_of_camera ON faces (owner, cam_key, id, rev) WHERE cam_key IS NOT NULL;
+CREATE INDEX events_by_time ON faces (owner, timestamp_ms, cam_key, id, rev, friend)
+    WHERE cam_key IS NOT NULL;
+CREATE INDEX events_of_friends ON faces (owner, id, rev, cam_key, friend)
+    WHERE cam_key IS NOT NULL AND friend = 1;
+"""
+
 # Each script leads from the version of its place to the next; PRAGMA user_version says where a file is.
-MIGRATIONS = (_TABLES + _TRIGGERS, _REVISED_MEMBERSHIPS)
+MIGRATIONS = (_TABLES + _TRIGGERS, _REVISED_MEMBERSHIPS, _REVISED_EVENTS)
 
 
 def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connection:
