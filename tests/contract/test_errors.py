@@ -345,6 +345,22 @@ def test_what_is_no_http_is_refused_in_the_same_form_and_not_logged(api, sent):
     assert api.key not in api.server.log.read_text()
 
 
+@pytest.mark.parametrize("target", ["http://x/v1/galleries?limit=1", "HTTPS://x:8000/v1/galleries/"])
+def test_a_whole_address_as_the_target_is_the_path_in_it(api, target):
+    head = api.head_of("GET", target, Connection="close")
+    with api.connection() as connection:
+        connection.sendall(head)
+        head, _, body = everything(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert "results" in json.loads(body)
+
+
+def test_an_address_without_a_path_is_the_root(api):
+    with api.connection() as connection:
+        connection.sendall(api.head_of("GET", "http://x?limit=1", Connection="close"))
+        assert everything(connection).startswith(b"HTTP/1.1 404 ")
+
+
 @pytest.fixture(scope="module")
 def small_server(tmp_path_factory):
     """A server that lets two requests in."""
