@@ -27,20 +27,21 @@ class Window(Generic[T]):
 
 
 async def window(fetch: Fetch[T], id_of: Callable[[T], int], page: Page) -> Window[T]:
-    """Fetch a page and look beyond it in both directions."""
+    """Fetch a page and look beyond it in both directions; nothing lies between a bound and what is beyond it."""
     backwards = page.min_id is not None
-    whole = replace(page, limit=page.limit + 1)
-    behind = _behind(page)
-    items, *others = await fetch([whole] if behind is None else [whole, behind])
-    beyond = len(items) > page.limit
-    if beyond:
+    older = [] if page.min_id is None else [Page(1, max_id=page.min_id + 1)]
+    below_max = 0 if page.max_id is None else max(page.max_id - 1, 0)  # ids begin at 1
+    newer = [] if page.max_id is None else [Page(1, min_id=below_max)]
+    items, *others = await fetch([replace(page, limit=page.limit + 1), *older, *newer])
+    has_older, has_newer = any(others[: len(older)]), any(others[len(older) :])
+    if len(items) > page.limit:
         # Fetched backwards, the entry beyond the page is the newest.
         items = items[1:] if backwards else items[:-1]
+        has_older, has_newer = has_older or not backwards, has_newer or backwards
     # With nothing left here, there may still be something on the side the client came from.
-    first = id_of(items[0]) if items else (page.max_id or 0) - 1
+    first = id_of(items[0]) if items else below_max
     last = id_of(items[-1]) if items else (page.min_id or 0) + 1
-    older, newer = (any(others), beyond) if backwards else (beyond, any(others))
-    return Window(items, last if older else None, first if newer else None)
+    return Window(items, last if has_older else None, first if has_newer else None)
 
 
 def single(fetch: Callable[[Page], Awaitable[list[T]]]) -> Fetch[T]:
@@ -50,10 +51,3 @@ def single(fetch: Callable[[Page], Awaitable[list[T]]]) -> Fetch[T]:
         return list(await asyncio.gather(*map(fetch, pages)))
 
     return fetch_all
-
-
-def _behind(page: Page) -> Page | None:
-    """Return what to look for on the side the client came from; nothing lies between that bound and the page."""
-    if page.min_id is not None:
-        return Page(1, max_id=page.min_id + 1)
-    return Page(1, min_id=page.max_id - 1) if page.max_id else None

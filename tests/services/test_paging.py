@@ -53,6 +53,16 @@ def test_links_lead_on_exactly_where_there_is_more(ids, limit, bound):
     assert (newer.prev_min_id is not None) is (len([item for item in ids if item > bound]) > limit)
 
 
+@given(IDS, st.integers(1, 7), st.integers(0, 61), st.integers(0, 61))
+def test_a_page_between_two_bounds_links_beyond_both(ids, limit, low, high):
+    found = look(ids, Page(limit, min_id=low, max_id=high))
+    inside = [item for item in ids if low < item < high]
+    assert found.items == inside[-limit:]
+    first, last = (found.items[0], found.items[-1]) if found.items else (max(high - 1, 0), low + 1)
+    assert (found.prev_min_id is not None) is any(item > first for item in ids)
+    assert (found.next_max_id is not None) is any(item < last for item in ids)
+
+
 @given(IDS, st.sets(st.integers(1, 60)), st.sets(st.integers(61, 90)), st.integers(1, 5))
 def test_what_stays_is_seen_once_while_others_come_and_go(ids, gone, come, limit):
     seen, page, now = [], Page(limit), ids
