@@ -25,7 +25,6 @@ class MetaHandler(PageHandler):
         self, *, limit: int, max_id: int | None, min_id: int | None, gallery: str = DEFAULT_GALLERY
     ) -> None:
         """Answer a page of metas, ordered by their first face, newest first."""
-        await self.app.galleries.require(self.owner, gallery)
         within = None if gallery == DEFAULT_GALLERY else gallery
         found, faces = await self.app.face_texts.page(
             self.owner,
@@ -33,6 +32,8 @@ class MetaHandler(PageHandler):
             lambda meta: meta.first,
             Page(limit, max_id, min_id),
         )
+        if not found.items:  # a gallery with faces exists
+            await self.app.galleries.require(self.owner, gallery)
         texts = [
             b'{"count":%d,"face":%b,"meta":%b}' % (meta.faces, face, jsonio.string(meta.meta))
             for meta, face in zip(found.items, faces, strict=True)
