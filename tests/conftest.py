@@ -15,6 +15,9 @@ from tests.support import photos
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Nothing to test: schemathesis loads it, and it loads schemathesis.
+collect_ignore = ["support/schemathesis_hooks.py"]
+
 # Some tests load the runtime of the networks themselves; no run of them is to be reported to its maker.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 

@@ -6,8 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from milvus_lite.adapter.grpc.server import start_server_in_thread
-
 from facenapi.search.milvus.engine import Engine
 
 
@@ -21,6 +19,9 @@ class MilvusLite:
 
     def start(self) -> None:
         """Serve what the folder has, on the port of before."""
+        # Imported here: it brings pandas, pyarrow and faiss, and most tests do without.
+        from milvus_lite.adapter.grpc.server import start_server_in_thread  # noqa: PLC0415
+
         self._server, self._data, self.port = start_server_in_thread(str(self._folder / "lite.db"), port=self.port)
 
     def stop(self) -> None:
