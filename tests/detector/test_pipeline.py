@@ -107,6 +107,7 @@ async def test_same_answer_in_any_order_and_company(detector, make_photo):
     assert together[::-1] == alone * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 async def test_same_answer_with_any_number_of_threads(model_pack, make_photo, precision):
     """Bit-equal however the runtime divides a network among threads, and on whichever it runs."""
