@@ -1,4 +1,4 @@
-"""Milvus for tests: Milvus Lite behind a real socket."""
+"""Milvus for tests: Milvus Lite behind a real socket, and shards in it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from facenapi.search.milvus.engine import Engine
+from facenapi.search.milvus.shard import MilvusShard
+from facenapi.search.shard import Query
 
 
 class MilvusLite:
@@ -69,3 +71,26 @@ class Valve:
             pass  # the other direction ends, too
         finally:
             writer.close()
+
+
+async def started(lite: MilvusLite, store: Any, **more: Any) -> MilvusShard:
+    """Return a shard that follows a store closely."""
+    shard = MilvusShard(lite.engine(**more), store, poll_s=0.05)
+    await shard.start()
+    return shard
+
+
+def query(vector, n=1, floor=None, tag=None, *, owner="o", model="m"):
+    """Return a query with what a test does not care about filled in."""
+    return Query(owner, model, vector, n, floor, tag)
+
+
+async def found(shard, *arguments, **more) -> list[int]:
+    """Return the ids that a shard finds."""
+    return [hit.id for hit in await shard.search(query(*arguments, **more))]
+
+
+async def until(condition) -> None:
+    """Wait for a background thing; the test's own timeout is the limit."""
+    while not condition():
+        await asyncio.sleep(0.01)
