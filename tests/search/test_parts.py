@@ -56,6 +56,7 @@ def segment(tmp_path_factory, vectors):
     return segment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tag", [None, "even"])
 def test_all_means_find_every_match_and_nothing_else(segment, vectors, tag):
     found = wanted = 0

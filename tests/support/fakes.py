@@ -31,7 +31,9 @@ class FakeDetector:
 
     async def detect(self, photo):
         pixels, scale = photo.reduced.pixels, photo.reduced.scale_x
-        rows, columns = np.nonzero(pixels.max(axis=2) - pixels.min(axis=2) >= 100)
+        red, green, blue = np.moveaxis(pixels, 2, 0)
+        saturation = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+        rows, columns = np.nonzero(saturation >= 100)
         colors = pixels[rows, columns] @ AS_NUMBER
         found = []
         for color in np.unique(colors):
