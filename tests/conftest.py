@@ -15,12 +15,16 @@ from tests.support import photos
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Nothing to test: schemathesis loads it, and it loads schemathesis.
+collect_ignore = ["support/schemathesis_hooks.py"]
+
 # Some tests load the runtime of the networks themselves; no run of them is to be reported to its maker.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # The same examples each time, and no timing: a run must not depend on luck or on the load of the machine.
-hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
-hypothesis.settings.load_profile("tests")
+for name, count in (("quick", 25), ("all", 100)):  # scripts/test chooses the second
+    hypothesis.settings.register_profile(name, deadline=None, derandomize=True, database=None, max_examples=count)
+hypothesis.settings.load_profile("quick")
 
 
 @pytest.fixture

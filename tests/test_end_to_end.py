@@ -11,8 +11,6 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from tests.support.live import PACK, Server, form, jpeg
 from tests.support.pictures_server import serve_pictures
 
-pytestmark = pytest.mark.slow
-
 STRICT = 0.7834
 
 
@@ -20,6 +18,13 @@ STRICT = 0.7834
 def server(tmp_path_factory, model_pack):
     with Server(tmp_path_factory.mktemp("server"), "--fetch_allow_private=True") as running:
         yield running
+
+
+@pytest.fixture
+def newcomer(server):
+    """The same server for an owner who has no faces yet."""
+    server.key = server.new_key()
+    return server
 
 
 def post(server, path, **fields):
@@ -77,19 +82,31 @@ def test_detect_finds_the_astronaut(server, astronaut):
     assert face["emotions"][0] == "happy"
 
 
-def test_altered_portraits_are_identified_and_verified(server, astronaut, grace_hopper):
+def test_a_smaller_copy_is_identified_and_verified(newcomer, astronaut, grace_hopper):
+    image = Image.open(io.BytesIO(astronaut)).convert("RGB")
+    copy = jpeg(image.resize((300, 300)))
+    [face] = post(newcomer, "/v1/face", photo=astronaut, meta="Eileen Collins")["results"]
+    [matches] = post(newcomer, "/v1/identify", photo=copy)["results"].values()
+    assert [match["face"] for match in matches] == [face]
+    assert post(newcomer, "/v1/verify", photo1=copy, photo2=astronaut)["verified"]
+    [strangers] = post(newcomer, "/v1/identify", photo=grace_hopper)["results"].values()
+    assert strangers == []
+
+
+@pytest.mark.slow
+def test_altered_portraits_are_identified_and_verified(newcomer, astronaut, grace_hopper):
     portraits = {"Eileen Collins": astronaut, "Grace Hopper": grace_hopper}
     boxes = {}
     for name, photo in portraits.items():
-        face = post(server, "/v1/face", photo=photo, meta=name)["results"][0]
+        face = post(newcomer, "/v1/face", photo=photo, meta=name)["results"][0]
         boxes[name] = (face["x1"], face["y1"], face["x2"], face["y2"])
     missed = []
     for name, original in portraits.items():
         image = Image.open(io.BytesIO(original)).convert("RGB")
         for how, photo in alterations(image, boxes[name]).items():
-            matches = post(server, "/v1/identify", photo=photo, threshold="none", n=5)["results"]
+            matches = post(newcomer, "/v1/identify", photo=photo, threshold="none", n=5)["results"]
             [ranked] = matches.values()
-            verified = post(server, "/v1/verify", photo1=photo, photo2=original)
+            verified = post(newcomer, "/v1/verify", photo1=photo, photo2=original)
             first = ranked[0]
             good = first["face"]["meta"] == name and first["confidence"] >= 0.75
             assert verified["verified"] == (first["confidence"] >= 0.75), how
@@ -119,6 +136,7 @@ def test_metrics_tell_what_the_server_is_doing(server, astronaut):
     assert server.figure("facenapi_shard_faces") >= 1
 
 
+@pytest.mark.slow
 def test_an_answered_write_survives_kill_9_and_a_deletion_too(tmp_path, model_pack, astronaut, grace_hopper):
     with Server(tmp_path) as server:
         face = post(server, "/v1/face", photo=astronaut, meta="kept")["results"][0]
@@ -135,6 +153,7 @@ def test_an_answered_write_survives_kill_9_and_a_deletion_too(tmp_path, model_pa
         assert list(post(server, "/v1/identify", photo=astronaut)["results"].values()) == [[]]
 
 
+@pytest.mark.slow
 def test_quality_of_an_original_is_far_from_that_of_a_blurred_copy(tmp_path, model_pack, grace_hopper):
     blurred = Image.open(io.BytesIO(grace_hopper)).filter(ImageFilter.GaussianBlur(6))
     with Server(tmp_path, "--min_quality=0.4") as server:

@@ -18,9 +18,8 @@ from facenapi.request import Texts, Upload
 
 PIXELS = st.integers(-999_999, 999_999)
 FRACTIONS = st.floats(-999_999, 999_999).map(lambda value: round(value, 3))
-CORNERS = st.tuples(PIXELS | FRACTIONS, PIXELS | FRACTIONS, PIXELS | FRACTIONS, PIXELS | FRACTIONS).filter(
-    lambda box: box[0] < box[2] and box[1] < box[3]
-)
+SPANS = st.lists(PIXELS | FRACTIONS, min_size=2, max_size=2, unique=True).map(sorted)
+CORNERS = st.tuples(SPANS, SPANS).map(lambda spans: (spans[0][0], spans[1][0], spans[0][1], spans[1][1]))
 
 
 def as_object(box):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ HOMES = {
 FORBIDDEN_IN_HANDLERS = {"numpy", "PIL", "sqlite3", "motor", "pymongo", "onnxruntime", "nmslib", "pymilvus"}
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Return the modules that a file imports, those for type checking left out."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
@@ -48,7 +50,7 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))

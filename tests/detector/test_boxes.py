@@ -6,6 +6,7 @@ from facenapi.detector.mtcnn import pack_pixels
 
 
 def naive_suppress(boxes, scores, overlap, of_smaller):
+    boxes = boxes.tolist()
     order = sorted(range(len(boxes)), key=lambda i: -scores[i])
     kept = []
     for place, i in enumerate(order):

@@ -50,7 +50,9 @@ def test_cells_are_those_of_each_level_alone(with_sides, sizes):
         assert np.allclose(cells[:, :rows, :columns], alone[:, :rows, :columns], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["astronaut", "grace_hopper", "two_faces", "large"])
+@pytest.mark.parametrize(
+    "name", ["astronaut", "grace_hopper", "two_faces", pytest.param("large", marks=pytest.mark.slow)]
+)
 def test_faces_are_the_same(engines, with_sides, make_photo, name):
     data = photos.large(2448, 1836) if name == "large" else getattr(photos, name)()
     pixels = make_photo(data).reduced.pixels

@@ -107,6 +107,7 @@ async def test_same_answer_in_any_order_and_company(detector, make_photo):
     assert together[::-1] == alone * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 async def test_same_answer_with_any_number_of_threads(model_pack, make_photo, precision):
     """Bit-equal however the runtime divides a network among threads, and on whichever it runs."""
@@ -164,13 +165,20 @@ async def test_face_that_fills_the_frame(detector, make_photo):
     assert face.box.overlap(Box(0, 0, 74, 100)) > 0.7
 
 
+@pytest.fixture(scope="module")
+def turning(model_pack):
+    """A started detector that tries photos on their sides."""
+    running = started(model_pack, detect_rotated=True)
+    asyncio.run(running.start())
+    yield running
+    asyncio.run(running.close())
+
+
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-async def test_photo_on_its_side(detector, model_pack, make_photo, degrees):
+async def test_photo_on_its_side(detector, turning, make_photo, degrees):
     image = Image.open(io.BytesIO(photos.grace_hopper())).convert("RGB")
     photo = make_photo(photos.encode(image.rotate(degrees, expand=True)))
     assert await detector.detect(photo) == []
-    turning = started(model_pack, detect_rotated=True)
-    await turning.start()
     (face,) = await turning.detect(photo)
     upright = UPSTREAM["grace_hopper"]
     expected = {
@@ -183,7 +191,6 @@ async def test_photo_on_its_side(detector, model_pack, make_photo, degrees):
     (vector,) = await turning.embed(photo, [face])
     (other,) = await turning.embed(straight, await turning.detect(straight))
     assert turning.confidence(float(vector @ other)) > 0.9
-    await turning.close()
 
 
 async def test_full_queue_is_refused_and_a_caller_that_left_is_dropped(model_pack, make_photo):

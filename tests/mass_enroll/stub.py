@@ -44,6 +44,7 @@ class Handler(BaseHTTPRequestHandler):
     ``late``: stored, then 503; a number: this status, nothing stored."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # the body of an answer would wait for the client's word on its head
 
     def log_message(self, *_):
         """Be quiet."""

@@ -1,4 +1,4 @@
-"""Milvus for tests: Milvus Lite behind a real socket."""
+"""Milvus for tests: Milvus Lite behind a real socket, and shards in it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from milvus_lite.adapter.grpc.server import start_server_in_thread
-
 from facenapi.search.milvus.engine import Engine
+from facenapi.search.milvus.shard import MilvusShard
+from facenapi.search.shard import Query
 
 
 class MilvusLite:
@@ -21,6 +21,9 @@ class MilvusLite:
 
     def start(self) -> None:
         """Serve what the folder has, on the port of before."""
+        # Imported here: it brings pandas, pyarrow and faiss, and most tests do without.
+        from milvus_lite.adapter.grpc.server import start_server_in_thread  # noqa: PLC0415
+
         self._server, self._data, self.port = start_server_in_thread(str(self._folder / "lite.db"), port=self.port)
 
     def stop(self) -> None:
@@ -68,3 +71,26 @@ class Valve:
             pass  # the other direction ends, too
         finally:
             writer.close()
+
+
+async def started(lite: MilvusLite, store: Any, **more: Any) -> MilvusShard:
+    """Return a shard that follows a store closely."""
+    shard = MilvusShard(lite.engine(**more), store, poll_s=0.05)
+    await shard.start()
+    return shard
+
+
+def query(vector, n=1, floor=None, tag=None, *, owner="o", model="m"):
+    """Return a query with what a test does not care about filled in."""
+    return Query(owner, model, vector, n, floor, tag)
+
+
+async def found(shard, *arguments, **more) -> list[int]:
+    """Return the ids that a shard finds."""
+    return [hit.id for hit in await shard.search(query(*arguments, **more))]
+
+
+async def until(condition) -> None:
+    """Wait for a background thing; the test's own timeout is the limit."""
+    while not condition():
+        await asyncio.sleep(0.01)

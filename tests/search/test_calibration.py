@@ -1,6 +1,7 @@
 """What a level promises of its list has to hold for photos that nothing was measured with."""
 
 import numpy as np
+import pytest
 
 from facenapi.search import calibration
 from facenapi.search.grouping import group
@@ -10,6 +11,7 @@ from tests.search.support import faces_like
 DIM = 32
 
 
+@pytest.mark.slow
 def test_lists_hold_what_they_are_trusted_to_find(tmp_path):
     photos, path = faces_like(8000, DIM, shots=8, noise=0.4), tmp_path / "graph.nms"
     probes, vectors = photos[::20], np.delete(photos, np.s_[::20], axis=0)

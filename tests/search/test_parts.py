@@ -12,28 +12,34 @@ DIM, FLOOR = 32, 0.85
 LIST, LOW, SLACK = 16, 0.3, 0.4
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def vectors():
     return faces_like(8000, DIM, shots=8, noise=0.2)
 
 
-def built(folder, monkeypatch, vectors, calibrate):
-    """A segment with levels of our choice, and no scan or tail that would hide what it misses."""
-    monkeypatch.setattr(calibration, "calibrate", calibrate)
+@pytest.fixture(autouse=True)
+def no_small_scans(monkeypatch):
+    """Leave no search to an exact scan because little is allowed."""
     monkeypatch.setattr(exact, "gather_limit", lambda dim: 0)
+
+
+def built(folder, vectors, calibrate):
+    """A segment with levels of our choice, and no scan or tail that would hide what it misses."""
     tail = Tail(len(vectors), DIM)
     for row, vector in enumerate(vectors):
         tail.append(row, 1, ["even"] if row % 2 == 0 else [], vector)
     plan = Collection(DIM, None, (tail, Tail(1, DIM))).plan()
     builder.write_order(plan, folder)
-    builder.fill_folder(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "calibrate", calibrate)
+        builder.fill_folder(folder)
     segment = builder.load_segment(folder)
-    monkeypatch.setattr(segment, "scan", lambda *_: pytest.fail("scanned exactly"))
+    segment.scan = lambda *_: pytest.fail("scanned exactly")
     return segment
 
 
-@pytest.fixture
-def segment(tmp_path, monkeypatch, vectors):
+@pytest.fixture(scope="module")
+def segment(tmp_path_factory, vectors):
     """A segment that never asks its graph."""
     measured = calibration.calibrate
 
@@ -42,7 +48,7 @@ def segment(tmp_path, monkeypatch, vectors):
         assert last.ef == calibration.ALL
         return [last]
 
-    segment = built(tmp_path, monkeypatch, vectors, only_all)
+    segment = built(tmp_path_factory.mktemp("segment"), vectors, only_all)
     for row in range(0, len(vectors), 2):
         segment.retag(row, ["even"], 1)
     for row in range(0, len(vectors), 7):
@@ -50,6 +56,7 @@ def segment(tmp_path, monkeypatch, vectors):
     return segment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tag", [None, "even"])
 def test_all_means_find_every_match_and_nothing_else(segment, vectors, tag):
     found = wanted = 0
@@ -64,9 +71,9 @@ def test_all_means_find_every_match_and_nothing_else(segment, vectors, tag):
 
 
 @pytest.mark.parametrize(("trusted_from", "n"), [(LOW, 8000), (FLOOR, 8000), (FLOOR, 3)], ids=str)
-def test_a_list_is_not_trusted_when_full_or_below_its_floor(tmp_path, monkeypatch, vectors, trusted_from, n):
+def test_a_list_is_not_trusted_when_full_or_below_its_floor(tmp_path, vectors, trusted_from, n):
     levels = [calibration.Level(LIST, trusted_from, SLACK), calibration.Level(calibration.ALL, LOW, SLACK)]
-    segment = built(tmp_path, monkeypatch, vectors, lambda *_: levels)
+    segment = built(tmp_path, vectors, lambda *_: levels)
     for probe in faces_like(200, DIM, seed=5):
         sims = vectors @ probe
         right = np.sort(sims[sims >= LOW])[::-1][:n]

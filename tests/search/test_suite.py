@@ -204,7 +204,7 @@ async def random_operations(client, store, count, seed, *, complete=True):
     assert found[0] >= 0.999 * found[1] > 0
 
 
-@pytest.mark.parametrize("make", [exact, local, remote, milvus])
+@pytest.mark.parametrize("make", [exact, local, *(pytest.param(m, marks=pytest.mark.slow) for m in (remote, milvus))])
 async def test_random_operations(tmp_path, make):
     store = FeedStore()
     client, close = await make(tmp_path, store, 150)

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import sys
 import time
+import urllib.request
 
 from facenapi import cli
 from facenapi.app import Application
 from facenapi.commands import serve
-from facenapi.config import load
+from facenapi.handlers.base import ApiHandler
+from facenapi.handlers.views import TEXT
+from facenapi.operation import operation
+from facenapi.options import Config
 from facenapi.services.auth import create_token
-from facenapi.storage.open import open_store
 from tests.support.fakes import FakeDetector
 from tests.support.live import Server
 
+KEYS = "/new-key"
+
 
 class FakeServer(Server):
-    """A server that needs no networks and starts at once; it has a store of keys, each of an owner of its own."""
+    """A server that needs no networks and starts at once; it has a key for whoever asks."""
 
     module = "tests.support.fake_server"
-    _keys: list[str]
 
     def new_key(self) -> str:
-        """Return the key of a new owner."""
-        if not getattr(self, "_keys", None):
-            self._keys = self._command("keys").split()
-        return self._keys.pop()
+        """Return the key of a new owner, made by the server itself: a command would be a process more."""
+        with urllib.request.urlopen(self.url + KEYS, b"", timeout=60) as reply:
+            return reply.read().decode()
 
     def wait_for_log(self, text: str, timeout_s: float = 30.0) -> bool:
         """Whether a text comes up in the log."""
@@ -39,18 +40,24 @@ class FakeServer(Server):
         return True
 
 
-async def _print_keys(arguments: list[str], count: int = 200) -> None:
-    config, _ = load(arguments)
-    store = open_store(config, shared=True)
-    await store.start()
-    for key, _ in await asyncio.gather(*(create_token(store) for _ in range(count))):
-        print(key)
-    await store.close()
+class KeyHandler(ApiHandler):
+    """Keys, to anybody."""
+
+    @operation("The key of a new owner", answer=TEXT, public=True)
+    async def post(self) -> None:
+        """Answer a key."""
+        key, _ = await create_token(self.app.store, label="trial")
+        self.finish(key)
+
+
+class FakeApplication(Application):
+    """The application with a FakeDetector and the address for keys."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config, detector=FakeDetector())
+        self.web.add_handlers(".*", [(KEYS, KeyHandler, {"app": self})])
 
 
 if __name__ == "__main__":
-    serve.Application = functools.partial(Application, detector=FakeDetector())
-    if sys.argv[1] == "keys":
-        asyncio.run(_print_keys(sys.argv[2:]))
-    else:
-        sys.exit(cli.main(sys.argv[1:]))
+    serve.Application = FakeApplication
+    sys.exit(cli.main(sys.argv[1:]))

@@ -30,11 +30,12 @@ class Server:
         self.options = [f"--data_dir={folder}", f"--model_pack={PACK}", "--gae=True", "--port=0", *options]
         self.log = folder / "server.log"
         folder.mkdir(parents=True, exist_ok=True)
-        self.key = self._command("token", "create", "--label=trial")
         self.start()
+        self.key = self.new_key()
 
-    def _command(self, *words: str) -> str:
-        arguments = [sys.executable, "-m", self.module, *words, *self.options]
+    def new_key(self) -> str:
+        """Return the key of a new owner."""
+        arguments = [sys.executable, "-m", self.module, "token", "create", "--label=trial", *self.options]
         return subprocess.run(arguments, check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
 
     def start(self, timeout_s: float = 120.0) -> None:

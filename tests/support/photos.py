@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -19,16 +20,19 @@ def encode(pixels, kind: str = "PNG", **options) -> bytes:
     return out.getvalue()
 
 
+@cache
 def astronaut() -> bytes:
     """NASA's portrait of Eileen Collins, 512x512 PNG: one face."""
     return encode(data.astronaut())
 
 
+@cache
 def grace_hopper() -> bytes:
     """The Navy's portrait of Grace Hopper, 512x600 JPEG: one face."""
     return (Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg").read_bytes()
 
 
+@cache
 def two_faces() -> bytes:
     """Both portraits side by side: two faces, Grace Hopper's the larger."""
     left = np.asarray(Image.open(io.BytesIO(astronaut())).convert("RGB"))
@@ -40,11 +44,13 @@ def two_faces() -> bytes:
     return encode(canvas)
 
 
+@cache
 def no_face() -> bytes:
     """A picture of a cup of coffee."""
     return encode(data.coffee())
 
 
+@cache
 def large(*size: int) -> bytes:
     """The same picture at any size, as a JPEG: the portraits with other photos around them."""
     pieces = [
@@ -58,6 +64,7 @@ def large(*size: int) -> bytes:
     return _collage(pieces, size)
 
 
+@cache
 def large_with_small_faces(*size: int) -> bytes:
     """As ``large``, with faces of a fortieth of the width."""
     return _collage([(data.coffee(), 1836, 0, 0), (data.astronaut(), 250, 300, 400),
