@@ -14,6 +14,7 @@ import numpy as np
 from pyroaring import BitMap
 
 from facenapi.search import exact
+from facenapi.search.calibration import spreads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -178,15 +179,16 @@ class Segment(Part):
         *,
         vector_of: NDArray[np.int32],
         first: NDArray[np.int64],
-        means: NDArray[np.float32],
+        centres: NDArray[np.float32],
         levels: Sequence[tuple[Graph | None, Level]],
     ) -> None:
         """All rows are alive with revision 0. ``levels``: graphs, the quickest first, each with
-        what it can be trusted to find; None is a scan of the means."""
+        what it can be trusted to find; None is a scan of the ``centres``."""
         super().__init__(vectors, ids, np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_), len(ids))
         self.folder = folder
         self._levels = levels
-        self._means = means
+        self._centres = centres
+        self._spreads = spreads(centres)
         self._group_first = first[:-1]
         self._group_sizes = np.diff(first)
         self._vector_of = vector_of
@@ -225,7 +227,7 @@ class Segment(Part):
                 if n > _LUCKY and floor is not None and floor < level.floor:
                     continue
                 enough = level.floor if floor is None else max(floor, level.floor)
-                groups, whole = self._nearest_groups(graph, probe, enough - level.slack)
+                groups, whole = self._nearest_groups(graph, level, probe, enough)
                 rows, sims, spare = self._members(groups, probe, enough)
                 wanted = self.alive[rows]
                 if bitmap is not None:
@@ -236,13 +238,15 @@ class Segment(Part):
         return self.scan(probe, n, floor, tag)
 
     def _nearest_groups(
-        self, graph: Graph | None, probe: NDArray[np.float32], floor: float
+        self, graph: Graph | None, level: Level, probe: NDArray[np.float32], floor: float
     ) -> tuple[NDArray[np.signedinteger[Any]], bool]:
-        """Return the groups whose means are at or above ``floor``, and whether the list goes on behind them."""
+        """Return the groups that may have members at or above ``floor``, and whether these are all."""
         if graph is None:
-            return (exact.similarities(self._means, probe) >= floor).nonzero()[0], True
+            sims = exact.similarities(self._centres, probe)
+            sims += level.slack * self._spreads
+            return (sims >= floor).nonzero()[0], True
         listed, sims = graph.search(probe, graph.ef)  # best first
-        groups = listed[: np.count_nonzero(sims >= floor)]
+        groups = listed[: np.count_nonzero(sims >= floor - level.slack)]
         return groups, len(groups) < len(listed)
 
     def _members(

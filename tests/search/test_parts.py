@@ -9,7 +9,7 @@ from facenapi.search.parts import Tail
 from tests.search.support import faces_like
 
 DIM, FLOOR = 32, 0.85
-LIST, LOW, SLACK = 16, 0.3, 0.4
+LIST, LOW, SLACK, SPREADS = 16, 0.3, 0.4, 3.0
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_all_means_find_every_match_and_nothing_else(segment, vectors, tag):
 
 @pytest.mark.parametrize(("trusted_from", "n"), [(LOW, 8000), (FLOOR, 8000), (FLOOR, 3)], ids=str)
 def test_a_list_is_not_trusted_when_full_or_below_its_floor(tmp_path, monkeypatch, vectors, trusted_from, n):
-    levels = [calibration.Level(LIST, trusted_from, SLACK), calibration.Level(calibration.ALL, LOW, SLACK)]
+    levels = [calibration.Level(LIST, trusted_from, SLACK), calibration.Level(calibration.ALL, LOW, SPREADS)]
     segment = built(tmp_path, monkeypatch, vectors, lambda *_: levels)
     for probe in faces_like(200, DIM, seed=5):
         sims = vectors @ probe
