@@ -21,7 +21,7 @@ from facenapi.search.segment import check_probe
 from facenapi.search.shard import Hit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -66,18 +66,25 @@ class Collection:
 
         Raises ValueError for a probe that is not a unit vector of this collection's length.
         """
-        check_probe(probe, self.dim)
+        return self.search_together([probe], n, floor, tag)[0]
+
+    def search_together(
+        self, probes: Sequence[NDArray[np.float32]], n: int, floor: float | None = None, tag: str | None = None
+    ) -> list[list[Hit]]:
+        """Do several searches that differ in their probes only; cheaper where all of them read the same memory."""
+        for probe in probes:
+            check_probe(probe, self.dim)
         if n < 1:
             raise ValueError("n must be positive")
         self.searched_at = time.monotonic()
-        found: dict[int, float] = {}
+        matrix = np.stack(probes)
+        found: list[dict[int, float]] = [{} for _ in probes]
         for part in self.parts:
             if part.live:
-                ids, sims = part.search(probe, n, floor, tag)
-                if len(ids):
-                    found.update(zip(ids.tolist(), sims.tolist(), strict=True))  # of two versions the newer stays
-        hits = sorted(found.items(), key=lambda hit: (-hit[1], hit[0]))[:n]
-        return [Hit(face_id, similarity) for face_id, similarity in hits]
+                for best, (ids, sims) in zip(found, part.search(matrix, n, floor, tag), strict=True):
+                    if len(ids):
+                        best.update(zip(ids.tolist(), sims.tolist(), strict=True))  # of two versions the newer stays
+        return [_hits(best, n) for best in found]
 
     @property
     def live(self) -> int:
@@ -187,3 +194,9 @@ class Collection:
         kept = [part for part in self.parts if part not in sources]
         segments = [part for part in (segment, *kept) if isinstance(part, Segment)]
         self.parts = (*segments, *(part for part in kept if isinstance(part, Tail)))
+
+
+def _hits(found: dict[int, float], n: int) -> list[Hit]:
+    """Return the best ``n``, best first."""
+    hits = sorted(found.items(), key=lambda hit: (-hit[1], hit[0]))[:n]
+    return [Hit(face_id, similarity) for face_id, similarity in hits]

@@ -13,7 +13,7 @@ from facenapi.search.collection import Collection
 from facenapi.search.shard import Change, Delete, Hit, Query, Upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,10 +31,15 @@ class Index:
 
     def search(self, query: Query) -> list[Hit]:
         """Return the hits, best first; raise ValueError for a probe that is no unit vector of the model's."""
-        collection = self.collections.get((query.owner, query.model))
+        return self.search_together([query])[0]
+
+    def search_together(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        """Do several searches that differ in their probes only; raise ValueError if one of these is bad."""
+        like = queries[0]
+        collection = self.collections.get((like.owner, like.model))
         if collection is None:
-            return []
-        return collection.search(query.probe, query.n, query.min_similarity, query.tag)
+            return [[] for _ in queries]
+        return collection.search_together([query.probe for query in queries], like.n, like.min_similarity, like.tag)
 
     def take(self, change: Change) -> str | None:
         """Apply a change, in whatever order changes come; return why it was refused, None if it was not."""

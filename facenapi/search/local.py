@@ -22,6 +22,7 @@ from facenapi.search.files import DamagedError
 from facenapi.search.index import Index
 from facenapi.search.shard import Change, Hit, Query, delete_of, upsert_of
 from facenapi.search.snapshot import Snapshots, state_of
+from facenapi.search.together import Together
 from facenapi.storage.base import CELL_COUNT
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class LocalShard:
         self._started = False
         self._searching, self._queue = 0, queue
         self._writer = ThreadPoolExecutor(1, "search-write")
-        self._searchers = ThreadPoolExecutor(threads, "search")
+        self._searchers = Together(self._search_together, threads)
         self._background = ThreadPoolExecutor(1, "search-build")
         self._tasks: list[asyncio.Task[None]] = []
         self._built_nothing_until = 0.0
@@ -145,9 +146,12 @@ class LocalShard:
             raise Overloaded("Too many searches are waiting")
         self._searching += 1
         try:
-            return await self._in(self._searchers, self._index.search, query)
+            return await self._searchers.search(query)
         finally:
             self._searching -= 1
+
+    def _search_together(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        return self._index.search_together(queries)  # the index may be another than at the start
 
     @property
     def ready(self) -> bool:
