@@ -26,6 +26,11 @@ class Index:
     def __init__(self, capacity: int | None = None) -> None:
         """``capacity``: rows of a tail; None for the measured best."""
         self.capacity = capacity
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew, with nothing."""
+        self.rev = 0  # up to which it has what the store's change feed tells
         self.collections: dict[tuple[str, str], Collection] = {}
         self._graves: dict[tuple[str, int], tuple[int, float]] = {}
 
