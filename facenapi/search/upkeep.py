@@ -107,6 +107,8 @@ class Upkeep:
         """Build what is due, one segment of each collection; return whether anything was."""
         built = False
         for collection in list(self._index.collections.values()):
+            if not collection.due:  # so said without the writing thread: there may be thousands of them
+                continue
             plan = await self._threads.write(collection.plan)
             if plan is None:
                 continue
