@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -23,12 +23,13 @@ RARE = 0.01  # strangers that a search meets on average: next to none
 JOIN_FAR = 1e-6  # as alike as so few strangers are, two vectors may share a group
 PROBES = 3000  # a person whose group is missed costs all of their vectors: fewer would measure chance
 _FEW = 3  # members from which on a group tells how photos of one person differ
-QUICK_LISTS = (16, 24, 32, 40, 48, 56, 64, 80, 96, 128, 192, 256, 384)
+QUICK_LISTS = tuple(round(16 * 2 ** (step / 6)) for step in range(30))  # each an eighth longer than the last
 LONGEST_LIST = 512
 ALL = 0  # no list from the graph: every mean is compared
 SCANNED_SHARE = 0.25  # up to so many groups per vector, comparing all means is much less than an exact scan
 NEVER = 2.0  # the floor of a level that finds nothing for sure
 THRESHOLD_STEP = 0.01  # between thresholds for which a slack is measured
+_ALIKE_FAR = 1e-6  # a pair more alike than so few strangers are is of one person
 _BLOCK = 4096
 _MIXED = 32  # vectors in a random sum
 
@@ -64,14 +65,19 @@ def similarity_at(vectors: NDArray[np.float32], far: float) -> float:
     """Estimate the similarity that a share ``far`` of the pairs of strangers reaches.
 
     Too few pairs are so alike to count them, and among them would be photos of one person. But the
-    distances of strangers are about normal, so two quantiles that only strangers decide tell the rest.
+    distances of strangers are about normal, so two quantiles that only strangers decide tell the rest. That
+    they do, however many photos a person has, is sure of the least similar pairs: what is farther above the
+    median than these let expect is left out.
     """
     if len(vectors) < 10:
         return 0.9  # too few to tell
     random = np.random.default_rng(1)
     some = vectors[random.choice(len(vectors), min(2000, len(vectors)), replace=False)]
     normal = NormalDist()
-    quantiles = np.quantile(some[: len(some) // 2] @ some[len(some) // 2 :].T, [normal.cdf(1), normal.cdf(3)])
+    pairs = some[: len(some) // 2] @ some[len(some) // 2 :].T
+    least, median = np.quantile(pairs, [normal.cdf(-3), 0.5])
+    strangers = pairs[pairs <= median + normal.inv_cdf(1 - _ALIKE_FAR) / 3 * (median - least)]
+    quantiles = np.quantile(strangers, [normal.cdf(1), normal.cdf(3)])
     one, three = np.sqrt(2 - 2 * np.minimum(quantiles, 1))
     distance = max(three - (normal.inv_cdf(1 - far) - 3) / 2 * (one - three), 0.01)
     return float(1 - distance**2 / 2)
@@ -113,7 +119,8 @@ def calibrate(
     lists = [ef for ef in (*QUICK_LISTS, LONGEST_LIST) if ef < len(first) or ef == QUICK_LISTS[0]]
 
     def good_from(trust: float) -> list[int]:
-        return [safer for ef, safer in pairwise(lists) if measured(ef).floor <= trust][:1]
+        shortest = bisect_left(lists, True, key=lambda ef: measured(ef).floor <= trust)
+        return lists[shortest + 1 :][:1]
 
     if not len(sims) or len(centres) > SCANNED_SHARE * len(vectors):
         return [measured(ef) for ef in dict.fromkeys((*good_from(quick), lists[-1]))]

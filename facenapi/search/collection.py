@@ -149,18 +149,24 @@ class Collection:
         return None, -1
 
     # -- merging --------------------------------------------------------------------------------
+    @property
+    def due(self) -> bool:
+        """Whether there is something to build: a sealed tail, or a worn segment."""
+        *others, _ = self.parts
+        return any(isinstance(part, Tail) or _is_worn(part) for part in others)
+
     def plan(self) -> Plan | None:
         """Say what to build next, if anything: all sealed tails with all small or worn segments.
 
         Every graph costs a search its full price, so there are few: at most one small segment, then
         large ones up to ``SEGMENT_MAX_ROWS``. A small one that has grown joins the smallest large one.
         """
+        if not self.due:
+            return None
         small_rows = SMALL_TAILS * self._capacity
         segments = [part for part in self.parts if isinstance(part, Segment)]
-        worn = [part for part in segments if part.live < (1 - DEAD_SHARE) * part.count]
+        worn = [part for part in segments if _is_worn(part)]
         tails = [part for part in self.parts[:-1] if isinstance(part, Tail)]
-        if not tails and not worn:
-            return None
         chosen: list[Part] = [part for part in segments if part in worn or part.live < small_rows]
         chosen += tails
         total = sum(part.live for part in chosen)
@@ -200,3 +206,7 @@ def _hits(found: dict[int, float], n: int) -> list[Hit]:
     """Return the best ``n``, best first."""
     hits = sorted(found.items(), key=lambda hit: (-hit[1], hit[0]))[:n]
     return [Hit(face_id, similarity) for face_id, similarity in hits]
+
+
+def _is_worn(part: Part) -> bool:
+    return part.live < (1 - DEAD_SHARE) * part.count

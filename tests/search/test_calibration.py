@@ -18,10 +18,14 @@ class Blind:
         return np.empty(0, np.int32), np.empty(0, np.float32)
 
 
-@pytest.fixture(scope="module")
-def people():
-    """Probes, and vectors in the order of their groups with the group of each, the first of each, and centres."""
-    photos = faces_like(8000, DIM, shots=8, noise=0.4)
+@pytest.fixture(scope="module", params=[0, 600], ids=str)
+def people(request):
+    """Probes, and vectors in the order of their groups with the group of each, the first of each, and centres;
+    of 1,000 people, and of one more who has so many photos."""
+    photos, many = faces_like(8000, DIM, shots=8, noise=0.4), request.param
+    if many:
+        one = faces_like(many, DIM, shots=many, noise=0.4, seed=1)
+        photos = np.random.default_rng(2).permutation(np.concatenate([photos, one]))
     probes, vectors = photos[::20], np.delete(photos, np.s_[::20], axis=0)
     label, _ = group(vectors, calibration.similarity_at(vectors, calibration.JOIN_FAR))
     by_group = np.argsort(label, kind="stable")
@@ -58,6 +62,15 @@ def test_groups_that_are_not_looked_into_have_no_matches_whatever_the_threshold(
         matches, looked_into = sims >= threshold, highest >= threshold
         assert np.count_nonzero(matches & looked_into[label]) >= 0.998 * matches.sum() > 300
         assert looked_into.mean() < 0.5
+
+
+@pytest.mark.parametrize(("people", "shots"), [(0, 0), (1, 1500), (40, 100)])
+def test_photos_of_one_person_do_not_make_strangers_alike(people, shots):
+    strangers = faces_like(8000, 128, shots=1)
+    photos = [strangers, *(faces_like(shots, 128, shots=shots, seed=1 + person) for person in range(people))]
+    for far in (1e-2, 1e-4):
+        estimated = calibration.similarity_at(np.concatenate(photos), far)
+        assert abs(estimated - np.quantile(strangers[:4000] @ strangers[4000:].T, 1 - far)) < 0.02
 
 
 def test_nothing_is_promised_of_a_list_that_finds_nothing():
