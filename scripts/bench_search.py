@@ -4,7 +4,8 @@
     scripts/bench_search.py [--quick] [--json] [--sizes 10000,100000,1000000] [--peers hnswlib,numpy] [--keep FOLDER]
 
 Data are like faces: identities with ten noisy shots each, unit vectors of 128 numbers; queries are shots
-that were not enrolled, one in five of a stranger. A match is a face with a similarity of at least 0.45.
+that were not enrolled, one in five of a stranger. A match is a face with a similarity of at least 0.45; ours
+is also measured at 0.55, where a million faces have next to no strangers that are alike by chance.
 Our index is searched as the server does it: ``Collection`` with a segment as its builder makes it, a tail that
 is half full, and deleted faces; the others are static. Every other approximate index runs at the shortest
 search list with which it returns 99.9 % of the matches, ours with the lists that it chose for itself.
@@ -12,18 +13,21 @@ search list with which it returns 99.9 % of the matches, ours with the lists tha
 All are searched in turns, 100 queries each. Queries/s are those of one thread's CPU time: the median of the
 turns. ``ratio`` is the median, over the turns, of hnswlib's time by ours. p50 and p99 are of single queries,
 ``cpu`` by the thread's own time, ``wall`` by the clock, which a busy machine makes longer. Two threads are
-measured by the clock, the best of their turns.
+measured by the clock, the best of their turns. Sixteen searches at a time are those of tasks on an event loop,
+which two threads answer together as they wait, or one by one: queries/s of the process's CPU time.
 
 Bounds, checked from 100,000 faces on: ratio >= 1.0; filtered p99 (cpu) below 3x unfiltered; p99 (wall) while a
 segment is built below 2x that of turns in which the build is held; median cpu grows at most 3x from the
-smallest to the largest size; start from a snapshot within 10 s; at most 1,300 bytes per face resident (of the
-process that serves: all that is mapped and was read, after an exact scan). Exit status 1 when one is missed.
+smallest to the largest size, at either threshold; start from a snapshot within 10 s; at most 1,300 bytes per
+face resident (of the process that serves: all that is mapped and was read, after an exact scan). Exit status 1
+when one is missed.
 ``--keep`` keeps what was built for the next run. Needs the extra ``bench``.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import subprocess
@@ -33,6 +37,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -40,13 +45,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import psutil
-from search_contenders import DIM, GOAL, PEERS, SHARES, Contender, Ours, faces, matches, peer, plan_of, recall, tuned
+import search_contenders as data
+from search_contenders import DIM, GOAL, PEERS, SHARES, STRICT, THRESHOLD, Contender, Ours, recall
 
 from facenapi.search.builder import Builder, BuildError
+from facenapi.search.shard import Query
 from facenapi.search.snapshot import Snapshots, state_of
+from facenapi.search.together import MOST as MOST_TOGETHER
+from facenapi.search.together import Together
 
 TURN = 100  # queries
+CLIENTS = 16
 BESIDE = 50_000  # faces of the segment that is built meanwhile
+_STRICTLY = f"ours, >= {STRICT}"
 _ROOT = Path(__file__).resolve().parent.parent
 
 _START = """
@@ -100,6 +111,33 @@ def two_threads(search, probes):
     return len(probes) / (time.perf_counter() - began)
 
 
+async def _ask(ours, probes, most):
+    """Search for all probes, by ``CLIENTS`` at a time, as a server's process does it."""
+
+    def search(queries):
+        return ours.collection.search_together([query.probe for query in queries], data.MOST, THRESHOLD)
+
+    async def client():
+        for probe in left:
+            await together.search(Query("owner", "model", probe, data.MOST, THRESHOLD))
+
+    together, left = Together(search, 2, most), iter(probes)
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    together.shutdown()
+
+
+def in_company(ours, probes, turns):
+    """Return queries/s of CPU time for searches at a time: answered together, and each alone."""
+    took = {MOST_TOGETHER: [], 1: []}
+    for turn in range(turns):
+        some = np.roll(probes, -turn * TURN, axis=0)[: 2 * TURN]
+        for most, seconds in took.items():
+            began = time.process_time()
+            asyncio.run(_ask(ours, some, most))
+            seconds.append((time.process_time() - began) / len(some))
+    return [1 / np.median(seconds) for seconds in took.values()]
+
+
 def start_again(ours, folder):
     """Return seconds to load a snapshot in a new process, and its resident bytes per face after a full scan."""
     snapshots = Snapshots(folder)
@@ -119,7 +157,7 @@ def while_building(ours, probes, vectors, turns):
 
     The parent's part of the build (writing the order, loading) falls into the turns of the build.
     """
-    plan, builder = plan_of(vectors[:BESIDE]), Builder()
+    plan, builder = data.plan_of(vectors[:BESIDE]), Builder()
     took = {"held": [], "building": []}
     with tempfile.TemporaryDirectory() as folder:
         thread = threading.Thread(target=_build, args=(builder, plan, Path(folder) / "segment"))
@@ -138,20 +176,24 @@ def while_building(ours, probes, vectors, turns):
 
 def measure(count, turns, others, folder):
     """Return all figures of one size, beside ``others``."""
-    vectors, probes = faces(count, 1000)
-    truth = matches(vectors, probes)
+    vectors, probes = data.faces(count, 1000)
+    truth = data.matches(vectors, probes)
     ours = Ours(vectors, folder)
     contenders = {"ours": Contender(ours.search, ours.about)}
     alive = [[row for row in rows if row not in ours.dead] for rows in truth]
     ours.about["recall"] = recall(ours.search, probes, alive)
+    strictly = partial(ours.search, threshold=STRICT)
+    pairs = zip(probes, alive, strict=True)
+    above = [[row for row in rows if vectors[row] @ probe >= STRICT] for probe, rows in pairs]
+    contenders[_STRICTLY] = Contender(strictly, {"recall": recall(strictly, probes, above)})
     for share, members in ours.members.items():
         search = lambda probe, tag=share: ours.search(probe, tag)  # noqa: E731
         wanted = [[row for row in rows if row in members] for rows in alive]
         name = f"ours, {float(share):.1%}"
         contenders[name] = Contender(search, {"recall": recall(search, probes, wanted)})
     for name in others:
-        contender, set_list = peer(name, vectors, folder)
-        contenders[name] = tuned(contender, set_list, probes, truth)
+        contender, set_list = data.peer(name, vectors, folder)
+        contenders[name] = data.tuned(contender, set_list, probes, truth)
     took = in_turns(contenders, probes, turns)
     for name, contender in contenders.items():
         contender.about |= summary(took[name])
@@ -160,6 +202,7 @@ def measure(count, turns, others, folder):
     for name in [name for name in ("ours", "hnswlib") if name in contenders]:
         qps2 = [two_threads(contenders[name].search, probes) for _ in range(3)]
         contenders[name].about["qps2"] = max(qps2)
+    ours.about["together"], ours.about["alone"] = in_company(ours, probes, turns)
     build = while_building(ours, probes, vectors, turns)
     ours.about["start_s"], ours.about["bytes_per_face"] = start_again(ours, folder)
     return {name: contender.about for name, contender in contenders.items()} | build
@@ -170,7 +213,9 @@ def check(results):
     bounds = []
     for count, out in results.items():
         ours = out["ours"]
-        bounds.append((f"{count}: recall {ours['recall']:.4f} >= {GOAL}", ours["recall"] >= GOAL))
+        for name in ("ours", _STRICTLY):
+            found = out[name]["recall"]
+            bounds.append((f"{count}: {name}: recall {found:.4f} >= {GOAL}", found >= GOAL))
         if count < 100_000:
             continue
         worst = max(out[f"ours, {share:.1%}"]["p99_cpu"] for share in SHARES) / ours["p99_cpu"]
@@ -184,8 +229,10 @@ def check(results):
             (f"{count}: {ours['bytes_per_face']:.0f} bytes per face <= 1300", ours["bytes_per_face"] <= 1300),
         ]
     if len(results) > 1 and max(results) >= 100_000:
-        growth = results[max(results)]["ours"]["p50_cpu"] / results[min(results)]["ours"]["p50_cpu"]
-        bounds.append((f"latency {growth:.2f} from {min(results)} to {max(results)} <= 3", growth <= 3))
+        for name, threshold in (("ours", THRESHOLD), (_STRICTLY, STRICT)):
+            growth = results[max(results)][name]["p50_cpu"] / results[min(results)][name]["p50_cpu"]
+            text = f"latency at {threshold}: {growth:.2f} from {min(results)} to {max(results)} <= 3"
+            bounds.append((text, growth <= 3))
     return bounds
 
 
@@ -201,7 +248,10 @@ def show(count, out):
     for name, row in out.items():
         cells = (f"{row[key]:10.{digits}f}" if key in row else " " * 10 for key, (_, digits) in columns.items())
         print(f"{name:14}" + "".join(cells))
-    print(f"ratio {out['ours'].get('ratio', 0):.2f}; start {out['ours']['start_s']:.2f} s", flush=True)
+    ours = out["ours"]
+    print(f"ratio {ours.get('ratio', 0):.2f}; start {ours['start_s']:.2f} s")
+    print(f"{CLIENTS} searches at a time: {ours['together']:.0f} queries/s together, {ours['alone']:.0f} one by one")
+    sys.stdout.flush()
 
 
 def main():

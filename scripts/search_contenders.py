@@ -18,7 +18,8 @@ from facenapi.search.parts import Tail
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DIM, THRESHOLD, MOST, GOAL = 128, 0.45, 16, 0.999
+DIM, MOST, GOAL = 128, 16, 0.999
+THRESHOLD, STRICT = 0.45, 0.55  # among a million, one match in nine and next to none is a stranger alike by chance
 SHARES = (0.001, 0.01, 0.1, 0.5)
 PEERS = ("hnswlib", "faiss HNSW", "faiss Flat", "numpy")
 LISTS = (8, 12, 16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048, 3072, 4096)
@@ -98,8 +99,8 @@ class Ours:
     def _build(self, vectors, folder):
         Builder(niceness=0).build(plan_of(vectors), folder)
 
-    def search(self, probe, tag=None):
-        return [hit.id for hit in self.collection.search(probe, MOST, THRESHOLD, tag)]
+    def search(self, probe, tag=None, threshold=THRESHOLD):
+        return [hit.id for hit in self.collection.search(probe, MOST, threshold, tag)]
 
 
 def plan_of(vectors):

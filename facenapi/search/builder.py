@@ -5,7 +5,7 @@ cannot slow the searches down, cannot take the server with it, and gives all of 
 
 A segment's folder holds ``vectors.npy`` (each vector once, group by group), ``first.npy`` (where each
 group begins), ``ids.npy`` (of the rows, in their order), ``vector_of.npy`` (which vector each row has),
-``graph.nms`` over the means of the groups, ``means.npy`` (none if they are not to be scanned), and at last
+``graph.nms`` over the means of the groups, ``centres.npy`` (none if they are not to be scanned), and at last
 ``segment.json`` with what was measured and the fingerprint of every file.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from facenapi.search.collection import Plan
 
-FORMAT = 4
+FORMAT = 5
 NICENESS = 10  # at 19 a busy machine starves the build and the tails pile up
 _BLOCK = 8192
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -108,11 +108,12 @@ def fill_folder(folder: Path) -> None:
     vectors = vectors[by_group]
     first = np.searchsorted(label[by_group], np.arange(len(means) + 1))
     build_graph(means, folder / "graph.nms")
+    centres = calibration.centres_of(vectors, first)
     levels = calibration.calibrate(
-        vectors, first, means, lambda ef: Graph(folder / "graph.nms", vectors.shape[1], ef)
+        vectors, first, centres, lambda ef: Graph(folder / "graph.nms", vectors.shape[1], ef)
     )
-    scanned = means if levels[-1].ef == calibration.ALL else means[:0]
-    arrays: dict[str, NDArray[Any]] = {"vectors": vectors, "ids": ids, "first": first, "means": scanned}
+    scanned = centres if levels[-1].ef == calibration.ALL else centres[:0]
+    arrays: dict[str, NDArray[Any]] = {"vectors": vectors, "ids": ids, "first": first, "centres": scanned}
     for name, array in {**arrays, "vector_of": place[vector_of]}.items():
         np.save(folder / f"{name}.npy", array)
     for spent in folder.glob("source*.npy"):
@@ -184,8 +185,8 @@ def load_segment(folder: Path, expected: list[int] | None = None) -> Segment:
 
 
 def _open(folder: Path, about: dict[str, Any]) -> Segment:
-    names = ("vectors", "ids", "vector_of", "first", "means")
-    vectors, ids, vector_of, first, means = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in names)
+    names = ("vectors", "ids", "vector_of", "first", "centres")
+    vectors, ids, vector_of, first, centres = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in names)
     if vectors.shape != (about["vectors"], about["dim"]) or not len(vector_of) == len(ids) == about["rows"]:
         raise files.DamagedError(f"{folder.name}: shapes {vectors.shape}, {ids.shape}, {vector_of.shape}")
     return Segment(
@@ -194,7 +195,7 @@ def _open(folder: Path, about: dict[str, Any]) -> Segment:
         np.array(ids),
         vector_of=np.array(vector_of),
         first=np.array(first),
-        means=np.asarray(means),
+        centres=np.asarray(centres),
         levels=[(_graph(folder, about["dim"], level["ef"]), calibration.Level(**level)) for level in about["levels"]],
     )
 

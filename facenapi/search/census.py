@@ -51,7 +51,7 @@ class Census:
             if _is_old(index, owner, collection):
                 collection.discard(partial(self._strange, np.sort(np.array(seen[model], np.int64))))
                 if not collection.live:
-                    del index.collections[owner, model]
+                    index.remove(owner, model)
         return removed
 
     def _strange(self, seen: NDArray[np.int64], ids: NDArray[np.int64], revs: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -63,5 +63,5 @@ class Census:
 
 
 def _is_old(index: Index, owner: str, collection: Collection) -> bool:
-    latest = max(other.searched_at for (name, _), other in index.collections.items() if name == owner)
+    latest = max(other.searched_at for other in index.of_owner(owner))
     return latest - collection.searched_at > RETIRE_S

@@ -21,7 +21,7 @@ from facenapi.search.segment import check_probe
 from facenapi.search.shard import Hit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -66,18 +66,25 @@ class Collection:
 
         Raises ValueError for a probe that is not a unit vector of this collection's length.
         """
-        check_probe(probe, self.dim)
+        return self.search_together([probe], n, floor, tag)[0]
+
+    def search_together(
+        self, probes: Sequence[NDArray[np.float32]], n: int, floor: float | None = None, tag: str | None = None
+    ) -> list[list[Hit]]:
+        """Do several searches that differ in their probes only; cheaper where all of them read the same memory."""
+        for probe in probes:
+            check_probe(probe, self.dim)
         if n < 1:
             raise ValueError("n must be positive")
         self.searched_at = time.monotonic()
-        found: dict[int, float] = {}
+        matrix = np.stack(probes)
+        found: list[dict[int, float]] = [{} for _ in probes]
         for part in self.parts:
             if part.live:
-                ids, sims = part.search(probe, n, floor, tag)
-                if len(ids):
-                    found.update(zip(ids.tolist(), sims.tolist(), strict=True))  # of two versions the newer stays
-        hits = sorted(found.items(), key=lambda hit: (-hit[1], hit[0]))[:n]
-        return [Hit(face_id, similarity) for face_id, similarity in hits]
+                for best, (ids, sims) in zip(found, part.search(matrix, n, floor, tag), strict=True):
+                    if len(ids):
+                        best.update(zip(ids.tolist(), sims.tolist(), strict=True))  # of two versions the newer stays
+        return [_hits(best, n) for best in found]
 
     @property
     def live(self) -> int:
@@ -142,18 +149,24 @@ class Collection:
         return None, -1
 
     # -- merging --------------------------------------------------------------------------------
+    @property
+    def due(self) -> bool:
+        """Whether there is something to build: a sealed tail, or a worn segment."""
+        *others, _ = self.parts
+        return any(isinstance(part, Tail) or _is_worn(part) for part in others)
+
     def plan(self) -> Plan | None:
         """Say what to build next, if anything: all sealed tails with all small or worn segments.
 
         Every graph costs a search its full price, so there are few: at most one small segment, then
         large ones up to ``SEGMENT_MAX_ROWS``. A small one that has grown joins the smallest large one.
         """
+        if not self.due:
+            return None
         small_rows = SMALL_TAILS * self._capacity
         segments = [part for part in self.parts if isinstance(part, Segment)]
-        worn = [part for part in segments if part.live < (1 - DEAD_SHARE) * part.count]
+        worn = [part for part in segments if _is_worn(part)]
         tails = [part for part in self.parts[:-1] if isinstance(part, Tail)]
-        if not tails and not worn:
-            return None
         chosen: list[Part] = [part for part in segments if part in worn or part.live < small_rows]
         chosen += tails
         total = sum(part.live for part in chosen)
@@ -187,3 +200,13 @@ class Collection:
         kept = [part for part in self.parts if part not in sources]
         segments = [part for part in (segment, *kept) if isinstance(part, Segment)]
         self.parts = (*segments, *(part for part in kept if isinstance(part, Tail)))
+
+
+def _hits(found: dict[int, float], n: int) -> list[Hit]:
+    """Return the best ``n``, best first."""
+    hits = sorted(found.items(), key=lambda hit: (-hit[1], hit[0]))[:n]
+    return [Hit(face_id, similarity) for face_id, similarity in hits]
+
+
+def _is_worn(part: Part) -> bool:
+    return part.live < (1 - DEAD_SHARE) * part.count

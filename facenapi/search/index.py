@@ -13,7 +13,7 @@ from facenapi.search.collection import Collection
 from facenapi.search.shard import Change, Delete, Hit, Query, Upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -26,15 +26,39 @@ class Index:
     def __init__(self, capacity: int | None = None) -> None:
         """``capacity``: rows of a tail; None for the measured best."""
         self.capacity = capacity
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew, with nothing."""
+        self.rev = 0  # up to which it has what the store's change feed tells
         self.collections: dict[tuple[str, str], Collection] = {}
+        self._of_owner: dict[str, list[Collection]] = {}
         self._graves: dict[tuple[str, int], tuple[int, float]] = {}
 
     def search(self, query: Query) -> list[Hit]:
         """Return the hits, best first; raise ValueError for a probe that is no unit vector of the model's."""
-        collection = self.collections.get((query.owner, query.model))
+        return self.search_together([query])[0]
+
+    def search_together(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        """Do several searches that differ in their probes only; raise ValueError if one of these is bad."""
+        like = queries[0]
+        collection = self.collections.get((like.owner, like.model))
         if collection is None:
-            return []
-        return collection.search(query.probe, query.n, query.min_similarity, query.tag)
+            return [[] for _ in queries]
+        return collection.search_together([query.probe for query in queries], like.n, like.min_similarity, like.tag)
+
+    def add(self, owner: str, model: str, collection: Collection) -> None:
+        """Have a collection that was not there."""
+        self.collections[owner, model] = collection
+        self._of_owner.setdefault(owner, []).append(collection)
+
+    def remove(self, owner: str, model: str) -> None:
+        """Have a collection no longer."""
+        self._of_owner[owner].remove(self.collections.pop((owner, model)))
+
+    def of_owner(self, owner: str) -> Sequence[Collection]:
+        """Return the collections of an owner, one a model."""
+        return self._of_owner.get(owner, ())
 
     def take(self, change: Change) -> str | None:
         """Apply a change, in whatever order changes come; return why it was refused, None if it was not."""
@@ -54,17 +78,17 @@ class Index:
         collection = self.collections.get((change.owner, change.model))
         if collection is None:
             collection = Collection(len(vector), self.capacity)
-            self.collections[change.owner, change.model] = collection
+            self.add(change.owner, change.model, collection)
         if len(vector) != collection.dim:
             return f"face {change.id}: {len(vector)} numbers, but those of {change.model} have {collection.dim}"
         collection.upsert(change.id, change.rev, change.tags, vector)
-        for other in self._of_owner(change.owner):  # a vector of an older model stays until that is retired
+        for other in self.of_owner(change.owner):  # a vector of an older model stays until that is retired
             if other is not collection:
                 other.retag(change.id, change.rev, change.tags)
         return None
 
     def _bury(self, change: Delete) -> None:
-        for collection in self._of_owner(change.owner):
+        for collection in self.of_owner(change.owner):
             collection.delete(change.id, change.rev)
         key, now = (change.owner, change.id), time.monotonic()
         rev, _ = self._graves.pop(key, (-1, 0.0))
@@ -76,9 +100,6 @@ class Index:
         old = takewhile(lambda grave: grave[1][1] <= end, self._graves.items())  # they are in the order of time
         for key in [key for key, _ in old]:
             del self._graves[key]
-
-    def _of_owner(self, owner: str) -> Iterator[Collection]:
-        return (collection for (name, _), collection in self.collections.items() if name == owner)
 
     @property
     def newest(self) -> int:

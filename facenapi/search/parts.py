@@ -14,9 +14,10 @@ import numpy as np
 from pyroaring import BitMap
 
 from facenapi.search import exact
+from facenapi.search.calibration import spreads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -58,9 +59,12 @@ class Part(ABC):
         found: NDArray[np.float32] = self.vectors[row]
         return found
 
-    def search(self, probe: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> Found:
-        """Return ids and similarities of the best ``n`` at or above ``floor``, in no certain order."""
-        return self.scan(probe, n, floor, tag)
+    def search(self, probes: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> list[Found]:
+        """Return, for each probe of (probes, dim), ids and similarities of the best ``n`` at or above ``floor``.
+
+        They are in no certain order.
+        """
+        return [self.scan(probe, n, floor, tag) for probe in probes]
 
     def kill(self, row: int) -> None:
         """Take a row out of every answer."""
@@ -178,15 +182,16 @@ class Segment(Part):
         *,
         vector_of: NDArray[np.int32],
         first: NDArray[np.int64],
-        means: NDArray[np.float32],
+        centres: NDArray[np.float32],
         levels: Sequence[tuple[Graph | None, Level]],
     ) -> None:
         """All rows are alive with revision 0. ``levels``: graphs, the quickest first, each with
-        what it can be trusted to find; None is a scan of the means."""
+        what it can be trusted to find; None is a scan of the ``centres``."""
         super().__init__(vectors, ids, np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_), len(ids))
         self.folder = folder
         self._levels = levels
-        self._means = means
+        self._centres = centres
+        self._spreads = spreads(centres)
         self._group_first = first[:-1]
         self._group_sizes = np.diff(first)
         self._vector_of = vector_of
@@ -209,7 +214,7 @@ class Segment(Part):
         """Return which vectors these rows have."""
         return self._vector_of[rows].astype(np.int64)
 
-    def search(self, probe: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> Found:
+    def search(self, probes: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> list[Found]:
         """Search through the graph where that is sure to have seen every match, exactly otherwise.
 
         It has seen them all if there are enough above the level's own floor, or if the threshold is
@@ -219,31 +224,39 @@ class Segment(Part):
         bitmap = None if tag is None else self.tags.get(tag, BitMap())
         allowed = self.live if bitmap is None else len(bitmap)
         if allowed == 0:
-            return _NOTHING
+            return [_NOTHING] * len(probes)
+        found: dict[int, Found] = {}
         if allowed > exact.gather_limit(self.vectors.shape[1]):
             for graph, level in self._levels:
                 if n > _LUCKY and floor is not None and floor < level.floor:
                     continue
                 enough = level.floor if floor is None else max(floor, level.floor)
-                groups, whole = self._nearest_groups(graph, probe, enough - level.slack)
-                rows, sims, spare = self._members(groups, probe, enough)
-                wanted = self.alive[rows]
-                if bitmap is not None:
-                    wanted &= np.fromiter((row in bitmap for row in rows.tolist()), np.bool_, len(rows))
-                if np.count_nonzero(wanted) >= n or (floor is not None and floor >= level.floor and (whole or spare)):
-                    rows, sims = exact.best(rows[wanted], sims[wanted], n)
-                    return self.ids[rows], sims
-        return self.scan(probe, n, floor, tag)
+                trusted = floor is not None and floor >= level.floor
+                open_ = [number for number in range(len(probes)) if number not in found]
+                near = self._nearest_groups(graph, level, probes[open_], enough)
+                for number, (groups, whole) in zip(open_, near, strict=True):
+                    rows, sims, spare = self._members(groups, probes[number], enough)
+                    wanted = self.alive[rows]
+                    if bitmap is not None:
+                        wanted &= np.fromiter((row in bitmap for row in rows.tolist()), np.bool_, len(rows))
+                    if np.count_nonzero(wanted) >= n or (trusted and (whole or spare)):
+                        rows, sims = exact.best(rows[wanted], sims[wanted], n)
+                        found[number] = self.ids[rows], sims
+        return [found.get(number) or self.scan(probe, n, floor, tag) for number, probe in enumerate(probes)]
 
     def _nearest_groups(
-        self, graph: Graph | None, probe: NDArray[np.float32], floor: float
-    ) -> tuple[NDArray[np.signedinteger[Any]], bool]:
-        """Return the groups whose means are at or above ``floor``, and whether the list goes on behind them."""
+        self, graph: Graph | None, level: Level, probes: NDArray[np.float32], floor: float
+    ) -> Iterator[tuple[NDArray[np.signedinteger[Any]], bool]]:
+        """Give, for each probe, the groups that may have members at or above ``floor``, and whether these are all."""
         if graph is None:
-            return (exact.similarities(self._means, probe) >= floor).nonzero()[0], True
-        listed, sims = graph.search(probe, graph.ef)  # best first
-        groups = listed[: np.count_nonzero(sims >= floor)]
-        return groups, len(groups) < len(listed)
+            reach = level.slack * self._spreads
+            for sims in exact.similarities_together(self._centres, probes):
+                yield (sims + reach >= floor).nonzero()[0], True
+            return
+        for probe in probes:
+            listed, sims = graph.search(probe, graph.ef)  # best first
+            groups = listed[: np.count_nonzero(sims >= floor - level.slack)]
+            yield groups, len(groups) < len(listed)
 
     def _members(
         self, groups: NDArray[np.signedinteger[Any]], probe: NDArray[np.float32], floor: float

@@ -131,7 +131,7 @@ class Snapshots:
         for entry in manifest["collections"]:
             key = (entry["owner"], entry["model"])
             try:
-                index.collections[key] = self._load_collection(entry, index.capacity)
+                index.add(*key, self._load_collection(entry, index.capacity))
                 self._entries[key] = (0, entry)
             except (files.DamagedError, OSError, ValueError, KeyError, RuntimeError) as error:
                 log.warning("A search collection of %s is rebuilt from the store: %s", key[1], error)

@@ -74,7 +74,7 @@ def trial(number: int, snapshot: Path, folder: Path) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(snapshot, folder)
     segments = sorted(folder.glob("segment-*"))
-    arrays = [f"{name}.npy" for name in ("vectors", "ids", "vector_of", "first", "means")]
+    arrays = [f"{name}.npy" for name in ("vectors", "ids", "vector_of", "first", "centres")]
     name = str(random.choice(["manifest.json", "state", "segment.json", *arrays, *["graph.nms"] * 8]))
     if name == "manifest.json":
         victim = other = folder / name

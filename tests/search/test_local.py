@@ -107,7 +107,7 @@ async def test_a_folder_serves_one_shard(tmp_path):
 
 
 async def test_a_busy_store_or_a_mistake_costs_a_pause_not_the_shard(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("facenapi.search.local.RETRY_S", 0.05)
+    monkeypatch.setattr("facenapi.search.tasks.RETRY_S", 0.05)
     store = FeedStore()
     shard = await started(tmp_path, store)
     answer = store.changes_since
@@ -130,7 +130,7 @@ async def test_a_shard_that_lags_gets_no_new_faces_but_hears_of_old_ones(tmp_pat
     shard = await started(tmp_path, store := FeedStore())
     client = ShardClient([(shard, None)])
     assert 0 <= client.pick_cell() < 1024
-    monkeypatch.setattr(shard, "_lagging", True)
+    monkeypatch.setattr(shard._upkeep, "lagging", True)
     with pytest.raises(Overloaded):
         client.pick_cell()
     await client.apply([store.put(1, VECTORS[0])])
@@ -142,16 +142,16 @@ class HeldBuilds:
     """Lets a shard build when it is told to."""
 
     def __init__(self, shard):
-        self._build, self._may = shard._build, asyncio.Event()
+        self._build, self._may = shard._upkeep.build, asyncio.Event()
         self.let, self.hold = self._may.set, self._may.clear
-        shard._build = self
+        shard._upkeep.build = self
 
     async def __call__(self):
         return self._may.is_set() and await self._build()
 
 
 async def test_builds_that_fall_behind_stop_new_faces_but_not_deletes(tmp_path, monkeypatch):
-    monkeypatch.setattr("facenapi.search.local.WAITING_TAILS", 3)
+    monkeypatch.setattr("facenapi.search.upkeep.WAITING_TAILS", 3)
     store = FeedStore()
     store.put(0, VECTORS[0])
     shard = await started(tmp_path, store, capacity=20)
@@ -179,7 +179,7 @@ async def test_builds_that_fall_behind_stop_new_faces_but_not_deletes(tmp_path, 
 
 
 async def test_what_a_first_load_leaves_may_wait_only_until_it_is_built(tmp_path, monkeypatch):
-    monkeypatch.setattr("facenapi.search.local.WAITING_TAILS", 3)
+    monkeypatch.setattr("facenapi.search.upkeep.WAITING_TAILS", 3)
     store = FeedStore()
     for number in range(200):
         store.put(number, VECTORS[number])

@@ -9,7 +9,7 @@ from facenapi.search.parts import Tail
 from tests.search.support import faces_like
 
 DIM, FLOOR = 32, 0.85
-LIST, LOW, SLACK = 16, 0.3, 0.4
+LIST, LOW, SLACK, SPREADS = 16, 0.3, 0.4, 3.0
 
 
 @pytest.fixture(scope="module")
@@ -63,21 +63,32 @@ def test_all_means_find_every_match_and_nothing_else(segment, vectors, tag):
     for probe in faces_like(8000, DIM, shots=8, noise=0.2)[::40]:
         sims = vectors @ probe
         right = {row for row in np.flatnonzero(sims >= FLOOR).tolist() if row % 7 and (tag is None or row % 2 == 0)}
-        ids, similarities = segment.search(probe, 100, FLOOR, tag)
+        ((ids, similarities),) = segment.search(probe[None], 100, FLOOR, tag)
         assert set(ids.tolist()) <= right
         assert np.allclose(similarities, sims[ids], atol=1e-5)
         found, wanted = found + len(ids), wanted + len(right)
     assert found >= 0.999 * wanted > 100
 
 
+def test_probes_that_are_searched_for_together_find_what_each_finds_alone(segment, vectors):
+    for floor, n, tag in [(FLOOR, 100, None), (0.6, 5, "even"), (None, 3, None)]:
+        for count in (2, 3, 16):
+            probes, found = vectors[1 : 301 * count : 301], 0
+            for probe, (ids, sims) in zip(probes, segment.search(probes, n, floor, tag), strict=True):
+                ((ids_alone, sims_alone),) = segment.search(probe[None], n, floor, tag)
+                assert dict(zip(ids, sims, strict=True)) == dict(zip(ids_alone, sims_alone, strict=True))
+                found += len(ids)
+            assert found >= 2 * count
+
+
 @pytest.mark.parametrize(("trusted_from", "n"), [(LOW, 8000), (FLOOR, 8000), (FLOOR, 3)], ids=str)
 def test_a_list_is_not_trusted_when_full_or_below_its_floor(tmp_path, vectors, trusted_from, n):
-    levels = [calibration.Level(LIST, trusted_from, SLACK), calibration.Level(calibration.ALL, LOW, SLACK)]
+    levels = [calibration.Level(LIST, trusted_from, SLACK), calibration.Level(calibration.ALL, LOW, SPREADS)]
     segment = built(tmp_path, vectors, lambda *_: levels)
     for probe in faces_like(200, DIM, seed=5):
         sims = vectors @ probe
         right = np.sort(sims[sims >= LOW])[::-1][:n]
         assert n == 3 or len(right) > 8 * LIST  # more matches than a list of groups of eight can hold
-        _, found = segment.search(probe, n, LOW, None)
+        ((_, found),) = segment.search(probe[None], n, LOW, None)
         assert len(found) == len(right)
         assert np.allclose(np.sort(found)[::-1], right, atol=1e-5)

@@ -1,0 +1,68 @@
+"""The store's change feed, as a shard reads it: page after page, from a revision to the latest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from facenapi.search.shard import Change, delete_of, upsert_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from facenapi.storage.base import Changes, Store
+
+log = logging.getLogger(__name__)
+
+PROGRESS_S = 5.0
+PAUSE_S = 0.02  # between pages of a comparison, which nobody waits for
+
+
+class Feed:
+    """The changes in some cells of a store."""
+
+    def __init__(self, store: Store, page: int, cells: frozenset[int] | None = None) -> None:
+        """``page``: changes at a time. ``cells``: None for all."""
+        self._store = store
+        self._page = page
+        self._cells = cells
+
+    async def last_rev(self) -> int:
+        """Return the latest revision of the whole store."""
+        return await self._store.last_rev()
+
+    async def read(self, rev: int, take: Callable[[Changes], Awaitable[None]]) -> int:
+        """Give all that has changed since ``rev`` to ``take``; return the latest revision."""
+        more, said = True, time.monotonic()
+        while more:
+            rev, more = await self._read_page(rev, take)
+            if time.monotonic() - said > PROGRESS_S:
+                said = time.monotonic()
+                log.info("Search reads the store: revision %d", rev)
+        return rev
+
+    async def read_all(self, take: Callable[[Changes], Awaitable[None]]) -> int:
+        """Give the whole feed to ``take``, at leisure; return the latest revision."""
+        rev, more = 0, True
+        while more:
+            rev, more = await self._read_page(rev, take)
+            await asyncio.sleep(PAUSE_S)
+        return rev
+
+    async def _read_page(self, rev: int, take: Callable[[Changes], Awaitable[None]]) -> tuple[int, bool]:
+        page = await self._store.changes_since(rev, self._page, self._cells)
+        await take(page)
+        return page.next_rev, page.more
+
+
+def changes_of(page: Changes) -> list[Change]:
+    """Return what a page changes in a shard."""
+    return [*map(upsert_of, page.faces), *map(delete_of, page.tombstones)]
+
+
+def tell_refused(refused: Sequence[str]) -> None:
+    """Log why some faces cannot be searched for, if any."""
+    if refused:
+        log.warning("%d faces cannot be searched for; the first: %s", len(refused), refused[0])

@@ -1,0 +1,84 @@
+"""Following the store: an index takes what the change feed tells, and is compared with all of it once a day."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from facenapi.search.census import Census
+from facenapi.search.feed import Feed, changes_of, tell_refused
+from facenapi.search.shard import delete_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from facenapi.search.index import Index
+    from facenapi.search.shard import Change
+    from facenapi.search.threads import Threads
+    from facenapi.storage.base import Changes, Store
+
+log = logging.getLogger(__name__)
+
+PAGE = 2000
+
+
+class Follower:
+    """Keeps an index as the store is."""
+
+    def __init__(
+        self, index: Index, store: Store, cells: frozenset[int] | None, threads: Threads, compare_s: float
+    ) -> None:
+        self._index = index
+        self._feed = Feed(store, PAGE, cells)
+        self._threads = threads
+        self._compare_s = compare_s
+        self._compare_at = 0.0
+        self._heard = 0
+
+    async def is_behind_index(self) -> bool:
+        """Whether the index knows of changes that the store has not seen yet."""
+        return max(self._index.rev, self._index.newest) > await self._feed.last_rev()
+
+    async def follow(self, *, lagging: bool) -> None:
+        """Take what is new, of that only the deletes while builds are ``lagging``, and compare if it is time."""
+        if lagging:
+            self._heard = await self._feed.read(max(self._heard, self._index.rev), self._take_deletes)
+        else:
+            await self.catch_up()
+            self._heard = 0
+        if time.monotonic() >= self._compare_at:
+            await self._compare()
+            self._compare_at = time.monotonic() + self._compare_s
+
+    async def catch_up(self) -> None:
+        """Take all that is new."""
+        await self._feed.read(self._index.rev, self._take_page)
+
+    async def take(self, changes: Sequence[Change]) -> None:
+        """Take changes, wherever they come from."""
+        await self._threads.write(self._take, changes)
+
+    def _take(self, changes: Sequence[Change]) -> None:
+        tell_refused([reason for change in changes if (reason := self._index.take(change)) is not None])
+
+    async def _take_page(self, page: Changes) -> None:
+        await self.take(changes_of(page))
+        self._index.rev = page.next_rev
+
+    async def _take_deletes(self, page: Changes) -> None:
+        await self.take([*map(delete_of, page.tombstones)])  # the rest is read later
+
+    async def _compare(self) -> None:
+        """Read the whole feed at leisure; put right what differs."""
+        census = Census(self._index.rev)
+
+        async def count(page: Changes) -> None:
+            census.count(page)
+            await self.take(changes_of(page))
+
+        rev = await self._feed.read_all(count)
+        removed = await self._threads.write(census.remove_strangers, self._index)
+        if removed or rev < self._index.rev:
+            log.warning("The search snapshot was not of this store: %d faces removed", removed)
+            self._index.rev = rev

@@ -1,0 +1,147 @@
+"""What keeps an index quick and on disk: full tails become segments, and a snapshot is saved now and then."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from facenapi.folder_lock import FolderLock
+from facenapi.search.builder import Builder, BuildError
+from facenapi.search.files import DamagedError
+from facenapi.search.snapshot import Snapshots, state_of
+from facenapi.search.tasks import RETRY_S
+from facenapi.storage.base import CELL_COUNT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from facenapi.search.collection import Collection
+    from facenapi.search.index import Index
+    from facenapi.search.threads import Threads
+
+log = logging.getLogger(__name__)
+
+WAITING_TAILS = 60  # sealed tails are scanned exactly: sixty cost a search about 2 ms
+
+
+class Upkeep:
+    """Builds and saves the parts of an index, in a folder that no other process may use."""
+
+    def __init__(
+        self,
+        index: Index,
+        folder: Path,
+        cells: frozenset[int] | None,
+        threads: Threads,
+        *,
+        snapshot_s: float,
+        niceness: int,
+    ) -> None:
+        """``cells``: which cells of the store belong here, None for all."""
+        self.lagging = False
+        self._index = index
+        self._cells = cells
+        self._threads = threads
+        self._snapshot_s = snapshot_s
+        self._lock = FolderLock(folder, "index.lock")
+        self._snapshots = Snapshots(folder)
+        self._builder = Builder(niceness)
+        self._most_waiting = WAITING_TAILS  # and, until that is built, whatever the first load has left
+        self._built_nothing_until = 0.0
+        self._saved_at = time.monotonic()
+
+    # -- life -----------------------------------------------------------------------------------
+    async def load(self) -> None:
+        """Fill the index from the snapshot; raise StartupError if another process has the folder."""
+        await self._threads.background(self._load)
+
+    def _load(self) -> None:
+        self._lock.acquire()
+        loaded = self._snapshots.load(self._index)
+        self._index.rev = loaded.rev
+        mine = _cell_mask(self._cells)
+        if (mine & ~_cell_mask(loaded.cells)).any():
+            self._index.rev = 0  # cells have come: read the whole feed, what is known already costs little
+        if (~mine & _cell_mask(loaded.cells)).any():
+            for collection in self._index.collections.values():
+                collection.discard(lambda ids, _: ~mine[ids % CELL_COUNT])
+
+    def forget(self) -> None:
+        """Empty the index and take nothing on disk for current."""
+        self._index.clear()
+        self._snapshots.forget()
+
+    def begin(self) -> None:
+        """Allow the tails to wait that the start has left: they are built as soon as can be."""
+        self._most_waiting = WAITING_TAILS + self._index.waiting
+        self._saved_at = time.monotonic()
+
+    def stop(self) -> None:
+        """End a running build, and any that is asked for later."""
+        self._builder.stop()
+
+    def release(self) -> None:
+        """Let another process have the folder; may be called twice."""
+        self._lock.release()
+
+    # -- building -------------------------------------------------------------------------------
+    def lags(self) -> bool:
+        """Look whether builds have fallen behind; not for every change: it looks at every owner."""
+        self.lagging = self._index.waiting > self._most_waiting
+        return self.lagging
+
+    async def keep(self) -> None:
+        """Build what is due, and save if something was built or it is time."""
+        built = time.monotonic() >= self._built_nothing_until and await self.build()
+        if built:
+            self._most_waiting = max(WAITING_TAILS, min(self._most_waiting, self._index.waiting))
+        if built or time.monotonic() - self._saved_at > self._snapshot_s:
+            self._saved_at = time.monotonic()
+            await self._threads.write(self._index.prune)
+            await self.save()
+
+    async def build(self) -> bool:
+        """Build what is due, one segment of each collection; return whether anything was."""
+        built = False
+        for collection in list(self._index.collections.values()):
+            if not collection.due:  # so said without the writing thread: there may be thousands of them
+                continue
+            plan = await self._threads.write(collection.plan)
+            if plan is None:
+                continue
+            began, folder = time.monotonic(), self._snapshots.segment_folder()
+            try:
+                segment = await self._threads.background(self._builder.build, plan, folder)
+            except (BuildError, DamagedError, OSError) as error:
+                log.warning("A search segment of %d faces could not be built: %s", plan.rows, error)
+                self._built_nothing_until = time.monotonic() + RETRY_S
+                return built
+            await self._threads.write(collection.publish, plan, segment)
+            built = True
+            log.info("Built a search segment of %d faces in %.1f s", plan.rows, time.monotonic() - began)
+        return built
+
+    # -- saving ---------------------------------------------------------------------------------
+    async def save(self) -> None:
+        """Write a snapshot; if that cannot be done, the log says why and the older one stays."""
+        rev = self._index.rev  # read before the states: they may be newer, which a replay does not mind
+        states = await self._threads.write(self._states)
+        try:
+            await self._threads.background(self._snapshots.save, states, rev, self._cells)
+        except OSError as error:
+            log.warning("The search snapshot could not be written: %s", error)
+
+    def _states(self) -> list[tuple[tuple[str, str], int, Collection, Any]]:
+        return [
+            (key, c.version, c, None if self._snapshots.is_current(key, c.version) else state_of(c))
+            for key, c in self._index.collections.items()
+        ]
+
+
+def _cell_mask(cells: frozenset[int] | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    mask = np.full(CELL_COUNT, cells is None)
+    mask[list(cells or ())] = True
+    return mask
