@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facenapi.search.parts import Found
+
 SEGMENT_MAX_ROWS = 2_000_000
 SMALL_TAILS = 32  # a segment below so many tails' rows is built anew with every tail that has filled
 DEAD_SHARE = 0.2  # from this share of dead rows on a segment is built anew
@@ -66,25 +68,34 @@ class Collection:
 
         Raises ValueError for a probe that is not a unit vector of this collection's length.
         """
-        return self.search_together([probe], n, floor, tag)[0]
+        self._check([probe], n)
+        found: dict[int, float] = {}
+        for part in self.parts:
+            if part.live:
+                _note(found, part.search(probe, n, floor, tag))
+        return _hits(found, n)
 
     def search_together(
         self, probes: Sequence[NDArray[np.float32]], n: int, floor: float | None = None, tag: str | None = None
     ) -> list[list[Hit]]:
-        """Do several searches that differ in their probes only; cheaper where all of them read the same memory."""
+        """Do several searches that differ in their probes only, which is cheaper than one by one.
+
+        Raises ValueError if one of the probes is bad.
+        """
+        self._check(probes, n)
+        found: list[dict[int, float]] = [{} for _ in probes]
+        for part in self.parts:
+            if part.live:
+                for of_probe, news in zip(found, part.search_together(probes, n, floor, tag), strict=True):
+                    _note(of_probe, news)
+        return [_hits(of_probe, n) for of_probe in found]
+
+    def _check(self, probes: Sequence[NDArray[np.float32]], n: int) -> None:
         for probe in probes:
             check_probe(probe, self.dim)
         if n < 1:
             raise ValueError("n must be positive")
         self.searched_at = time.monotonic()
-        matrix = np.stack(probes)
-        found: list[dict[int, float]] = [{} for _ in probes]
-        for part in self.parts:
-            if part.live:
-                for best, (ids, sims) in zip(found, part.search(matrix, n, floor, tag), strict=True):
-                    if len(ids):
-                        best.update(zip(ids.tolist(), sims.tolist(), strict=True))  # of two versions the newer stays
-        return [_hits(best, n) for best in found]
 
     @property
     def live(self) -> int:
@@ -200,6 +211,13 @@ class Collection:
         kept = [part for part in self.parts if part not in sources]
         segments = [part for part in (segment, *kept) if isinstance(part, Segment)]
         self.parts = (*segments, *(part for part in kept if isinstance(part, Tail)))
+
+
+def _note(found: dict[int, float], news: Found) -> None:
+    """Take note of what a part has; of two versions of a face the newer stays."""
+    ids, sims = news
+    if len(ids):
+        found.update(zip(ids.tolist(), sims.tolist(), strict=True))
 
 
 def _hits(found: dict[int, float], n: int) -> list[Hit]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Rows = NDArray[np.signedinteger[Any]]
@@ -24,15 +26,15 @@ def similarities(vectors: NDArray[np.float32], probe: NDArray[np.float32]) -> Si
     return vectors @ probe
 
 
-def similarities_together(vectors: NDArray[np.float32], probes: NDArray[np.float32]) -> Similarities:
-    """Return the similarity of every vector to each of several probes (probes, dim): (probes, count).
+def similarities_together(vectors: NDArray[np.float32], probes: Sequence[NDArray[np.float32]]) -> Similarities:
+    """Return the similarity of every vector to each of several probes, (probes, count).
 
     Goes by blocks that stay in the cache, with the probes as columns: of the whole matrix BLAS would make a copy,
     for two probes more work than is saved.
     """
     if len(probes) == 1:
         return similarities(vectors, probes[0])[None]
-    columns = np.ascontiguousarray(probes.T)
+    columns = np.stack(probes, axis=1)
     answer = np.empty((len(probes), len(vectors)), np.float32)
     for start in range(0, len(vectors), GATHER_ROWS):
         answer[:, start : start + GATHER_ROWS] = (vectors[start : start + GATHER_ROWS] @ columns).T

@@ -37,14 +37,17 @@ class Index:
 
     def search(self, query: Query) -> list[Hit]:
         """Return the hits, best first; raise ValueError for a probe that is no unit vector of the model's."""
-        return self.search_together([query])[0]
+        collection = self.collections.get((query.owner, query.model))
+        if collection is None:
+            return []
+        return collection.search(query.probe, query.n, query.min_similarity, query.tag)
 
     def search_together(self, queries: Sequence[Query]) -> list[list[Hit]]:
         """Do several searches that differ in their probes only; raise ValueError if one of these is bad."""
         like = queries[0]
         collection = self.collections.get((like.owner, like.model))
-        if collection is None:
-            return [[] for _ in queries]
+        if len(queries) == 1 or collection is None:
+            return [self.search(query) for query in queries]
         return collection.search_together([query.probe for query in queries], like.n, like.min_similarity, like.tag)
 
     def add(self, owner: str, model: str, collection: Collection) -> None:

@@ -8,6 +8,7 @@ filled before ``count`` admits it, a life is one byte, and a bitmap changes unde
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from facenapi.search import exact
 from facenapi.search.calibration import spreads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from facenapi.search.calibration import Level
     from facenapi.search.segment import Graph
 
+    Probes = Sequence[NDArray[np.float32]]  # unit vectors (dim,)
+    Compare = Callable[[], NDArray[np.float32]]
     Found = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 _LUCKY = 3  # up to so many faces, there may be enough above any floor
@@ -59,12 +62,13 @@ class Part(ABC):
         found: NDArray[np.float32] = self.vectors[row]
         return found
 
-    def search(self, probes: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> list[Found]:
-        """Return, for each probe of (probes, dim), ids and similarities of the best ``n`` at or above ``floor``.
+    def search(self, probe: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> Found:
+        """Return ids and similarities of the best ``n`` at or above ``floor``, in no certain order."""
+        return self.scan(probe, n, floor, tag)
 
-        They are in no certain order.
-        """
-        return [self.scan(probe, n, floor, tag) for probe in probes]
+    def search_together(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
+        """Return what :meth:`search` returns for each probe."""
+        return [self.search(probe, n, floor, tag) for probe in probes]
 
     def kill(self, row: int) -> None:
         """Take a row out of every answer."""
@@ -214,49 +218,60 @@ class Segment(Part):
         """Return which vectors these rows have."""
         return self._vector_of[rows].astype(np.int64)
 
-    def search(self, probes: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> list[Found]:
+    def search_together(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
+        """Return what :meth:`search` returns for each probe; all centres are read once, if any of them needs that."""
+        known: dict[int, NDArray[np.float32]] = {}
+
+        def compare(number: int) -> NDArray[np.float32]:
+            if number not in known:  # those that come after it are likely to need them as well
+                known.update(enumerate(exact.similarities_together(self._centres, probes[number:]), number))
+            return known[number]
+
+        return [self.search(probe, n, floor, tag, partial(compare, number)) for number, probe in enumerate(probes)]
+
+    def search(
+        self,
+        probe: NDArray[np.float32],
+        n: int,
+        floor: float | None,
+        tag: str | None,
+        compare: Compare | None = None,
+    ) -> Found:
         """Search through the graph where that is sure to have seen every match, exactly otherwise.
 
         It has seen them all if there are enough above the level's own floor, or if the threshold is
         above that floor and the list of groups went on for long after the last match. A level whose floor
-        is too high is tried for very few faces only.
+        is too high is tried for very few faces only. ``compare``: gives the similarities of all centres, (groups,).
         """
         bitmap = None if tag is None else self.tags.get(tag, BitMap())
         allowed = self.live if bitmap is None else len(bitmap)
         if allowed == 0:
-            return [_NOTHING] * len(probes)
-        found: dict[int, Found] = {}
+            return _NOTHING
         if allowed > exact.gather_limit(self.vectors.shape[1]):
             for graph, level in self._levels:
                 if n > _LUCKY and floor is not None and floor < level.floor:
                     continue
                 enough = level.floor if floor is None else max(floor, level.floor)
-                trusted = floor is not None and floor >= level.floor
-                open_ = [number for number in range(len(probes)) if number not in found]
-                near = self._nearest_groups(graph, level, probes[open_], enough)
-                for number, (groups, whole) in zip(open_, near, strict=True):
-                    rows, sims, spare = self._members(groups, probes[number], enough)
-                    wanted = self.alive[rows]
-                    if bitmap is not None:
-                        wanted &= np.fromiter((row in bitmap for row in rows.tolist()), np.bool_, len(rows))
-                    if np.count_nonzero(wanted) >= n or (trusted and (whole or spare)):
-                        rows, sims = exact.best(rows[wanted], sims[wanted], n)
-                        found[number] = self.ids[rows], sims
-        return [found.get(number) or self.scan(probe, n, floor, tag) for number, probe in enumerate(probes)]
+                groups, whole = self._nearest_groups(graph, level, probe, enough, compare)
+                rows, sims, spare = self._members(groups, probe, enough)
+                wanted = self.alive[rows]
+                if bitmap is not None:
+                    wanted &= np.fromiter((row in bitmap for row in rows.tolist()), np.bool_, len(rows))
+                if np.count_nonzero(wanted) >= n or (floor is not None and floor >= level.floor and (whole or spare)):
+                    rows, sims = exact.best(rows[wanted], sims[wanted], n)
+                    return self.ids[rows], sims
+        return self.scan(probe, n, floor, tag)
 
     def _nearest_groups(
-        self, graph: Graph | None, level: Level, probes: NDArray[np.float32], floor: float
-    ) -> Iterator[tuple[NDArray[np.signedinteger[Any]], bool]]:
-        """Give, for each probe, the groups that may have members at or above ``floor``, and whether these are all."""
+        self, graph: Graph | None, level: Level, probe: NDArray[np.float32], floor: float, compare: Compare | None
+    ) -> tuple[NDArray[np.signedinteger[Any]], bool]:
+        """Return the groups that may have members at or above ``floor``, and whether these are all."""
         if graph is None:
-            reach = level.slack * self._spreads
-            for sims in exact.similarities_together(self._centres, probes):
-                yield (sims + reach >= floor).nonzero()[0], True
-            return
-        for probe in probes:
-            listed, sims = graph.search(probe, graph.ef)  # best first
-            groups = listed[: np.count_nonzero(sims >= floor - level.slack)]
-            yield groups, len(groups) < len(listed)
+            sims = exact.similarities(self._centres, probe) if compare is None else compare()
+            return (sims + level.slack * self._spreads >= floor).nonzero()[0], True
+        listed, sims = graph.search(probe, graph.ef)  # best first
+        groups = listed[: np.count_nonzero(sims >= floor - level.slack)]
+        return groups, len(groups) < len(listed)
 
     def _members(
         self, groups: NDArray[np.signedinteger[Any]], probe: NDArray[np.float32], floor: float

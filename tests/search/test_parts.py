@@ -63,7 +63,7 @@ def test_all_means_find_every_match_and_nothing_else(segment, vectors, tag):
     for probe in faces_like(8000, DIM, shots=8, noise=0.2)[::40]:
         sims = vectors @ probe
         right = {row for row in np.flatnonzero(sims >= FLOOR).tolist() if row % 7 and (tag is None or row % 2 == 0)}
-        ((ids, similarities),) = segment.search(probe[None], 100, FLOOR, tag)
+        ids, similarities = segment.search(probe, 100, FLOOR, tag)
         assert set(ids.tolist()) <= right
         assert np.allclose(similarities, sims[ids], atol=1e-5)
         found, wanted = found + len(ids), wanted + len(right)
@@ -74,8 +74,8 @@ def test_probes_that_are_searched_for_together_find_what_each_finds_alone(segmen
     for floor, n, tag in [(FLOOR, 100, None), (0.6, 5, "even"), (None, 3, None)]:
         for count in (2, 3, 16):
             probes, found = vectors[1 : 301 * count : 301], 0
-            for probe, (ids, sims) in zip(probes, segment.search(probes, n, floor, tag), strict=True):
-                ((ids_alone, sims_alone),) = segment.search(probe[None], n, floor, tag)
+            for probe, (ids, sims) in zip(probes, segment.search_together(probes, n, floor, tag), strict=True):
+                ids_alone, sims_alone = segment.search(probe, n, floor, tag)
                 assert dict(zip(ids, sims, strict=True)) == dict(zip(ids_alone, sims_alone, strict=True))
                 found += len(ids)
             assert found >= 2 * count
@@ -89,6 +89,6 @@ def test_a_list_is_not_trusted_when_full_or_below_its_floor(tmp_path, vectors, t
         sims = vectors @ probe
         right = np.sort(sims[sims >= LOW])[::-1][:n]
         assert n == 3 or len(right) > 8 * LIST  # more matches than a list of groups of eight can hold
-        ((_, found),) = segment.search(probe[None], n, LOW, None)
+        _, found = segment.search(probe, n, LOW, None)
         assert len(found) == len(right)
         assert np.allclose(np.sort(found)[::-1], right, atol=1e-5)
