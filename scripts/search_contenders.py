@@ -123,12 +123,12 @@ def built(folder, name, build):
 
 def peer(name, vectors, folder):
     """Return a contender and the function that sets its list length, None for one that scans."""
-    return {"hnswlib": _hnswlib, "faiss HNSW": _faiss_hnsw, "faiss Flat": _faiss_flat, "numpy": _numpy}[name](
-        vectors, folder
-    )
+    makers = {"hnswlib": hnsw, "faiss HNSW": _faiss_hnsw, "faiss Flat": _faiss_flat, "numpy": _numpy}
+    return makers[name](vectors, folder)
 
 
-def _hnswlib(vectors, folder):
+def hnsw(vectors, folder, threshold=THRESHOLD):
+    """Return hnswlib's index as a contender, and the function that sets its list length."""
     path, index = folder / "hnswlib.index", hnswlib.Index("ip", DIM)
 
     def build():
@@ -143,7 +143,7 @@ def _hnswlib(vectors, folder):
 
     def search(probe):
         ids, distances = index.knn_query(probe, MOST, num_threads=1)
-        return ids[0][distances[0] <= 1 - THRESHOLD].tolist()
+        return ids[0][distances[0] <= 1 - threshold].tolist()
 
     about["bytes_per_face"] = path.stat().st_size / len(vectors)
     return Contender(search, about), lambda ef: index.set_ef(max(ef, MOST))

@@ -8,17 +8,13 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from facenapi import __version__, allocator, notify
+from facenapi import __version__, allocator, notify, turns
 from facenapi.app import Application
 from facenapi.config import ConfigError, load
 from facenapi.logs import set_level, set_up_logging
 from facenapi.options import Config
 
 log = logging.getLogger(__name__)
-
-# Seconds after which a thread that computes lets the event loop go on: Python's own 5 ms add up over the five or
-# so system calls of a request, and a full server would be late in saying so.
-_TURN_S = 0.001
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     for warning in warnings:
         log.warning("%s", warning)
     allocator.return_large_blocks()
-    sys.setswitchinterval(_TURN_S)
+    turns.take_short_turns()
     return asyncio.run(_serve(config, arguments))
 
 

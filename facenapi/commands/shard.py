@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from facenapi import __version__, notify
+from facenapi import __version__, notify, turns
 from facenapi.commands.common import parse, parser
 from facenapi.errors import StartupError
 from facenapi.logs import set_up_logging
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     if not config.tntapi_servers_file:
         raise StartupError("shard: tntapi_servers_file must name the table of search shards")
     set_up_logging(config)
+    turns.take_short_turns()
     return asyncio.run(_serve(config))
 
 
