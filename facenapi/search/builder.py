@@ -25,8 +25,7 @@ import numpy as np
 
 from facenapi.search import calibration, files
 from facenapi.search.grouping import group
-from facenapi.search.parts import Segment
-from facenapi.search.segment import Graph, build_graph
+from facenapi.search.segment import Graph, Segment, build_graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyroaring import BitMap
 
-from facenapi.search.parts import Part, Segment, Tail
-from facenapi.search.segment import check_probe
+from facenapi.search.parts import Part, Tail
+from facenapi.search.segment import Segment, check_probe
 from facenapi.search.shard import Hit
 
 if TYPE_CHECKING:

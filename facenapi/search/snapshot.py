@@ -19,7 +19,8 @@ from pyroaring import BitMap
 
 from facenapi.search import builder, files
 from facenapi.search.collection import Collection, tail_rows
-from facenapi.search.parts import Part, Segment, Tail
+from facenapi.search.parts import Part, Tail
+from facenapi.search.segment import Segment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from facenapi.search.index import Index
 from facenapi.search.local import LocalShard
 from facenapi.search.milvus.engine import Engine
 from facenapi.search.milvus.shard import MilvusShard
-from facenapi.search.parts import Segment
 from facenapi.search.remote import RemoteShard
+from facenapi.search.segment import Segment
 from facenapi.search.server import ShardServer
 from facenapi.search.shard import Query
 from tests.search.lite import MilvusLite
