@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.search import calibration, files
+from facenapi.search import calibration, files, geometry
 from facenapi.search.grouping import group
 from facenapi.search.segment import Graph, Segment, build_graph
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from facenapi.search.collection import Plan
 
-FORMAT = 5
+FORMAT = 6
 NICENESS = 10  # at 19 a busy machine starves the build and the tails pile up
 _BLOCK = 8192
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -100,14 +100,16 @@ def fill_folder(folder: Path) -> None:
     vectors, ids = _gather(folder, order["sources"])
     unique, vector_of = share_vectors(vectors)
     vectors = vectors[unique]
-    label, means = group(vectors, calibration.similarity_at(vectors, calibration.JOIN_FAR))
+    apart = geometry.centred(vectors)
+    label = group(apart, calibration.similarity_at(apart, calibration.JOIN_FAR))
+    del apart
     by_group = np.argsort(label, kind="stable")
     place = np.empty(len(vectors), np.int32)
     place[by_group] = np.arange(len(vectors))
     vectors = vectors[by_group]
-    first = np.searchsorted(label[by_group], np.arange(len(means) + 1))
-    build_graph(means, folder / "graph.nms")
-    centres = calibration.centres_of(vectors, first)
+    first = np.searchsorted(label[by_group], np.arange(label.max() + 2))
+    centres = geometry.centres_of(vectors, first)
+    build_graph(geometry.unit(centres), folder / "graph.nms")
     levels = calibration.calibrate(
         vectors, first, centres, lambda ef: Graph(folder / "graph.nms", vectors.shape[1], ef)
     )
@@ -127,7 +129,7 @@ def fill_folder(folder: Path) -> None:
             "dim": vectors.shape[1],
             "rows": len(ids),
             "vectors": len(vectors),
-            "groups": len(means),
+            "groups": len(centres),
             "levels": [asdict(level) for level in levels],
             "files": {path.name: files.fingerprint(path) for path in sorted(folder.iterdir())},
         },

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facenapi.search.geometry import spreads, unit
+from facenapi.search.probes import nearly_the_same, neighbours, other_photos, probe_count
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,8 +24,6 @@ GOAL = 0.9995  # share of the probes' matches that a level has to find: half of 
 QUICK_FAR = 1e-6  # the quick level has to be trusted from where so few strangers are alike
 RARE = 0.01  # strangers that a search meets on average: next to none
 JOIN_FAR = 1e-6  # as alike as so few strangers are, two vectors may share a group
-PROBES = 3000  # a person whose group is missed costs all of their vectors: fewer would measure chance
-_FEW = 3  # members from which on a group tells how photos of one person differ
 QUICK_LISTS = tuple(round(16 * 2 ** (step / 6)) for step in range(30))  # each an eighth longer than the last
 LONGEST_LIST = 512
 ALL = 0  # no list from the graph: every mean is compared
@@ -30,8 +31,6 @@ SCANNED_SHARE = 0.25  # up to so many groups per vector, comparing all means is 
 NEVER = 2.0  # the floor of a level that finds nothing for sure
 THRESHOLD_STEP = 0.01  # between thresholds for which a slack is measured
 _ALIKE_FAR = 1e-6  # a pair more alike than so few strangers are is of one person
-_BLOCK = 4096
-_MIXED = 32  # vectors in a random sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +39,15 @@ class Level:
     ``floor`` in it.
 
     Groups whose means are more than ``slack`` below the threshold need not be looked into. Where all means are
-    compared, ``slack`` counts in spreads of a group (:func:`spreads`), for its members surround its centre.
+    compared, ``slack`` counts in spreads of a group (:mod:`facenapi.search.geometry`), for its members surround its
+    centre. A probe that is nearly one of the members is no nearer to the centre than that member is, so a threshold
+    above ``ceiling`` selects groups as ``ceiling`` does.
     """
 
     ef: int
     floor: float
     slack: float
-
-
-def centres_of(vectors: NDArray[np.float32], first: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the mean of the members of each group (groups, dim); its length tells how much alike they are."""
-    centres: NDArray[np.float32] = np.add.reduceat(vectors, first[:-1])
-    centres /= np.diff(first)[:, None]
-    return centres
-
-
-def spreads(centres: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the distance (root of the mean square) of each group's members from its centre, (groups,)."""
-    spread: NDArray[np.float32] = np.sqrt(np.maximum(1 - np.einsum("gd,gd->g", centres, centres), np.float32(1e-6)))
-    return spread
+    ceiling: float
 
 
 def similarity_at(vectors: NDArray[np.float32], far: float) -> float:
@@ -94,27 +83,36 @@ def calibrate(
     That is all groups, if these are few, else a long list. The short list is a step longer than the shortest
     that is good: photos may be less alike than the probes. Among many faces no list finds the strangers that are
     alike by chance; then it is good if it finds all from where there are next to none of them. Probes are made
-    like other photos of stored people (:func:`_other_photos`). ``first`` (groups + 1,): where the members of
-    each group begin; ``centres``: :func:`centres_of` them.
+    like other photos of stored people (:mod:`facenapi.search.probes`). ``first`` (groups + 1,): where the members of
+    each group begin; ``centres``: theirs.
     """
     random = np.random.default_rng(len(vectors))
-    rows = random.choice(len(vectors), min(PROBES, len(vectors)), replace=False)
     quick = similarity_at(vectors, QUICK_FAR)
     rare = similarity_at(vectors, min(QUICK_FAR, RARE / len(vectors)))
+    lowest = similarity_at(vectors, min(0.1, 100 / len(vectors)))
+    rows = random.choice(len(vectors), probe_count(vectors, lowest), replace=False)
     group_of = np.repeat(np.arange(len(centres)), np.diff(first))
-    probes = _other_photos(vectors, first, rows, quick, random)
-    truth = _neighbours(vectors, probes, similarity_at(vectors, min(0.1, 100 / len(vectors))))
+    probes = other_photos(vectors, first, rows, quick, random)
+    truth = neighbours(vectors, probes, lowest)
     truth_groups = [group_of[which] for which, _ in truth]
     sims, groups = np.concatenate([sim for _, sim in truth]), np.concatenate(truth_groups)
-    near = np.concatenate([centres[some] @ probe for some, probe in zip(truth_groups, probes, strict=True)])
-    lengths = np.linalg.norm(centres, axis=1)[groups]  # the graph has means of unit length
+    spread = spreads(centres)
+    alike = nearly_the_same(vectors, rows, float(np.quantile(sims, 0.99)) if len(sims) else quick, random)
+
+    def level(ef: int, floor: float, share: float) -> Level:
+        """Return a level that compares with unit means as the graph does, or with centres and their spreads."""
+        means, spans = (centres, spread) if ef == ALL else (unit(centres), np.ones_like(spread))
+        near = np.concatenate([means[some] @ probe for some, probe in zip(truth_groups, probes, strict=True)])
+        slack = _slack(sims, near, spans[groups], floor, share)
+        own = np.tile(group_of[rows], 2)
+        reached = np.einsum("pd,pd->p", means[own], alike) + slack * spans[own]
+        return Level(ef, floor, slack, _ceiling(np.einsum("pd,pd->p", vectors[np.tile(rows, 2)], alike), reached))
 
     @cache
     def measured(ef: int) -> Level:
         graph = load(ef)
         found = [np.isin(some, graph.search(probe, ef)[0]) for some, probe in zip(truth_groups, probes, strict=True)]
-        floor = _floor(sims, np.concatenate(found))
-        return Level(ef, floor, _slack(sims, near / lengths, np.ones_like(sims), floor, (1 + GOAL) / 2))
+        return level(ef, _floor(sims, np.concatenate(found)), (1 + GOAL) / 2)
 
     lists = [ef for ef in (*QUICK_LISTS, LONGEST_LIST) if ef < len(first) or ef == QUICK_LISTS[0]]
 
@@ -125,9 +123,7 @@ def calibrate(
     if not len(sims) or len(centres) > SCANNED_SHARE * len(vectors):
         return [measured(ef) for ef in dict.fromkeys((*good_from(quick), lists[-1]))]
     levels = [measured(ef) for ef in good_from(quick) or good_from(rare)]
-    spread = spreads(centres)[groups]
-    floors = sorted({quick, float(sims.min())}, reverse=True)
-    return levels + [Level(ALL, floor, _slack(sims, near, spread, floor, GOAL)) for floor in floors]
+    return levels + [level(ALL, floor, GOAL) for floor in sorted({quick, float(sims.min())}, reverse=True)]
 
 
 def _slack(
@@ -145,65 +141,23 @@ def _slack(
     return slack
 
 
+def _ceiling(sims: NDArray[np.float32], reached: NDArray[np.float32]) -> float:
+    """Return the highest threshold for groups with which, at every threshold for faces, probes find the face that
+    each of them is so similar to.
+
+    ``reached``: the threshold up to which the group of that face is looked into.
+    """
+    ceiling = 1.0
+    for threshold in np.arange(float(sims.min()), 1.0, THRESHOLD_STEP).tolist():
+        most = float(np.quantile(reached[sims >= threshold], 1 - GOAL))
+        if most < threshold:
+            ceiling = min(ceiling, most)
+    return ceiling
+
+
 def _floor(sims: NDArray[np.float32], found: NDArray[np.bool_]) -> float:
     """Return the lowest similarity from which on up the graph finds its share."""
     order = np.argsort(-sims, kind="stable")
     shares = np.cumsum(found[order]) / np.arange(1, len(order) + 1)
     good = np.flatnonzero(shares >= GOAL)
     return float(sims[order[good[-1]]]) if len(good) else NEVER
-
-
-def _other_photos(
-    vectors: NDArray[np.float32],
-    first: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    quick: float,
-    random: np.random.Generator,
-) -> NDArray[np.float32]:
-    """Return unit vectors like photos, that were not enrolled, of the people in ``rows``.
-
-    Who has a group is its centre, changed as the members of groups differ from their centres. Who has not
-    is his own vector, changed by noise with the spread of the data to where photos just pass, or pass well.
-    """
-    sizes = np.diff(first)
-    group_of = np.repeat(np.arange(len(sizes)), sizes)
-    grouped = np.flatnonzero(sizes[group_of] >= _FEW)
-    probes = np.empty((len(rows), vectors.shape[1]), np.float32)
-    several = sizes[group_of[rows]] >= _FEW
-    own = vectors[rows[~several]]
-    noise = _mixed(vectors[random.integers(0, len(vectors), (len(own), _MIXED))], random)
-    noise -= np.sum(noise * own, axis=1, keepdims=True) * own
-    noise /= np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), np.float32(1e-6))
-    cosine = (quick + (1 - quick) * random.uniform(0.2, 0.8, (len(own), 1))).astype(np.float32)
-    probes[~several] = cosine * own + np.sqrt(1 - cosine**2) * noise
-    if several.any():
-        centres = centres_of(vectors, first)
-        drawn = random.choice(grouped, (int(several.sum()), _MIXED))
-        size = sizes[group_of[drawn]][..., None].astype(np.float32)
-        apart = (vectors[drawn] - centres[group_of[drawn]]) * np.sqrt(size / (size - 1))
-        probes[several] = centres[group_of[rows[several]]] + _mixed(apart, random)
-    probes /= np.maximum(np.linalg.norm(probes, axis=1, keepdims=True), np.float32(1e-6))
-    return probes
-
-
-def _mixed(vectors: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """Return random sums (count, dim) of vectors (count, some, dim), spread as each of them is, like none."""
-    weights = random.standard_normal(vectors.shape[:2]).astype(np.float32)
-    mixed: NDArray[np.float32] = np.einsum("prd,pr->pd", vectors, weights) / np.float32(vectors.shape[1] ** 0.5)
-    return mixed
-
-
-Truth = list[tuple["NDArray[np.int64]", "NDArray[np.float32]"]]
-
-
-def _neighbours(vectors: NDArray[np.float32], probes: NDArray[np.float32], floor: float) -> Truth:
-    """Return, of each probe, all vectors at or above ``floor`` and their similarities."""
-    whos, whiches, sims = [], [], []
-    for start in range(0, len(vectors), _BLOCK):
-        block = probes @ vectors[start : start + _BLOCK].T
-        who, which = np.nonzero(block >= floor)
-        whos.append(who)
-        whiches.append(which + start)
-        sims.append(block[who, which])
-    who, which, sim = np.concatenate(whos), np.concatenate(whiches), np.concatenate(sims)
-    return [(which[who == probe], sim[who == probe]) for probe in range(len(probes))]

@@ -36,7 +36,7 @@ class Follower:
         self._compare_at = 0.0
         self._heard = 0
 
-    async def is_behind_index(self) -> bool:
+    async def store_is_behind(self) -> bool:
         """Whether the index knows of changes that the store has not seen yet."""
         return max(self._index.rev, self._index.newest) > await self._feed.last_rev()
 

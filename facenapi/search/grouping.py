@@ -25,8 +25,8 @@ _CELL_MOST = 2048
 _BLOCK = 16_384
 
 
-def group(vectors: NDArray[np.float32], join: float, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the group of each vector, and the unit mean of each group (groups, dim).
+def group(vectors: NDArray[np.float32], join: float, seed: int = 0) -> NDArray[np.int64]:
+    """Return the group of each vector (count,), numbered without gaps.
 
     Groups whose means have a similarity of ``join`` or more are joined, the closest first. Each round
     compares only those that are nearest to the same of some random pivots, and the next round draws
@@ -48,7 +48,7 @@ def group(vectors: NDArray[np.float32], join: float, seed: int = 0) -> tuple[NDA
         label, means, sizes = _means(vectors, label)
         if len(means) > STALL * before:
             break
-    return label, means
+    return label
 
 
 def _means(

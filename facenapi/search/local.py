@@ -67,7 +67,7 @@ class LocalShard:
         began = time.monotonic()
         self._started = True
         await self._upkeep.load()
-        if await self._follower.is_behind_index():
+        if await self._follower.store_is_behind():
             log.warning("The search snapshot is ahead of the store, which is another or an older one: starting anew")
             self._upkeep.forget()
         await self._follower.catch_up()

@@ -22,7 +22,7 @@ import numpy as np
 from pyroaring import BitMap
 
 from facenapi.search import exact
-from facenapi.search.calibration import spreads
+from facenapi.search.geometry import spreads
 from facenapi.search.parts import NOTHING, Part
 
 if TYPE_CHECKING:
@@ -207,6 +207,7 @@ class Segment(Part):
         self, graph: Graph | None, level: Level, probe: NDArray[np.float32], floor: float, compare: Compare | None
     ) -> tuple[NDArray[np.signedinteger[Any]], bool]:
         """Return the groups that may have members at or above ``floor``, and whether these are all."""
+        floor = min(floor, level.ceiling)
         if graph is None:
             sims = exact.similarities(self._centres, probe) if compare is None else compare()
             return (sims + level.slack * self._spreads >= floor).nonzero()[0], True

@@ -118,7 +118,7 @@ class Upkeep:
             except (BuildError, DamagedError, OSError) as error:
                 log.warning("A search segment of %d faces could not be built: %s", plan.rows, error)
                 self._built_nothing_until = time.monotonic() + RETRY_S
-                return built
+                continue  # the others are not to suffer
             await self._threads.write(collection.publish, plan, segment)
             built = True
             log.info("Built a search segment of %d faces in %.1f s", plan.rows, time.monotonic() - began)

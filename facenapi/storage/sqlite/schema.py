@@ -150,5 +150,7 @@ def migrate(db: sqlite3.Connection) -> None:
             "it was written by a newer release; install that one"
         )
     db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA temp_store = FILE")  # a new index of many faces is sorted there, not in memory
     for step in range(version, len(MIGRATIONS)):
         db.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
+    db.execute("PRAGMA temp_store = MEMORY")
