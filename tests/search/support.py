@@ -9,13 +9,20 @@ from facenapi.search.shard import Delete, Upsert, upsert_of
 from facenapi.storage.base import Changes, Face, Tombstone
 
 
-def faces_like(count: int, dim: int = 32, shots: int = 5, noise: float = 0.8, seed: int = 0) -> np.ndarray:
-    """Return unit vectors (count, dim): identities, each with several noisy shots."""
+def faces_like(
+    count: int, dim: int = 32, shots: int = 5, noise: float = 0.8, seed: int = 0, *, common: float = 0.0
+) -> np.ndarray:
+    """Return unit vectors (count, dim): identities, each with several noisy shots.
+
+    ``common``: the length of what all share, where what is each one's own has 1; with 2.4 strangers are 0.85 alike.
+    """
     random = np.random.default_rng(seed)
     people = random.standard_normal((count // shots + 1, dim)).astype(np.float32)
     people /= np.linalg.norm(people, axis=1, keepdims=True)
     vectors = np.repeat(people, shots, axis=0)[:count]
     vectors = vectors + noise / np.sqrt(dim) * random.standard_normal((count, dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors += common / np.sqrt(dim)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.ascontiguousarray(vectors[random.permutation(count)], np.float32)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facenapi.search import calibration
+from facenapi.search import calibration, geometry
 from facenapi.search.grouping import group
 from facenapi.search.segment import Graph, build_graph
 from tests.search.support import faces_like
@@ -18,20 +18,24 @@ class Blind:
         return np.empty(0, np.int32), np.empty(0, np.float32)
 
 
-@pytest.fixture(scope="module", params=[0, 600], ids=str)
+@pytest.fixture(scope="module", params=[(0, 0.0), (600, 0.0), (0, 2.4)], ids=str)
 def people(request):
-    """Probes, and vectors in the order of their groups with the group of each, the first of each, and centres;
-    of 1,000 people, and of one more who has so many photos."""
-    photos, many = faces_like(8000, DIM, shots=8, noise=0.4), request.param
+    """Probes, and vectors in the order of their groups with the group of each, the first of each, and centres.
+
+    They are of 1,000 people, of one more who has very many photos, of people who have much in common.
+    """
+    many, common = request.param
+    photos = faces_like(8000, DIM, shots=8, noise=0.4, common=common)
     if many:
         one = faces_like(many, DIM, shots=many, noise=0.4, seed=1)
         photos = np.random.default_rng(2).permutation(np.concatenate([photos, one]))
-    probes, vectors = photos[::20], np.delete(photos, np.s_[::20], axis=0)
-    label, _ = group(vectors, calibration.similarity_at(vectors, calibration.JOIN_FAR))
+    probes, vectors = photos[::8], np.delete(photos, np.s_[::8], axis=0)
+    apart = geometry.centred(vectors)
+    label = group(apart, calibration.similarity_at(apart, calibration.JOIN_FAR))
     by_group = np.argsort(label, kind="stable")
     vectors, label = vectors[by_group], label[by_group]
     first = np.searchsorted(label, np.arange(label[-1] + 2))
-    return probes, vectors, label, first, calibration.centres_of(vectors, first)
+    return probes, vectors, label, first, geometry.centres_of(vectors, first)
 
 
 @pytest.mark.slow
@@ -39,7 +43,7 @@ def people(request):
 def test_lists_hold_what_they_are_trusted_to_find(people, tmp_path, monkeypatch, scanned_share, count):
     probes, vectors, label, first, centres = people
     path = tmp_path / "graph.nms"
-    build_graph(centres / np.linalg.norm(centres, axis=1, keepdims=True), path)
+    build_graph(geometry.unit(centres), path)
     monkeypatch.setattr(calibration, "SCANNED_SHARE", scanned_share)
     levels = calibration.calibrate(vectors, first, centres, lambda ef: Graph(path, DIM, ef))
     lists = [level for level in levels if level.ef != calibration.ALL]
@@ -57,10 +61,10 @@ def test_groups_that_are_not_looked_into_have_no_matches_whatever_the_threshold(
     probes, vectors, label, first, centres = people
     *_, level = calibration.calibrate(vectors, first, centres, lambda ef: Blind())
     assert level.ef == calibration.ALL
-    highest = centres @ probes.T + level.slack * calibration.spreads(centres)[:, None]
+    highest = centres @ probes.T + level.slack * geometry.spreads(centres)[:, None]
     sims = vectors @ probes.T
-    for threshold in np.linspace(level.floor, 0.85, 12):
-        matches, looked_into = sims >= threshold, highest >= threshold
+    for threshold in np.linspace(level.floor, float(np.quantile(sims[sims >= level.floor], 0.9)), 12):
+        matches, looked_into = sims >= threshold, highest >= min(threshold, level.ceiling)
         assert np.count_nonzero(matches & looked_into[label]) >= 0.998 * matches.sum() > 300
         assert looked_into.mean() < 0.5
 

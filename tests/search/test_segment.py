@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facenapi.search import builder, calibration, exact
+from facenapi.search import builder, calibration, exact, geometry
 from facenapi.search.collection import Collection
 from facenapi.search.parts import Tail
 from tests.search.support import faces_like
@@ -70,6 +70,19 @@ def test_all_means_find_every_match_and_nothing_else(segment, vectors, tag):
     assert found >= 0.999 * wanted > 100
 
 
+@pytest.mark.parametrize("common", [0.0, 2.4])
+def test_a_copy_and_a_near_copy_find_their_face_at_any_threshold(tmp_path, common):
+    vectors = faces_like(4000, DIM, shots=8, noise=0.4, common=common)
+    segment, found, count = built(tmp_path, vectors, calibration.calibrate), 0, 0
+    noise = np.random.default_rng(3).standard_normal((len(vectors), DIM)).astype(np.float32)
+    for noisy in (0.0, 0.01, 0.02):
+        probes = geometry.unit(vectors + noisy * noise)
+        for row in range(0, len(vectors), 4):
+            floor = min(0.999, float(vectors[row] @ probes[row]) - 1e-5)
+            count, found = count + 1, found + (row in segment.search(probes[row], 1000, floor, None)[0])
+    assert found >= 0.999 * count
+
+
 def test_probes_that_are_searched_for_together_find_what_each_finds_alone(segment, vectors):
     for floor, n, tag in [(FLOOR, 100, None), (0.6, 5, "even"), (None, 3, None)]:
         for count in (2, 3, 16):
@@ -83,7 +96,10 @@ def test_probes_that_are_searched_for_together_find_what_each_finds_alone(segmen
 
 @pytest.mark.parametrize(("trusted_from", "n"), [(LOW, 8000), (FLOOR, 8000), (FLOOR, 3)], ids=str)
 def test_a_list_is_not_trusted_when_full_or_below_its_floor(tmp_path, vectors, trusted_from, n):
-    levels = [calibration.Level(LIST, trusted_from, SLACK), calibration.Level(calibration.ALL, LOW, SPREADS)]
+    levels = [
+        calibration.Level(LIST, trusted_from, SLACK, 1.0),
+        calibration.Level(calibration.ALL, LOW, SPREADS, 1.0),
+    ]
     segment = built(tmp_path, vectors, lambda *_: levels)
     for probe in faces_like(200, DIM, seed=5):
         sims = vectors @ probe
