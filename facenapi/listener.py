@@ -60,7 +60,9 @@ class _OriginForm(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         """Take the start line and the headers."""
         assert isinstance(start_line, RequestStartLine)
-        return self._inner.headers_received(start_line._replace(path=_path_of(start_line.path)), headers)
+        if not start_line.path.startswith("/"):
+            start_line = start_line._replace(path=_path_of(start_line.path))
+        return self._inner.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Take a piece of the body."""

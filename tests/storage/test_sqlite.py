@@ -450,6 +450,7 @@ async def test_reads_are_bounded_and_their_errors_are_unavailable(tmp_path):
     writer = writer_on(tmp_path)
     await writer.submit(lambda db: None)
     readers = Readers(lambda: schema.connect(tmp_path / DATABASE, "normal"), threads=1, max_waiting=2)
+    await readers.open()
     gate: Future[int] = Future()
     waiting = [asyncio.ensure_future(readers.submit(lambda db: gate.result(20))) for _ in range(2)]
     await asyncio.sleep(0)
