@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     Truth = list[tuple[NDArray[np.int64], NDArray[np.float32]]]
 
-PROBES = 3000  # a person whose group is missed costs all of their vectors: fewer would measure chance
+PROBES = 6000  # a person whose group is missed costs all of their vectors: fewer would measure chance
+COMPARISONS = 600_000_000  # of probes and vectors; among many vectors half as many probes have to do
 PAIRS = 3_000_000  # of a probe and a match: where people have very many photos, fewer probes do
 _FEW = 3  # members from which on a group tells how photos of one person differ
 _BLOCK = 4096
@@ -21,10 +22,11 @@ _MIXED = 32  # vectors in a random sum
 
 
 def probe_count(vectors: NDArray[np.float32], floor: float) -> int:
-    """Return how many probes to make, so that their matches at or above ``floor`` fit into memory."""
+    """Return how many probes to make, so that their matches at or above ``floor`` are not too many to be kept."""
     some = vectors[:: max(1, len(vectors) // 100)]
     matches = sum(int(np.count_nonzero(vectors @ probe >= floor)) for probe in some) / len(some)
-    return min(len(vectors), PROBES, max(100, int(PAIRS / max(matches, 1))))
+    most = max(PROBES // 2, COMPARISONS // len(vectors))
+    return min(len(vectors), PROBES, most, max(100, int(PAIRS / max(matches, 1))))
 
 
 def other_photos(

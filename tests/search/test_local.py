@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from facenapi.errors import Overloaded, StartupError, Unavailable
+from facenapi.search.builder import Builder, BuildError
 from facenapi.search.client import ShardClient
 from facenapi.search.local import LocalShard
 from facenapi.search.shard import Delete, Query
@@ -217,6 +218,24 @@ async def test_segments_are_built_and_a_restart_reads_only_what_is_new(tmp_path)
     for number in (0, 1, 2, 4, 2999):
         hits = await shard.search(query(VECTORS[number], 1, 0.999))
         assert [hit.id for hit in hits] == ([number] if number % 3 and number != 1 else [])
+    await shard.close()
+
+
+async def test_a_segment_that_cannot_be_built_keeps_no_other_owner_waiting(tmp_path, monkeypatch):
+    monkeypatch.setattr("facenapi.search.upkeep.RETRY_S", 3600)
+    store = FeedStore()
+    for number, vector in enumerate(VECTORS):
+        store.put(number, vector, owner="o" if number % 2 else "unlucky")
+    build = Builder.build
+
+    def refuse_the_first(builder, plan, folder):
+        if 2 in plan.sources[0][0].ids:
+            raise BuildError("out of memory")
+        return build(builder, plan, folder)
+
+    monkeypatch.setattr(Builder, "build", refuse_the_first)
+    shard = await started(tmp_path, store)
+    await until(lambda: shard.info()["segments"] == 1)
     await shard.close()
 
 
