@@ -148,7 +148,7 @@ def _ceiling(sims: NDArray[np.float32], reached: NDArray[np.float32]) -> float:
     ``reached``: the threshold up to which the group of that face is looked into.
     """
     ceiling = 1.0
-    for threshold in np.arange(float(sims.min()), 1.0, THRESHOLD_STEP).tolist():
+    for threshold in np.arange(float(sims.min()), float(sims.max()), THRESHOLD_STEP).tolist():
         most = float(np.quantile(reached[sims >= threshold], 1 - GOAL))
         if most < threshold:
             ceiling = min(ceiling, most)
