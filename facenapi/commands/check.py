@@ -94,7 +94,7 @@ async def _open_and_ask(config: Config) -> str:
         await store.close()
     active = sum(token.active for token in tokens)
     hint = "" if active else "; facenapi token makes the first token"
-    return f"{faces} faces of {len(owners)} owners, {active} active tokens{hint}"
+    return f"{faces} faces of {len(owners)} owners with tokens, {active} active tokens{hint}"
 
 
 def _models(config: Config) -> str:

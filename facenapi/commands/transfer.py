@@ -12,7 +12,7 @@ from facenapi.commands.common import parse, parser, progress
 from facenapi.commands.installation import open_owners
 from facenapi.errors import StartupError
 from facenapi.storage.open import open_store
-from facenapi.storage.transfer import TransferError, export_owner, import_owner
+from facenapi.storage.transfer import TransferError, export_owner, import_owner, owner_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -81,13 +81,14 @@ async def _import(file: Path, owner: str, config: Config, bar: _Bar) -> str:
     store = open_store(config, shared=True)
     await store.start()
     try:
-        count = await import_owner(store, file, owner or None, bar)
+        target = owner or owner_of(file)
+        count = await import_owner(store, file, target, bar)
         owners = {token.owner for token in await store.list_tokens() if token.active}
     finally:
         bar.close()
         await store.close()
-    if not owners:
-        print("There is no token yet: facenapi token --owner=OWNER makes one", file=sys.stderr)
+    if target not in owners:
+        print(f"No token leads to these faces yet: facenapi token --owner={target} makes one", file=sys.stderr)
     return f"{file}: {count} new faces"
 
 

@@ -22,7 +22,7 @@ class ReadyHandler(ApiHandler):
 
     @operation("Whether requests can be served", answer=record({"ready": TRUTH}), public=True)
     async def get(self) -> None:
-        """Answer 200 with the state of every part, 503 if one is not ready."""
+        """Answer 200 with the state of every part, 503 if it cannot serve; one search shard is enough."""
         state = await self.app.readiness()
         self.answer(state, 200 if state["ready"] else 503)
 

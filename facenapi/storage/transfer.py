@@ -139,13 +139,29 @@ async def import_owner(store: Store, path: Path, owner: str | None = None, progr
     """
     with path.open("rb") as lines:
         entries = enumerate(lines, 1)
-        kind, header = _parse(next(entries, (1, b""))[1], 1)
-        if kind != "facenapi" or not isinstance(header, dict) or header.get("version") != VERSION:
-            raise TransferError(f"{path.name} is not an export of facenapi in version {VERSION}")
-        target = owner or str(header.get("owner") or "")
-        if not target:
-            raise TransferError(f"{path.name} names no owner")
+        header = _header(next(entries, (1, b""))[1], path)
+        target = owner or _owner(header, path)
         return await _Import(store, target, int(header.get("faces") or 0), progress).run(entries)
+
+
+def owner_of(path: Path) -> str:
+    """Return the owner that a file was exported from. Raises TransferError."""
+    with path.open("rb") as lines:
+        return _owner(_header(next(lines, b""), path), path)
+
+
+def _header(line: bytes, path: Path) -> dict[str, Any]:
+    kind, header = _parse(line, 1)
+    if kind != "facenapi" or not isinstance(header, dict) or header.get("version") != VERSION:
+        raise TransferError(f"{path.name} is not an export of facenapi in version {VERSION}")
+    return header
+
+
+def _owner(header: dict[str, Any], path: Path) -> str:
+    owner = str(header.get("owner") or "")
+    if not owner:
+        raise TransferError(f"{path.name} names no owner")
+    return owner
 
 
 class _Import:

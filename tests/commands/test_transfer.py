@@ -1,5 +1,7 @@
 """facenapi export, import and expire, beside a running server."""
 
+import re
+
 import pytest
 
 from tests.support.fake_server import FakeServer
@@ -43,9 +45,14 @@ def test_a_running_server_is_exported_and_another_takes_it_in(server, facenapi, 
 def test_an_import_may_be_the_beginning(server, facenapi, tmp_path):
     file, fresh = tmp_path / "faces.ndjson", f"--data_dir={tmp_path / 'fresh'}"
     facenapi("export", file, f"--data_dir={server.folder}")
-    said = facenapi("import", file, fresh, "--owner=me")
+    said = facenapi("import", file, fresh)
     assert said.out == f"{file}: 3 new faces\n"
-    assert "facenapi token --owner=OWNER" in said.err
+    advice = re.search(r"facenapi (token) (--owner=\S+) makes one", said.err)
+    assert facenapi(*advice.groups(), fresh).status == 0
+    assert "3 faces of 1 owners with tokens" in facenapi("check", "store", fresh).out
+    assert (
+        "token --owner=me makes one" in facenapi("import", file, f"--data_dir={tmp_path / 'other'}", "--owner=me").err
+    )
 
 
 def test_mistakes_are_one_line(server, facenapi, tmp_path):
