@@ -29,7 +29,7 @@ LONGEST_LIST = 512
 ALL = 0  # no list from the graph: every mean is compared
 SCANNED_SHARE = 0.25  # up to so many groups per vector, comparing all means is much less than an exact scan
 NEVER = 2.0  # the floor of a level that finds nothing for sure
-THRESHOLD_STEP = 0.01  # between thresholds for which a slack is measured
+THRESHOLD_STEP = 0.01  # between thresholds for which a slack is measured, or a fiftieth of their range
 _ALIKE_FAR = 1e-6  # a pair more alike than so few strangers are is of one person
 
 
@@ -135,10 +135,16 @@ def _slack(
     close to their group, those that just pass a low one are not.
     """
     slack = 0.0
-    for threshold in np.arange(floor, min(1.0, float(sims.max(initial=0))), THRESHOLD_STEP).tolist():
+    for threshold in _thresholds(floor, min(1.0, float(sims.max(initial=0)))):
         matches = sims >= threshold
         slack = max(slack, float(np.quantile((threshold - near[matches]) / spread[matches], share)))
     return slack
+
+
+def _thresholds(lowest: float, highest: float) -> list[float]:
+    """Return the thresholds to measure at, from ``lowest`` to below ``highest``; none if it is not below that."""
+    step = min(THRESHOLD_STEP, (highest - lowest) / 50)
+    return np.arange(lowest, highest, step).tolist() if lowest < highest else []
 
 
 def _ceiling(sims: NDArray[np.float32], reached: NDArray[np.float32]) -> float:
@@ -148,7 +154,7 @@ def _ceiling(sims: NDArray[np.float32], reached: NDArray[np.float32]) -> float:
     ``reached``: the threshold up to which the group of that face is looked into.
     """
     ceiling = 1.0
-    for threshold in np.arange(float(sims.min()), float(sims.max()), THRESHOLD_STEP).tolist():
+    for threshold in _thresholds(float(sims.min()), float(sims.max())):
         most = float(np.quantile(reached[sims >= threshold], 1 - GOAL))
         if most < threshold:
             ceiling = min(ceiling, most)

@@ -72,6 +72,7 @@ def _altered(
     vectors: NDArray[np.float32], own: NDArray[np.float32], cosine: NDArray[np.float32], random: np.random.Generator
 ) -> NDArray[np.float32]:
     """Return unit vectors so similar to ``own`` as ``cosine`` (count, 1) says, with noise like the data."""
+    cosine = np.minimum(cosine, np.float32(1))  # copies may be a rounding more alike than that
     noise = _mixed(vectors[random.integers(0, len(vectors), (len(own), _MIXED))], random)
     noise -= np.sum(noise * own, axis=1, keepdims=True) * own
     altered: NDArray[np.float32] = cosine * own + np.sqrt(1 - cosine**2).astype(np.float32) * unit(noise)

@@ -83,6 +83,16 @@ def test_a_copy_and_a_near_copy_find_their_face_at_any_threshold(tmp_path, commo
     assert found >= 0.999 * count
 
 
+def test_a_segment_of_copies_that_differ_by_a_rounding_finds_them_all(tmp_path):
+    people = faces_like(200, DIM, shots=1)
+    noise = np.random.default_rng(4).standard_normal((4000, DIM)).astype(np.float32)
+    vectors = geometry.unit(np.repeat(people, 20, axis=0) + np.float32(1e-6) * noise)
+    segment = built(tmp_path, vectors, calibration.calibrate)
+    del segment.scan
+    found = [len(segment.search(person, 100, 0.99, None)[0]) for person in people]
+    assert sum(found) >= 0.999 * 4000
+
+
 def test_probes_that_are_searched_for_together_find_what_each_finds_alone(segment, vectors):
     for floor, n, tag in [(FLOOR, 100, None), (0.6, 5, "even"), (None, 3, None)]:
         for count in (2, 3, 16):

@@ -460,5 +460,9 @@ async def test_reads_are_bounded_and_their_errors_are_unavailable(tmp_path):
     assert await asyncio.gather(*waiting) == [5, 5]
     with pytest.raises(Unavailable):
         await readers.submit(lambda db: db.execute("DELETE FROM tokens"))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await readers.submit(lambda db: next(iter(())))
+    assert await readers.submit(lambda db: 7) == 7
     await readers.close()
     await writer.close()

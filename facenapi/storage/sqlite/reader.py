@@ -83,10 +83,11 @@ class Readers:
             loop = answer.get_loop()
             try:
                 found = _on_one_snapshot(db, read)
-            except Exception as error:  # noqa: BLE001 - whatever it is, who asked is told
+            except BaseException as error:  # noqa: BLE001 - whatever it is, who asked is told, and the thread goes on
                 loop.call_soon_threadsafe(_fail, answer, error)
             else:
                 loop.call_soon_threadsafe(_succeed, answer, found)
+                del found  # a thread keeps nothing until the next read
         db.close()
 
 
@@ -104,6 +105,9 @@ def _succeed(answer: asyncio.Future[Any], found: Any) -> None:
         answer.set_result(found)
 
 
-def _fail(answer: asyncio.Future[Any], error: Exception) -> None:
-    if not answer.done():
-        answer.set_exception(error)
+def _fail(answer: asyncio.Future[Any], error: BaseException) -> None:
+    if answer.done():
+        return
+    if isinstance(error, StopIteration) or not isinstance(error, Exception):  # a future takes no such thing
+        error = RuntimeError(f"A read raised {error!r}")
+    answer.set_exception(error)
