@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from tornado.netutil import bind_sockets
 from tornado.web import Application as WebApplication
 
-from facenapi import notify
-from facenapi.access_log import log_request
 from facenapi.detector.pipeline import FaceDetector
-from facenapi.errors import ApiError, Overloaded, StartupError
-from facenapi.handlers.base import LINGER_FACTOR
+from facenapi.errors import ApiError, StartupError
 from facenapi.handlers.face_texts import FaceTexts
-from facenapi.heartbeat import beat
-from facenapi.listener import Listener
-from facenapi.metrics import Metrics
+from facenapi.process import systemd
+from facenapi.process.access_log import log_request
+from facenapi.process.admission import Admission
+from facenapi.process.listener import LINGER_FACTOR, Listener
+from facenapi.process.metrics import Metrics
+from facenapi.process.watchdog import beat
 from facenapi.search.open import open_searcher
 from facenapi.services.auth import Authenticator
 from facenapi.services.enrol import Enroller
@@ -36,38 +36,11 @@ from facenapi.urls import routes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from facenapi.config.options import Config
     from facenapi.detector.base import Detector
-    from facenapi.options import Config
     from facenapi.storage.base import Store
 
 log = logging.getLogger(__name__)
-
-
-class RequestCount:
-    """How many requests are in flight, and how many may be."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self.running = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    def enter(self) -> None:
-        """Count one more; raise Overloaded (and count it all the same: leave() follows) above the limit."""
-        self.running += 1
-        self._idle.clear()
-        if self.running > self._config.max_requests:
-            raise Overloaded("Too many requests are in flight")
-
-    def leave(self) -> None:
-        """Count one less."""
-        self.running -= 1
-        if not self.running:
-            self._idle.set()
-
-    async def idle(self) -> None:
-        """Return when none is in flight."""
-        await self._idle.wait()
 
 
 class Application:
@@ -79,7 +52,7 @@ class Application:
     def __init__(self, config: Config, *, store: Store | None = None, detector: Detector | None = None) -> None:
         self.config = config
         self.draining = False
-        self.requests = RequestCount(config)
+        self.requests = Admission(config)
         self.metrics = Metrics(self._gauges)
         self.store: Store = store or open_store(config)
         self.detector: Detector = detector or FaceDetector(config, self.metrics.batch)
@@ -111,7 +84,7 @@ class Application:
         """Start everything, in the order of dependence; raise StartupError with advice."""
         for part in (self.store, self.detector, self.searcher, self.pictures):
             self._started.append(part)
-            notify.status(f"Starting the {type(part).__name__}")
+            systemd.status(f"Starting the {type(part).__name__}")
             await part.start()
         self._pulse = asyncio.create_task(beat(self.metrics))
 

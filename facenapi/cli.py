@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from facenapi import __version__
-from facenapi.config import EXIT_CONFIG, ConfigError
-from facenapi.config_text import help_text, sample_file
+from facenapi.config.reader import EXIT_CONFIG, ConfigError
+from facenapi.config.text import help_text, sample_file
 from facenapi.errors import ApiError, StartupError
 
 # Module and function of each; a command loads what it needs, not what the others need.

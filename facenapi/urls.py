@@ -26,7 +26,7 @@ from facenapi.handlers.uploads import UploadHandler
 from facenapi.handlers.verify import VerifyHandler
 
 if TYPE_CHECKING:
-    from facenapi.app import Application
+    from facenapi.handlers.server import Server
 
 # Pieces of a path: what stands in braces, and FACE, which may be written in singular or plural.
 PATTERNS = {"meta": r".+?"}
@@ -83,7 +83,7 @@ def pattern(template: str) -> str:
     return path.replace("FACE", "faces?")
 
 
-def routes(app: Application) -> list[Any]:
+def routes(app: Server) -> list[Any]:
     """Return the routing table."""
     target: dict[str, Any] = {"app": app}
     documented = {"app": app, "table": tuple(API)}

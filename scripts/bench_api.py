@@ -23,9 +23,9 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from facenapi.config.options import Config
 from facenapi.detector.pipeline import FaceDetector
-from facenapi.options import Config
-from facenapi.photo import Photo
+from facenapi.photos.photo import Photo
 from tests.support import photos
 from tests.support.live import PACK, Server, form, report
 

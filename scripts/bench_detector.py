@@ -36,13 +36,13 @@ import bench_api
 import numpy as np
 from peers.runner import Peer, face_api, mtcnn
 
-from facenapi.detector.attributes import describe
-from facenapi.detector.device import Device
-from facenapi.detector.engine import Engine
-from facenapi.detector.pack import load_pack
+from facenapi.config.options import Config
+from facenapi.detector.describe.attributes import describe
+from facenapi.detector.packs.pack import load_pack
 from facenapi.detector.pipeline import FaceDetector
-from facenapi.options import Config
-from facenapi.photo import Photo
+from facenapi.detector.run.device import Device
+from facenapi.detector.run.engine import Engine
+from facenapi.photos.photo import Photo
 from tests.support import photos
 from tests.support.live import PACK, report
 

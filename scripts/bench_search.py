@@ -47,9 +47,9 @@ import search_contenders as data
 from search_contenders import DIM, GOAL, PEERS, SHARES, STRICT, THRESHOLD, Contender, Ours, recall
 from search_timing import CLIENTS, TURN, in_company, in_turns, ratio, summary, timed, with_two_threads
 
-from facenapi.search.builder import Builder, BuildError
-from facenapi.search.snapshot import Snapshots, state_of
-from facenapi.turns import take_short_turns
+from facenapi.process.switch_interval import take_short_turns
+from facenapi.search.upkeep.builder import Builder, BuildError
+from facenapi.search.upkeep.snapshot import Snapshots, state_of
 
 BESIDE = 50_000  # faces of the segment that is built meanwhile
 _STRICTLY, _PEER_STRICTLY = f"ours, >= {STRICT}", f"hnswlib, >= {STRICT}"

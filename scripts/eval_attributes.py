@@ -21,10 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from facenapi.detector.labelled import nearest_to_middle
+from facenapi.config.options import Config
+from facenapi.detector.measure.labelled import nearest_to_middle
 from facenapi.detector.pipeline import FaceDetector
-from facenapi.options import Config
-from facenapi.photo import Photo
+from facenapi.photos.photo import Photo
 from tests.support import photos
 from tests.support.live import PACK, report
 

@@ -21,10 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from facenapi.config.options import Config
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.geometry import Box
-from facenapi.options import Config
-from facenapi.photo import Photo
+from facenapi.photos.photo import Photo
 from tests.support import photos
 from tests.support.live import PACK, report
 

@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from facenapi.detector.labelled import all_impostors, embed_files, pair_distances, read_pairs
+from facenapi.config.options import Config
+from facenapi.detector.measure.labelled import all_impostors, embed_files, pair_distances, read_pairs
+from facenapi.detector.measure.rates import ENOUGH, accuracy, distance_at, equal_error_rate, rate_below
 from facenapi.detector.pipeline import FaceDetector
-from facenapi.detector.rates import ENOUGH, accuracy, distance_at, equal_error_rate, rate_below
-from facenapi.options import Config
 from tests.detector.test_robustness import FACES, altered
 from tests.support.live import PACK, report
 

@@ -16,10 +16,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from facenapi.detector import attributes, crops, embedding, mtcnn
+from facenapi.config.options import Config
+from facenapi.detector.describe import attributes, crops, embedding
+from facenapi.detector.find import mtcnn
 from facenapi.detector.pipeline import FaceDetector
-from facenapi.options import Config
-from facenapi.photo import Photo
+from facenapi.photos.photo import Photo
 from tests.support import photos
 from tests.support.live import PACK, report
 

@@ -11,9 +11,9 @@ import faiss
 import hnswlib
 import numpy as np
 
-from facenapi.search.builder import Builder, load_segment
-from facenapi.search.collection import Collection, tail_rows
-from facenapi.search.parts import Tail
+from facenapi.search.index.collection import Collection, tail_rows
+from facenapi.search.index.parts import Tail
+from facenapi.search.upkeep.builder import Builder, load_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from search_contenders import MOST, THRESHOLD
 
+from facenapi.search.run.batching import MOST as MOST_TOGETHER
+from facenapi.search.run.batching import Together
 from facenapi.search.shard import Query
-from facenapi.search.together import MOST as MOST_TOGETHER
-from facenapi.search.together import Together
 
 TURN = 100  # queries
 CLIENTS = 16

@@ -30,10 +30,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
+from facenapi.config.options import Config
 from facenapi.errors import Overloaded, StartupError, Unavailable
-from facenapi.options import Config
 from facenapi.search.open import open_searcher
-from facenapi.search.server import ShardServer
+from facenapi.search.remote.server import ShardServer
 from facenapi.search.shard import Query, delete_of, upsert_of
 from facenapi.storage.base import NewFace, Token
 from facenapi.storage.open import open_store

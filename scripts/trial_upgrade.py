@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from facenapi.options import Config
+from facenapi.config.options import Config
 from facenapi.services.auth import hash_key
 from facenapi.storage.base import Token
 from facenapi.storage.open import open_store

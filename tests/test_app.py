@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from tornado.simple_httpclient import HTTPStreamClosedError
 
-from facenapi.options import Config
+from facenapi.config.options import Config
 from tests.support.fakes import FakeDetector
 from tests.support.server import RED, multipart, picture, serving
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from facenapi.api.operation import operation_of
 from facenapi.handlers.base import METHODS, ApiHandler
 from facenapi.handlers.openapi import path_schema
-from facenapi.operation import operation_of
 from facenapi.urls import API, DOCS, SERVICE, UPLOADS, routes
 
 # The endpoint table of the contract, with something in the place of each variable.

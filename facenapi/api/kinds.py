@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from facenapi.geometry import Box
-from facenapi.params import (
+from facenapi.api.params import (
     LARGEST_ID,
     MOST_ITEMS,
     Kind,
@@ -21,8 +20,9 @@ from facenapi.params import (
     text_of,
     word_of,
 )
-from facenapi.patterns import COORDINATE, JSON_COORDINATE, JSON_SIDE, UNIT, listed, text_schema, whole, words
-from facenapi.request import Texts, Upload
+from facenapi.api.patterns import COORDINATE, JSON_COORDINATE, JSON_SIDE, UNIT, listed, text_schema, whole, words
+from facenapi.api.request import Texts, Upload
+from facenapi.geometry import Box
 
 GALLERY_PATTERN = r"[a-zA-Z0-9_-]{1,48}"
 THRESHOLDS: dict[str, float | None] = {"strict": 0.7834, "medium": 0.6616, "low": 0.5690, "none": None}

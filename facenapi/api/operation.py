@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from facenapi.params import Param
+from facenapi.api.params import Param
 
 Schema = dict[str, Any]
 

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from facenapi import clock, jsonio
+from facenapi import clock
+from facenapi.api import jsonio
+from facenapi.api.patterns import NUMBER, SPACE, listed, text_schema, whole, words
+from facenapi.api.request import Parameters, Texts, Upload
 from facenapi.errors import BadParam, MalformedJson
-from facenapi.patterns import NUMBER, SPACE, listed, text_schema, whole, words
-from facenapi.request import Parameters, Texts, Upload
 
 LARGEST_ID = (1 << 53) - 1
 MOST_ITEMS = 1000  # of a list in a parameter

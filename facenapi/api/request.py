@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl
 
 from tornado.httputil import HTTPFile, HTTPHeaders, HTTPInputError, parse_multipart_form_data
 
-from facenapi import jsonio
+from facenapi.api import jsonio
+from facenapi.api.patterns import NOTHING, SPACE
 from facenapi.errors import BadParam, MalformedJson
-from facenapi.patterns import NOTHING, SPACE
 
 MAX_FIELDS = 1000
 

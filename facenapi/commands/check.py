@@ -19,10 +19,10 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 from facenapi.commands.common import parse, parser
-from facenapi.detector.device import choose_device
-from facenapi.detector.verify import verify_pack
+from facenapi.config.options import Config
+from facenapi.detector.measure.verify import verify_pack
+from facenapi.detector.run.device import choose_device
 from facenapi.errors import ApiError, StartupError
-from facenapi.options import Config
 from facenapi.search.open import open_milvus
 from facenapi.search.table import read_table
 from facenapi.storage.open import database_file, open_store

@@ -9,8 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from facenapi.config import joined, load
-from facenapi.options import Config
+from facenapi.config.options import Config
+from facenapi.config.reader import joined, load
 
 SERVER_OPTIONS = """\
 Options of the server say which installation is meant: --config=PATH (default: /etc/findface-facenapi.ini if

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from facenapi import clock
 from facenapi.commands.common import parse, parser
 from facenapi.commands.installation import open_kept, open_owners
-from facenapi.options import Config
+from facenapi.config.options import Config
 from facenapi.storage.expiry import expire_history
 
 _DAY_MS = 86_400_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from facenapi.config.options import Config
 from facenapi.errors import StartupError
-from facenapi.options import Config
 from facenapi.services.pictures import PictureKeeper
 from facenapi.services.sweep import MarkingKeeper, open_files
 from facenapi.storage.base import Store

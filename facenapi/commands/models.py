@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facenapi.commands.common import parse, parser
-from facenapi.detector.build.embedders import EMBEDDERS
+from facenapi.config.options import Config
+from facenapi.detector.packs.build.embedders import EMBEDDERS
 from facenapi.errors import StartupError
-from facenapi.options import Config
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _list(config: Config, _: argparse.Namespace) -> int:
-    from facenapi.detector.pack import load_pack  # noqa: PLC0415 - numpy only where it is needed
+    from facenapi.detector.packs.pack import load_pack  # noqa: PLC0415 - numpy only where it is needed
 
     folder = config.pack_folder
     for path in sorted({folder, *(path.parent for path in folder.parent.glob("*/pack.json"))}):
@@ -64,8 +64,8 @@ def _build(config: Config, chosen: argparse.Namespace) -> int:
         import onnx  # noqa: F401, PLC0415 - the server itself never needs it
     except ImportError:
         raise StartupError("Building models needs the package onnx: pip install 'facenapi[models]'") from None
-    from facenapi.detector.build import build_pack  # noqa: PLC0415
-    from facenapi.detector.pack import load_pack  # noqa: PLC0415
+    from facenapi.detector.packs.build import build_pack  # noqa: PLC0415
+    from facenapi.detector.packs.pack import load_pack  # noqa: PLC0415
 
     folder = config.pack_folder
     try:
@@ -84,7 +84,7 @@ def _build(config: Config, chosen: argparse.Namespace) -> int:
 
 
 def _verify(config: Config, _: argparse.Namespace) -> int:
-    from facenapi.detector.verify import verify_pack  # noqa: PLC0415 - loads the runtime
+    from facenapi.detector.measure.verify import verify_pack  # noqa: PLC0415 - loads the runtime
 
     folder = config.pack_folder
     problems = verify_pack(folder)
@@ -104,7 +104,7 @@ def _describe_add(own: argparse.ArgumentParser) -> None:
 
 
 def _add(config: Config, chosen: argparse.Namespace) -> int:
-    from facenapi.detector.add import add_network  # noqa: PLC0415
+    from facenapi.detector.packs.add import add_network  # noqa: PLC0415
 
     def accept(licence: str) -> bool:
         _say(licence)
@@ -133,7 +133,7 @@ def _describe_calibrate(own: argparse.ArgumentParser) -> None:
 
 
 def _calibrate(config: Config, chosen: argparse.Namespace) -> int:
-    from facenapi.detector import calibrate  # noqa: PLC0415 - loads the runtime
+    from facenapi.detector.measure import calibrate  # noqa: PLC0415 - loads the runtime
 
     result = calibrate.calibrate(config, chosen.images, chosen.pairs, _say, folders=chosen.folders)
     print("\n".join(calibrate.lines(result)))

@@ -24,11 +24,11 @@ from pathlib import Path
 
 from facenapi.commands.common import parse, parser, progress
 from facenapi.commands.installation import open_kept, open_owners
-from facenapi.detector.pack import load_pack
+from facenapi.config.options import Config
+from facenapi.detector.packs.pack import load_pack
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import StartupError
 from facenapi.mass_enroll.sources import find_photos
-from facenapi.options import Config
 from facenapi.services.photos import PhotoLoader
 from facenapi.services.regenerate import Regenerator, count_models
 

@@ -8,11 +8,12 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from facenapi import __version__, allocator, notify, turns
+from facenapi import __version__
 from facenapi.app import Application
-from facenapi.config import ConfigError, load
-from facenapi.logs import set_level, set_up_logging
-from facenapi.options import Config
+from facenapi.config.options import Config
+from facenapi.config.reader import ConfigError, load
+from facenapi.process import allocator, switch_interval, systemd
+from facenapi.process.logs import set_level, set_up_logging
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     for warning in warnings:
         log.warning("%s", warning)
     allocator.return_large_blocks()
-    turns.take_short_turns()
+    switch_interval.take_short_turns()
     return asyncio.run(_serve(config, arguments))
 
 
@@ -46,10 +47,10 @@ async def _serve(config: Config, arguments: Sequence[str]) -> int:
         await starting
         port = app.listen()
         log.info("facenapi %s serves http://%s:%d/", __version__, config.host, port)
-        notify.ready()
+        systemd.ready()
         await stopping
         log.info("Stopping: finishing %d requests", app.requests.running)
-        notify.stopping()
+        systemd.stopping()
         await app.drain()
     finally:
         await app.close()
@@ -58,7 +59,7 @@ async def _serve(config: Config, arguments: Sequence[str]) -> int:
 
 def _reload(app: Application, arguments: Sequence[str]) -> None:
     """Read the configuration again; a mistake in it changes nothing."""
-    notify.reloading()
+    systemd.reloading()
     try:
         config, _ = load(arguments)
     except ConfigError as error:
@@ -70,7 +71,7 @@ def _reload(app: Application, arguments: Sequence[str]) -> None:
         log.info("Reloaded; changed: %s", ", ".join(changed) or "nothing")
         if restart:
             log.warning("These options change with a restart only: %s", ", ".join(restart))
-    notify.ready()
+    systemd.ready()
 
 
 def _on_signal(stop: asyncio.Event) -> None:

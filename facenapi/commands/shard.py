@@ -16,12 +16,13 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from facenapi import __version__, notify, turns
+from facenapi import __version__
 from facenapi.commands.common import parse, parser
+from facenapi.config.options import Config
 from facenapi.errors import StartupError
-from facenapi.logs import set_up_logging
-from facenapi.options import Config
-from facenapi.search.server import ShardServer
+from facenapi.process import switch_interval, systemd
+from facenapi.process.logs import set_up_logging
+from facenapi.search.remote.server import ShardServer
 from facenapi.storage.open import database_file, open_store
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     if not config.tntapi_servers_file:
         raise StartupError("shard: tntapi_servers_file must name the table of search shards")
     set_up_logging(config)
-    turns.take_short_turns()
+    switch_interval.take_short_turns()
     return asyncio.run(_serve(config))
 
 
@@ -52,12 +53,12 @@ async def _serve(config: Config) -> int:
         await store.start()
         port = await server.start()
         log.info("facenapi %s serves the search shard %s on port %d", __version__, config.shard_address, port)
-        notify.ready()
+        systemd.ready()
         pulse = asyncio.create_task(_beat(server))
         await _until(stop, server)
         pulse.cancel()
         log.info("Stopping")
-        notify.stopping()
+        systemd.stopping()
     finally:
         await server.close()
         await store.close()
@@ -79,8 +80,8 @@ async def _beat(server: ShardServer) -> None:
     period = min(_PULSE_S, int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6 or _PULSE_S)
     while True:
         info = server.shard.info()
-        notify.watchdog()
-        notify.status(f"{'Serving' if info['ready'] else 'Loading'} {info['faces']} faces")
+        systemd.watchdog()
+        systemd.status(f"{'Serving' if info['ready'] else 'Loading'} {info['faces']} faces")
         await asyncio.sleep(period)
 
 

@@ -17,7 +17,7 @@ from facenapi.storage.transfer import TransferError, export_owner, import_owner,
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from facenapi.options import Config
+    from facenapi.config.options import Config
 
 EXPORT = """\
 Write everything of an owner (faces with their vectors, galleries, persons, cameras) to a file: as a backup, or

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from facenapi.targets import hosts_of, networks_of, ports_of
+from facenapi.config.lists import hosts_of, networks_of, ports_of
 
 
 def option(

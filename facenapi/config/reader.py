@@ -15,7 +15,7 @@ from dataclasses import Field, dataclass
 from pathlib import Path
 from typing import Any
 
-from facenapi.options import TABLE, Config
+from facenapi.config.options import TABLE, Config
 
 DEFAULT_PATH = Path("/etc/findface-facenapi.ini")
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h

@@ -8,8 +8,8 @@ from dataclasses import Field
 from itertools import groupby
 from typing import Any
 
-from facenapi.config import allowed
-from facenapi.options import TABLE
+from facenapi.config.options import TABLE
+from facenapi.config.reader import allowed
 
 
 def _sections() -> Iterator[tuple[str, list[Field[Any]]]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facenapi.geometry import Box
-    from facenapi.photo import Photo
+    from facenapi.photos.photo import Photo
 
 
 @dataclass(frozen=True, slots=True, eq=False)

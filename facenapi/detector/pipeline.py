@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.detector.attributes import describe
 from facenapi.detector.base import Attributes, Detection, Quality
-from facenapi.detector.device import Device, FellBackError, choose_device, cpu_instead, unusable
-from facenapi.detector.engine import Engine
+from facenapi.detector.describe.attributes import describe
+from facenapi.detector.describe.quality import assess
 from facenapi.detector.load import Loader
-from facenapi.detector.pack import load_pack
-from facenapi.detector.quality import assess
-from facenapi.workers import Workers
+from facenapi.detector.packs.pack import load_pack
+from facenapi.detector.run.device import Device, FellBackError, choose_device, cpu_instead, unusable
+from facenapi.detector.run.engine import Engine
+from facenapi.process.workers import Workers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from facenapi.config.options import Config
     from facenapi.geometry import Box
-    from facenapi.options import Config
-    from facenapi.photo import Photo
+    from facenapi.photos.photo import Photo
 
 
 class FaceDetector:

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from facenapi import jsonio, stages
+from facenapi.api import jsonio
+from facenapi.api.operation import operation_of
+from facenapi.api.request import Parameters, read_parameters
 from facenapi.errors import ApiError, BadParam, MethodNotAllowed, NotFound, TooLarge
-from facenapi.operation import operation_of
-from facenapi.request import Parameters, read_parameters
+from facenapi.process import stages
+from facenapi.process.listener import LINGER_FACTOR
 
 if TYPE_CHECKING:
-    from facenapi.app import Application
+    from facenapi.handlers.server import Server
 
 log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _REFUSED = ("OPTIONS", "PATCH")  # methods that are answered 405, after their body
-# A body somewhat too large is read and thrown away, so that the client gets to read the answer.
-LINGER_FACTOR = 8
 TEXT_LIMIT = 1 << 20  # bytes of a JSON or urlencoded body
 
 
@@ -33,7 +33,7 @@ TEXT_LIMIT = 1 << 20  # bytes of a JSON or urlencoded body
 class ApiHandler(RequestHandler):
     """The base of every handler.
 
-    Methods are declared with :func:`facenapi.operation.operation`. ``self.owner`` is the owner of the
+    Methods are declared with :func:`facenapi.api.operation.operation`. ``self.owner`` is the owner of the
     token, ``self.version`` the API version of the path.
     """
 
@@ -47,7 +47,7 @@ class ApiHandler(RequestHandler):
             cls.head = cls.get
         cls.allowed = [name for name in METHODS if operation_of(getattr(cls, name.lower(), None))]
 
-    def initialize(self, app: Application) -> None:
+    def initialize(self, app: Server) -> None:
         """Take the object that owns all services."""
         self.app = app
         self.owner = ""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from facenapi.api.kinds import ROI, camera_id
+from facenapi.api.operation import operation
+from facenapi.api.params import BOOLEAN, Param, integer, text
 from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.views import INTEGER, TEXT, TRUTH, array, record
-from facenapi.kinds import ROI, camera_id
-from facenapi.operation import operation
-from facenapi.params import BOOLEAN, Param, integer, text
 from facenapi.storage.base import Camera
 
 _FIELDS = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from facenapi.api.kinds import BOXES, DEFAULT_THRESHOLD, SELECTOR, THRESHOLD, photo
+from facenapi.api.params import BOOLEAN, LARGEST_ID, Param
 from facenapi.errors import BadParam, NotFound
-from facenapi.kinds import BOXES, DEFAULT_THRESHOLD, SELECTOR, THRESHOLD, photo
-from facenapi.params import BOOLEAN, LARGEST_ID, Param
 
 if TYPE_CHECKING:
-    from facenapi.app import Application
+    from facenapi.handlers.server import Server
 
 PHOTO = Param("photo", photo("photo"), "The photo: a file part, or a public http(s) URL", required=True)
 BBOX = Param("bbox", BOXES, "Boxes of the faces that are meant: one, or a list")
@@ -25,7 +25,7 @@ ATTRIBUTES = (
 QUALITY = Param("quality", BOOLEAN, "Whether to tell how well a face can be recognised", default=False)
 
 
-def wanted_attributes(app: Application, **asked: bool) -> frozenset[str]:
+def wanted_attributes(app: Server, **asked: bool) -> frozenset[str]:
     """Return the attributes that were asked for; BadParam if this server does not offer them."""
     wanted = frozenset(name for name, value in asked.items() if value)
     if wanted and not app.config.gae:

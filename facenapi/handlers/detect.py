@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from facenapi.api.kinds import PhotoSource
+from facenapi.api.operation import operation
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import ATTRIBUTES, BBOX, PHOTO, QUALITY, wanted_attributes
 from facenapi.handlers.views import ATTRIBUTES as ATTRIBUTE_SCHEMAS
 from facenapi.handlers.views import BOX, INTEGER, array, quality_view, record
 from facenapi.handlers.views import QUALITY as QUALITY_SCHEMAS
-from facenapi.kinds import PhotoSource
-from facenapi.operation import operation
+from facenapi.process.stages import stage
 from facenapi.services.selection import faces_in_boxes
-from facenapi.stages import stage
 
 
 class DetectHandler(ApiHandler):

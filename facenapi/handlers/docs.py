@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from facenapi.api.operation import operation
 from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.docs_page import page
 from facenapi.handlers.openapi import VERSIONS, document
 from facenapi.handlers.views import TEXT, results
-from facenapi.operation import operation
 
 if TYPE_CHECKING:
-    from facenapi.app import Application
     from facenapi.handlers.openapi import Table
+    from facenapi.handlers.server import Server
 
 
 class _DocsHandler(ApiHandler):
     """Knows the routing table that is documented."""
 
-    def initialize(self, app: Application, table: Table = ()) -> None:
+    def initialize(self, app: Server, table: Table = ()) -> None:
         """Take the application and the table."""
         super().initialize(app)
         self.table = table

@@ -9,9 +9,9 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from facenapi.api.operation import Operation
 from facenapi.handlers import views
 from facenapi.handlers.openapi import Table, document, operations, path_schema
-from facenapi.operation import Operation
 
 Json = dict[str, Any]
 

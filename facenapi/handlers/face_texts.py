@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from facenapi import jsonio
+from facenapi.api import jsonio
 from facenapi.handlers.views import face_view
 from facenapi.services.paging import Fetch, Window, window
 

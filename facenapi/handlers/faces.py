@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from facenapi import clock
+from facenapi.api.kinds import CAMERA, GALLERIES, GALLERY_EDIT, PhotoSource
+from facenapi.api.operation import operation
+from facenapi.api.params import TIME, Param, integer, text
 from facenapi.errors import BadParam
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import ATTRIBUTES, BBOX, MF_SELECTOR, PHOTO, QUALITY, path_id, wanted_attributes
 from facenapi.handlers.lists import FaceListHandler
 from facenapi.handlers.views import ADDED_FACE, FACE_REF, face_view, quality_view, results
-from facenapi.kinds import CAMERA, GALLERIES, GALLERY_EDIT, PhotoSource
-from facenapi.operation import operation
-from facenapi.params import TIME, Param, integer, text
 from facenapi.services.enrol import Enrolment
 from facenapi.storage.base import DEFAULT_GALLERY, FaceChange
 

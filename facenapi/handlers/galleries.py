@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from facenapi.api.kinds import GALLERY_NAME
+from facenapi.api.operation import operation
+from facenapi.api.params import Param
+from facenapi.api.request import Parameters
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.views import NAME, record, results
-from facenapi.kinds import GALLERY_NAME
-from facenapi.operation import operation
-from facenapi.params import Param
-from facenapi.request import Parameters
 
 _NAME = Param("name", GALLERY_NAME, "The gallery's name", required=True)
 _CREATED = record({"name": NAME})

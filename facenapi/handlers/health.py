@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from facenapi import metrics
+from facenapi.api.operation import operation
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.views import TEXT, TRUTH, record
-from facenapi.operation import operation
+from facenapi.process import metrics
 
 
 class LiveHandler(ApiHandler):

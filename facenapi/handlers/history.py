@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from facenapi import clock, jsonio
+from facenapi import clock
+from facenapi.api import jsonio
+from facenapi.api.kinds import CAMERAS
+from facenapi.api.operation import operation
+from facenapi.api.params import BOOLEAN, TIME, Param, integer
 from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import path_id
 from facenapi.handlers.paging import MAX_ID, MOST, link
 from facenapi.handlers.views import FACE_REF, INTEGER, MOMENT, TEXT, array, record
-from facenapi.kinds import CAMERAS
-from facenapi.operation import operation
-from facenapi.params import BOOLEAN, TIME, Param, integer
 from facenapi.services.paging import single, window
 from facenapi.storage.base import Face, FaceFilter, Page
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from facenapi import jsonio
+from facenapi.api import jsonio
+from facenapi.api.kinds import COORDINATE_KIND, PhotoSource, parse_boxes
+from facenapi.api.operation import operation
+from facenapi.api.params import BOOLEAN, MustError, Param, integer
 from facenapi.errors import BadParam
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import BBOX, MF_SELECTOR, PHOTO, THRESHOLD_PARAM
 from facenapi.handlers.views import CONFIDENCE, FACE_REF, array, face_view, record
-from facenapi.kinds import COORDINATE_KIND, PhotoSource, parse_boxes
-from facenapi.operation import operation
-from facenapi.params import BOOLEAN, MustError, Param, integer
 from facenapi.services.identify import Identified, Search
 from facenapi.storage.base import DEFAULT_GALLERY
 

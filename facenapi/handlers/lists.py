@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from facenapi.api.operation import operation
 from facenapi.handlers.paging import PAGING, PageHandler
 from facenapi.handlers.views import FACE_REF, page_links, results
-from facenapi.operation import operation
 from facenapi.storage.base import DEFAULT_GALLERY, FaceFilter, Page
 
 _FACES = results(FACE_REF, **page_links("/v1/faces"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from facenapi import jsonio
+from facenapi.api import jsonio
+from facenapi.api.operation import operation
 from facenapi.handlers.paging import PAGING, PageHandler
 from facenapi.handlers.views import FACE_REF, INTEGER, META, page_links, record, results
-from facenapi.operation import operation
 from facenapi.services.paging import single
 from facenapi.storage.base import DEFAULT_GALLERY, Page
 

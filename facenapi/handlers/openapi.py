@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from facenapi import __version__
+from facenapi.api.kinds import GALLERY_PATTERN
+from facenapi.api.operation import Operation, operation_of
+from facenapi.api.params import Param
+from facenapi.api.patterns import NOTHING, text_schema
 from facenapi.handlers import views
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.refusals import error_responses
-from facenapi.kinds import GALLERY_PATTERN
-from facenapi.operation import Operation, operation_of
-from facenapi.params import Param
-from facenapi.patterns import NOTHING, text_schema
 
 Json = dict[str, Any]
 Table = tuple[tuple[str, type[ApiHandler]], ...]

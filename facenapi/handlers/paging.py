@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from facenapi import jsonio
+from facenapi.api import jsonio
+from facenapi.api.params import LARGEST_ID, Param, integer
+from facenapi.api.request import Parameters, Texts, Upload
 from facenapi.handlers.base import ApiHandler
-from facenapi.params import LARGEST_ID, Param, integer
-from facenapi.request import Parameters, Texts, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

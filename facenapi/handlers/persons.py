@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from facenapi import jsonio
+from facenapi.api import jsonio
+from facenapi.api.operation import operation
 from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import path_id
 from facenapi.handlers.paging import PAGING, PageHandler
 from facenapi.handlers.views import FACE_REF, INTEGER, META, face_view, page_links, record, results
-from facenapi.operation import operation
 from facenapi.services.paging import single, window
 from facenapi.storage.base import Page
 

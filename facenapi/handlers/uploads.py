@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from facenapi.api.operation import operation
 from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
-from facenapi.operation import operation
 
 _TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 

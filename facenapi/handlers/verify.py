@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from facenapi.api.kinds import BOXES, PhotoSource, photo
+from facenapi.api.operation import operation
+from facenapi.api.params import Param
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import MF_SELECTOR, THRESHOLD_PARAM
 from facenapi.handlers.views import BOX_REF, CONFIDENCE, TRUTH, array, record
-from facenapi.kinds import BOXES, PhotoSource, photo
-from facenapi.operation import operation
-from facenapi.params import Param
 
 _PAIR = record({"bbox1": BOX_REF, "bbox2": BOX_REF, "confidence": CONFIDENCE}, {"verified": TRUTH})
 

@@ -20,7 +20,7 @@ from tornado.netutil import Resolver
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from facenapi.errors import BadImage, Overloaded, StartupError
-from facenapi.targets import Targets
+from facenapi.photos.targets import Targets
 
 MAX_URL_LENGTH = 2048
 _CURL_TIMEOUT, _CURL_ABORTED = 28, 42

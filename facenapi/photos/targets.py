@@ -6,10 +6,9 @@ Nothing here resolves or connects: ``fetch.py`` asks for each URL and for each a
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from facenapi.config.lists import Network
 
 # Public IPv6 addresses are all in here; NAT64 and other embeddings of IPv4 addresses, site-local ones and whatever
 # has no meaning yet are not.
@@ -40,31 +39,6 @@ def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
     except ValueError:
         return None
     return getattr(ip, "ipv4_mapped", None) or ip
-
-
-def ports_of(text: str) -> frozenset[int]:
-    """Return the ports of ``80,443``; ValueError if it is no such list."""
-    ports = frozenset(int(word) for word in _words(text, r"[0-9]{1,5}"))
-    if not ports <= frozenset(range(1, 65536)):
-        raise ValueError(text)
-    return ports
-
-
-def hosts_of(text: str) -> tuple[str, ...]:
-    """Return the names of ``photos.example.com,*.example.org``; ValueError if it is no such list."""
-    return tuple(word.lower() for word in _words(text, r"(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"))
-
-
-def networks_of(text: str) -> tuple[Network, ...]:
-    """Return the networks of ``10.1.0.0/16,192.168.7.9``; ValueError if it is no such list."""
-    return tuple(ipaddress.ip_network(word) for word in _words(text, r"[0-9a-fA-F:.]+(?:/[0-9]{1,3})?"))
-
-
-def _words(text: str, pattern: str) -> list[str]:
-    words = [word.strip() for word in text.split(",")] if text.strip() else []
-    if not all(re.fullmatch(pattern, word) for word in words):
-        raise ValueError(text)
-    return words
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from facenapi.handlers.base import ApiHandler
+    from tornado.httputil import HTTPServerRequest
+
+    from facenapi.process.metrics import Metrics
 
 log = logging.getLogger("facenapi.access")
 
 
+class _Owner(Protocol):
+    metrics: Metrics
+
+
+class Answered(Protocol):
+    """A handler that has answered, as the log sees it."""
+
+    SUPPORTED_METHODS: tuple[str, ...]
+    app: _Owner
+    owner: str
+    request: HTTPServerRequest
+    request_id: str
+    stages: dict[str, float]
+
+    def get_status(self) -> int:
+        """Return the status of the answer."""
+
+
 def log_request(handler: Any) -> None:
     """Log a finished request: errors of the server as errors, of the client as warnings."""
-    api: ApiHandler = handler
+    api: Answered = handler
     status, request = api.get_status(), api.request
     method, seconds = request.method or "-", request.request_time()
     counted = method if method in api.SUPPORTED_METHODS else "other"  # clients must not make labels

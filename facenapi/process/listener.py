@@ -17,13 +17,16 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPMessageDelegate, RequestStartLine
 from tornado.iostream import IOStream
 
-from facenapi import jsonio
+from facenapi.api import jsonio
 from facenapi.errors import BadParam
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from tornado.httputil import HTTPConnection, HTTPHeaders, ResponseStartLine
+
+# A body somewhat too large is read and thrown away, so that the client gets to read the answer.
+LINGER_FACTOR = 8
 
 _BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 _BODY = jsonio.dumps(BadParam("request", None, "The request is not valid HTTP").body(1)).encode()

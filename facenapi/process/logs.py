@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from facenapi.errors import StartupError
 
 if TYPE_CHECKING:
-    from facenapi.options import Config
+    from facenapi.config.options import Config
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 

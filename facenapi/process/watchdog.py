@@ -7,10 +7,10 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from facenapi import notify
+from facenapi.process import systemd
 
 if TYPE_CHECKING:
-    from facenapi.metrics import Metrics
+    from facenapi.process.metrics import Metrics
 
 PERIOD_S = 0.02
 
@@ -22,7 +22,7 @@ async def beat(metrics: Metrics) -> None:
     while True:
         start, cpu = time.monotonic(), time.thread_time()
         if watchdog_s and start >= due:
-            notify.watchdog()
+            systemd.watchdog()
             due = start + watchdog_s
         await asyncio.sleep(PERIOD_S)
         late = max(0.0, time.monotonic() - start - PERIOD_S)

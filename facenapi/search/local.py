@@ -1,6 +1,6 @@
 """A shard in this process: an index in memory, kept fresh from the store, with a snapshot on disk.
 
-:mod:`facenapi.search.follower` keeps it fresh, :mod:`facenapi.search.upkeep` builds and saves.
+:mod:`facenapi.search.upkeep.follower` keeps it fresh, :mod:`facenapi.search.upkeep.maintenance` builds and saves.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from facenapi.errors import Unavailable
-from facenapi.search.builder import NICENESS
-from facenapi.search.follower import Follower
-from facenapi.search.index import Index
-from facenapi.search.tasks import Tasks
-from facenapi.search.threads import Threads
-from facenapi.search.together import Together
-from facenapi.search.upkeep import Upkeep
+from facenapi.search.index.index import Index
+from facenapi.search.run.batching import Together
+from facenapi.search.run.tasks import Tasks
+from facenapi.search.run.threads import Threads
+from facenapi.search.upkeep.builder import NICENESS
+from facenapi.search.upkeep.follower import Follower
+from facenapi.search.upkeep.maintenance import Upkeep
 from facenapi.storage.base import CELL_COUNT
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from facenapi.errors import StartupError
 from facenapi.search.client import ShardClient
 from facenapi.search.local import LocalShard
-from facenapi.search.remote import RemoteShard
+from facenapi.search.remote.client import RemoteShard
 from facenapi.search.table import read_table
 
 if TYPE_CHECKING:
-    from facenapi.options import Config
+    from facenapi.config.options import Config
     from facenapi.search.milvus.engine import Engine
     from facenapi.search.shard import Shard
     from facenapi.storage.base import Store

@@ -14,7 +14,7 @@ from facenapi.errors import AuthFailed, Overloaded
 from facenapi.storage.base import Token
 
 if TYPE_CHECKING:
-    from facenapi.options import Config
+    from facenapi.config.options import Config
     from facenapi.storage.base import Store
 
 CACHE_SECONDS = 1.0  # a revoked token works for at most this much longer

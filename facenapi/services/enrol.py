@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from facenapi.errors import BadParam, Unavailable
+from facenapi.process.stages import stage
 from facenapi.search.shard import upsert_of
 from facenapi.services.selection import select_faces
-from facenapi.stages import stage
 from facenapi.storage.base import DEFAULT_GALLERY, NewFace, UnknownGalleryError, UnknownPersonError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from facenapi.api.kinds import PhotoSource
     from facenapi.detector.base import Detection, Detector, Quality
     from facenapi.geometry import Box
-    from facenapi.kinds import PhotoSource
-    from facenapi.photo import Photo
+    from facenapi.photos.photo import Photo
     from facenapi.search.shard import Searcher
     from facenapi.services.persons import PersonFinder
     from facenapi.services.photos import PhotoLoader

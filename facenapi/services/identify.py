@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from facenapi.process.stages import stage
 from facenapi.search.shard import Query
 from facenapi.services.selection import select_faces
-from facenapi.stages import stage
 from facenapi.storage.base import DEFAULT_GALLERY
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from facenapi.api.kinds import PhotoSource
+    from facenapi.config.options import Config
     from facenapi.detector.base import Detector
     from facenapi.geometry import Box
-    from facenapi.kinds import PhotoSource
-    from facenapi.options import Config
     from facenapi.search.shard import Answer, Hit, Searcher
     from facenapi.services.photos import PhotoLoader
     from facenapi.storage.base import Face, Store

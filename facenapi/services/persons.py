@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from facenapi.config.options import Config
     from facenapi.detector.base import Detector
-    from facenapi.options import Config
     from facenapi.search.shard import Searcher
     from facenapi.storage.base import Store
 

@@ -8,16 +8,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from facenapi.config.lists import hosts_of, networks_of, ports_of
 from facenapi.errors import BadImage, Overloaded
-from facenapi.fetch import Fetcher
-from facenapi.photo import Photo
-from facenapi.stages import stage
-from facenapi.targets import Targets, hosts_of, networks_of, ports_of
-from facenapi.workers import Workers
+from facenapi.photos.fetch import Fetcher
+from facenapi.photos.photo import Photo
+from facenapi.photos.targets import Targets
+from facenapi.process.stages import stage
+from facenapi.process.workers import Workers
 
 if TYPE_CHECKING:
-    from facenapi.kinds import PhotoSource
-    from facenapi.options import Config
+    from facenapi.api.kinds import PhotoSource
+    from facenapi.config.options import Config
 
 
 class PhotoLoader:

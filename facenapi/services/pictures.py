@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from facenapi.detector.align import crop_matrix, warp
-from facenapi.detector.crops import cut_full
+from facenapi.detector.describe.align import crop_matrix, warp
+from facenapi.detector.describe.crops import cut_full
 from facenapi.errors import ApiError
-from facenapi.workers import Workers
+from facenapi.process.workers import Workers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facenapi.detector.base import Detection
-    from facenapi.photo import Photo
+    from facenapi.photos.photo import Photo
     from facenapi.storage.base import Face, NewFace
-    from facenapi.storage.photos import PhotoFiles
+    from facenapi.storage.pictures.photos import PhotoFiles
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from facenapi.errors import BadImage
-from facenapi.stages import stage
+from facenapi.process.stages import stage
 
 if TYPE_CHECKING:
+    from facenapi.config.options import Config
     from facenapi.detector.base import Detection, Detector, Quality
-    from facenapi.options import Config
-    from facenapi.photo import Photo
+    from facenapi.photos.photo import Photo
 
 # What a low part means to people.
 _FAULTS = {

@@ -11,9 +11,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from facenapi.api.kinds import PhotoSource
 from facenapi.errors import BadImage
 from facenapi.geometry import Box
-from facenapi.kinds import PhotoSource
 from facenapi.services.selection import faces_in_boxes
 from facenapi.storage.base import FaceChange, FaceFilter, Page
 

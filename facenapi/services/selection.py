@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from facenapi.errors import NoFaces, TooManyFaces
-from facenapi.stages import stage
+from facenapi.process.stages import stage
 
 if TYPE_CHECKING:
     from facenapi.detector.base import Detection, Detector
     from facenapi.geometry import Box
-    from facenapi.photo import Photo
+    from facenapi.photos.photo import Photo
 
 
 async def faces_in_boxes(detector: Detector, photo: Photo, boxes: Sequence[Box]) -> list[Detection]:

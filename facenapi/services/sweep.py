@@ -13,11 +13,11 @@ from facenapi.errors import ApiError, StartupError
 from facenapi.services.pictures import PictureKeeper, stem_of, tag_of
 from facenapi.storage.base import FaceFilter, Page
 from facenapi.storage.ids import make_id
-from facenapi.storage.marks import Mark
-from facenapi.storage.photos import FolderFiles, ListedFiles, WebDavFiles, split_credentials
+from facenapi.storage.pictures.dirty_flags import Mark
+from facenapi.storage.pictures.photos import FolderFiles, ListedFiles, WebDavFiles, split_credentials
 
 if TYPE_CHECKING:
-    from facenapi.options import Config
+    from facenapi.config.options import Config
     from facenapi.storage.base import Store
 
 log = logging.getLogger(__name__)

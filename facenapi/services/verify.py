@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from facenapi.process.stages import stage
 from facenapi.services.selection import select_faces
-from facenapi.stages import stage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from facenapi.api.kinds import PhotoSource
     from facenapi.detector.base import Detector
     from facenapi.geometry import Box
-    from facenapi.kinds import PhotoSource
     from facenapi.services.photos import PhotoLoader
 
 

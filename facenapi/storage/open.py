@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from facenapi.storage.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
-    from facenapi.options import Config
+    from facenapi.config.options import Config
     from facenapi.storage.base import Store
 
 

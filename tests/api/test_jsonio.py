@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facenapi import jsonio
+from facenapi.api import jsonio
 from facenapi.errors import MalformedJson
 
 TEXT = st.text(st.characters(codec="utf-8"))

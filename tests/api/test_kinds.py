@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facenapi import kinds
+from facenapi.api import kinds
+from facenapi.api.params import MustError
+from facenapi.api.request import Texts, Upload
 from facenapi.errors import MalformedJson
 from facenapi.geometry import Box
 from facenapi.handlers.common import PHOTO
-from facenapi.params import MustError
-from facenapi.request import Texts, Upload
 
 PIXELS = st.integers(-999_999, 999_999)
 FRACTIONS = st.floats(-999_999, 999_999).map(lambda value: round(value, 3))

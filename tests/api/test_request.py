@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
+from facenapi.api.params import text_of
+from facenapi.api.request import Texts, Upload, read_parameters
 from facenapi.errors import BadParam, MalformedJson
-from facenapi.params import text_of
-from facenapi.request import Texts, Upload, read_parameters
 from tests.support.server import multipart
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters='"\\[]'), min_size=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facenapi import __version__, cli
-from facenapi.config_text import sample_file
+from facenapi.config.text import sample_file
 from tests.commands.conftest import ROOT
 
 WITH_CONFIGURATION = sorted(set(cli.COMMANDS) - {"mass-enroll"})

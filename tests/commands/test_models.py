@@ -8,8 +8,8 @@ import shutil
 import pytest
 from PIL import Image, ImageEnhance
 
-from facenapi.detector import add
-from facenapi.detector.add import Known
+from facenapi.detector.packs import add
+from facenapi.detector.packs.add import Known
 from tests.support.live import jpeg
 
 
@@ -57,7 +57,7 @@ def test_an_embedder_can_be_chosen_and_its_provisional_confidences_are_said(face
         manifest["embedder"]["calibration"].update(provisional=True)
         (folder / "pack.json").write_text(json.dumps(manifest))
 
-    monkeypatch.setattr("facenapi.detector.build.build_pack", build)
+    monkeypatch.setattr("facenapi.detector.packs.build.build_pack", build)
     if damaged:
         (pack / "pack.json").write_text("{")
     said = facenapi("models", "build", "--embedder=fused", f"--model_pack={pack}")

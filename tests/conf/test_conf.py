@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from facenapi.config import load
-from facenapi.config_text import sample_file
-from facenapi.options import Config
+from facenapi.config.options import Config
+from facenapi.config.reader import load
+from facenapi.config.text import sample_file
 from facenapi.search.table import read_table
 from tests.commands.conftest import launch
 from tests.support.fake_server import FakeServer

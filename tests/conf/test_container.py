@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from facenapi import cli
-from facenapi.config import load
-from facenapi.options import Config
+from facenapi.config.options import Config
+from facenapi.config.reader import load
 from facenapi.search.table import read_table
 from facenapi.storage.open import database_file
 

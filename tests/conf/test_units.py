@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from facenapi import cli
-from facenapi.config import EXIT_CONFIG, load
-from facenapi.options import Config
+from facenapi.config.options import Config
+from facenapi.config.reader import EXIT_CONFIG, load
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ROOT / "conf" / "systemd"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import facenapi
-from facenapi.config import ConfigError, load
-from facenapi.options import TABLE
+from facenapi.config.options import TABLE
+from facenapi.config.reader import ConfigError, load
 
 
 def read(tmp_path, content, *arguments):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from facenapi.config import load
-from facenapi.config_text import help_text, sample_file
-from facenapi.options import TABLE, Config
+from facenapi.config.options import TABLE, Config
+from facenapi.config.reader import load
+from facenapi.config.text import help_text, sample_file
 
 
 def test_help_has_every_option_with_its_default():

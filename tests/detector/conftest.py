@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 import facenapi.detector
-from facenapi.detector.build.graph import Graph
-from facenapi.detector.device import Device
-from facenapi.detector.engine import Engine
-from facenapi.detector.pack import load_pack
+from facenapi.config.options import Config
+from facenapi.detector.packs.build.graph import Graph
+from facenapi.detector.packs.pack import load_pack
 from facenapi.detector.pipeline import FaceDetector
-from facenapi.options import Config
-from facenapi.photo import Photo
+from facenapi.detector.run.device import Device
+from facenapi.detector.run.engine import Engine
+from facenapi.photos.photo import Photo
 from tests.support import photos
 
 PORTRAITS = ("astronaut", "grace_hopper")
@@ -27,7 +27,7 @@ PORTRAITS = ("astronaut", "grace_hopper")
 @pytest.fixture(scope="session")
 def golden():
     """What the upstream libraries gave for the portraits, by name."""
-    text = (Path(facenapi.detector.__file__).parent / "golden.json").read_text("utf-8")
+    text = (Path(facenapi.detector.__file__).parent / "measure" / "golden.json").read_text("utf-8")
     return json.loads(text)["faces"]
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facenapi.config.options import Config
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import Overloaded, StartupError
 from facenapi.geometry import Box
-from facenapi.options import Config
 from tests.support import photos
 
 WANTED = frozenset({"age", "gender", "emotions"})

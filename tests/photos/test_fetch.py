@@ -8,9 +8,10 @@ import socket
 import pytest
 from tornado.testing import bind_unused_port
 
+from facenapi.config.lists import hosts_of, networks_of, ports_of
 from facenapi.errors import BadImage, Overloaded, StartupError
-from facenapi.fetch import Fetcher, check_url
-from facenapi.targets import Targets, hosts_of, is_public, networks_of, ports_of
+from facenapi.photos.fetch import Fetcher, check_url
+from facenapi.photos.targets import Targets, is_public
 from tests.support.rawserver import RawServer
 
 LIMIT = 1000
@@ -126,7 +127,7 @@ def lookups(monkeypatch, *answers):
         asked.append(host)
         return [(socket.AF_INET, kind, 6, "", (address, port)) for address in next(turns)]
 
-    monkeypatch.setattr("facenapi.fetch.socket.getaddrinfo", look_up)
+    monkeypatch.setattr("facenapi.photos.fetch.socket.getaddrinfo", look_up)
     return asked
 
 
@@ -136,7 +137,7 @@ async def test_a_name_is_looked_up_once_and_all_that_it_says_must_be_public(monk
     port = server.url.split(":")[2]
     fetcher = make_fetcher(allow_private=False, timeout_s=0.3)
     # 203.0.113.0/24 is for documentation: nobody answers there, and here it counts as public.
-    monkeypatch.setattr("facenapi.targets.is_public", lambda address: address.startswith("203.0.113."))
+    monkeypatch.setattr("facenapi.photos.targets.is_public", lambda address: address.startswith("203.0.113."))
     asked = lookups(monkeypatch, ["203.0.113.7"], ["127.0.0.1"])
     with pytest.raises(BadImage, match=r"not reachable|did not answer"):
         await fetcher.fetch(f"http://rebinding.example:{port}", "photo")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from facenapi.errors import BadImage
-from facenapi.photo import Photo
+from facenapi.photos.photo import Photo
 from tests.support.photos import encode
 
 

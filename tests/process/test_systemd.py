@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from facenapi import notify
+from facenapi.process import systemd
 
 
 def test_messages_arrive_and_a_manager_that_does_not_read_is_not_waited_for(tmp_path, monkeypatch):
@@ -12,19 +12,19 @@ def test_messages_arrive_and_a_manager_that_does_not_read_is_not_waited_for(tmp_
     monkeypatch.setenv("NOTIFY_SOCKET", path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(path)
-        notify.ready()
+        systemd.ready()
         assert manager.recv(100) == b"READY=1\nSTATUS=Serving"
         for _ in range(1000):  # far more than a socket holds
-            notify.watchdog()
+            systemd.watchdog()
         assert manager.recv(100) == b"WATCHDOG=1"
-    notify.stopping()  # nobody is there any more
+    systemd.stopping()  # nobody is there any more
 
 
 def test_the_abstract_namespace_and_no_manager_at_all(monkeypatch):
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    notify.ready()
+    systemd.ready()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind("\0facenapi-test-notify")
         monkeypatch.setenv("NOTIFY_SOCKET", "@facenapi-test-notify")
-        notify.status("busy")
+        systemd.status("busy")
         assert manager.recv(100) == b"STATUS=busy"

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from facenapi.errors import Overloaded
-from facenapi.workers import Workers
+from facenapi.process.workers import Workers
 
 
 async def test_results_and_errors_come_back_and_leave_no_trace():

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from facenapi.search import exact
-from facenapi.search.index import Index
-from facenapi.search.snapshot import Snapshots
+from facenapi.search.index import exact
+from facenapi.search.index.index import Index
+from facenapi.search.upkeep.snapshot import Snapshots
 from tests.search.support import faces_like
 
 DIMS, COUNT = (16, 24), 400

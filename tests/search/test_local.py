@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from facenapi.errors import Overloaded, StartupError, Unavailable
-from facenapi.search.builder import Builder, BuildError
 from facenapi.search.client import ShardClient
 from facenapi.search.local import LocalShard
 from facenapi.search.shard import Delete, Query
+from facenapi.search.upkeep.builder import Builder, BuildError
 from tests.search.support import FeedStore, faces_like
 
 VECTORS = faces_like(3000)
@@ -108,7 +108,7 @@ async def test_a_folder_serves_one_shard(tmp_path):
 
 
 async def test_a_busy_store_or_a_mistake_costs_a_pause_not_the_shard(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("facenapi.search.tasks.RETRY_S", 0.05)
+    monkeypatch.setattr("facenapi.search.run.tasks.RETRY_S", 0.05)
     store = FeedStore()
     shard = await started(tmp_path, store)
     answer = store.changes_since
@@ -152,7 +152,7 @@ class HeldBuilds:
 
 
 async def test_builds_that_fall_behind_stop_new_faces_but_not_deletes(tmp_path, monkeypatch):
-    monkeypatch.setattr("facenapi.search.upkeep.WAITING_TAILS", 3)
+    monkeypatch.setattr("facenapi.search.upkeep.maintenance.WAITING_TAILS", 3)
     store = FeedStore()
     store.put(0, VECTORS[0])
     shard = await started(tmp_path, store, capacity=20)
@@ -180,7 +180,7 @@ async def test_builds_that_fall_behind_stop_new_faces_but_not_deletes(tmp_path, 
 
 
 async def test_what_a_first_load_leaves_may_wait_only_until_it_is_built(tmp_path, monkeypatch):
-    monkeypatch.setattr("facenapi.search.upkeep.WAITING_TAILS", 3)
+    monkeypatch.setattr("facenapi.search.upkeep.maintenance.WAITING_TAILS", 3)
     store = FeedStore()
     for number in range(200):
         store.put(number, VECTORS[number])
@@ -222,7 +222,7 @@ async def test_segments_are_built_and_a_restart_reads_only_what_is_new(tmp_path)
 
 
 async def test_a_segment_that_cannot_be_built_keeps_no_other_owner_waiting(tmp_path, monkeypatch):
-    monkeypatch.setattr("facenapi.search.upkeep.RETRY_S", 3600)
+    monkeypatch.setattr("facenapi.search.upkeep.maintenance.RETRY_S", 3600)
     store = FeedStore()
     for number, vector in enumerate(VECTORS):
         store.put(number, vector, owner="o" if number % 2 else "unlucky")
@@ -256,7 +256,7 @@ async def test_deletes_are_forgotten_when_nothing_can_be_late_any_more(tmp_path,
     await asyncio.sleep(0.2)
     await shard.apply([late])
     assert shard.info()["faces"] == 0
-    monkeypatch.setattr("facenapi.search.index.GRAVE_S", 0.0)
+    monkeypatch.setattr("facenapi.search.index.index.GRAVE_S", 0.0)
     while not shard.info()["faces"]:  # it comes back only when its grave is gone
         await shard.apply([late])
         await asyncio.sleep(0.01)

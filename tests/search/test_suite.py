@@ -6,15 +6,15 @@ import os
 import numpy as np
 import pytest
 
-from facenapi.search import exact as exact_scans
 from facenapi.search.client import ShardClient
-from facenapi.search.index import Index
+from facenapi.search.index import exact as exact_scans
+from facenapi.search.index.index import Index
+from facenapi.search.index.segment import Segment
 from facenapi.search.local import LocalShard
 from facenapi.search.milvus.engine import Engine
 from facenapi.search.milvus.shard import MilvusShard
-from facenapi.search.remote import RemoteShard
-from facenapi.search.segment import Segment
-from facenapi.search.server import ShardServer
+from facenapi.search.remote.client import RemoteShard
+from facenapi.search.remote.server import ShardServer
 from facenapi.search.shard import Query
 from tests.search.lite import MilvusLite
 from tests.search.support import FeedStore, faces_like

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from facenapi.config.options import Config
 from facenapi.errors import Unavailable
-from facenapi.options import Config
 from facenapi.services.photos import PhotoLoader
 from facenapi.services.regenerate import Regenerator, count_models
 from tests.support.fakes import FakeDetector

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from facenapi.commands.installation import open_kept
+from facenapi.config.options import Config
 from facenapi.errors import StartupError
-from facenapi.options import Config
 from facenapi.services import sweep
 from facenapi.storage.base import FaceFilter
 from tests.support.pictures_server import DavServer

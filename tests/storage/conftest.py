@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from facenapi.options import Config
+from facenapi.config.options import Config
 from facenapi.storage.mongo import MongoStore
 from facenapi.storage.sqlite import SqliteStore
 from tests.support.wire import WireDouble

@@ -14,8 +14,8 @@ import pymongo.common
 import pytest
 from bson.int64 import Int64
 
+from facenapi.config.options import Config
 from facenapi.errors import Overloaded, StartupError, Unavailable
-from facenapi.options import Config
 from facenapi.storage.base import FaceChange, FaceFilter, Page, UnknownGalleryError
 from facenapi.storage.mongo import MongoStore, base, faces, galleries, lists
 from facenapi.storage.mongo import store as store_module
@@ -490,7 +490,7 @@ async def test_health_needs_a_write_that_a_majority_confirms(store, double):
 
 def test_motor_gets_a_thread_for_each_connection():
     code = (
-        "from facenapi.options import Config; from facenapi.storage.mongo.driver import Driver; "
+        "from facenapi.config.options import Config; from facenapi.storage.mongo.driver import Driver; "
         "Driver(Config(mongo_pool_size=37)); import motor.frameworks.asyncio as m; print(m.max_workers)"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

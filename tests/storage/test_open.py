@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facenapi.config import load
+from facenapi.config.reader import load
 from facenapi.storage.mongo.store import MongoStore
 from facenapi.storage.open import open_store
 from facenapi.storage.sqlite.store import SqliteStore

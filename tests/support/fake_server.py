@@ -7,12 +7,12 @@ import time
 import urllib.request
 
 from facenapi import cli
+from facenapi.api.operation import operation
 from facenapi.app import Application
 from facenapi.commands import serve
+from facenapi.config.options import Config
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.views import TEXT
-from facenapi.operation import operation
-from facenapi.options import Config
 from facenapi.services.auth import create_token
 from tests.support.fakes import FakeDetector
 from tests.support.live import Server

@@ -12,7 +12,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from facenapi.app import Application
-from facenapi.options import Config
+from facenapi.config.options import Config
 from facenapi.services.auth import create_token
 from tests.support.fakes import FakeDetector
 from tests.support.photos import encode

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facenapi.detector.base import Attributes
-from facenapi.detector.crops import cut, rows
+from facenapi.detector.describe.crops import cut, rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facenapi.detector.base import Detection
-    from facenapi.detector.engine import Engine
-    from facenapi.detector.pack import AttributeNet
-    from facenapi.photo import Photo
+    from facenapi.detector.packs.pack import AttributeNet
+    from facenapi.detector.run.engine import Engine
+    from facenapi.photos.photo import Photo
 
 # The outputs of a network for one face, averaged over its views, and the network's settings → answers.
 Means = Mapping[str, "NDArray[np.float32]"]

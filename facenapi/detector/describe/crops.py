@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.detector.align import chip_matrix, crop_matrix, moved, reach, warp
+from facenapi.detector.describe.align import chip_matrix, crop_matrix, moved, reach, warp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facenapi.detector.base import Detection
-    from facenapi.detector.pack import InputSpec
-    from facenapi.photo import Photo
+    from facenapi.detector.packs.pack import InputSpec
+    from facenapi.photos.photo import Photo
 
 # Pixels of the reduced photo to one of the crop, below which the full photo has more to give. From 90 pixels
 # instead of 150 an embedding has a cosine of 0.998 to its best, and decoding 12 megapixels takes 100 ms.

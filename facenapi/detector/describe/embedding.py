@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.detector.crops import cut, rows
+from facenapi.detector.describe.crops import cut, rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facenapi.detector.base import Detection
-    from facenapi.detector.engine import Engine
-    from facenapi.detector.pack import EmbedderPart
-    from facenapi.photo import Photo
+    from facenapi.detector.packs.pack import EmbedderPart
+    from facenapi.detector.run.engine import Engine
+    from facenapi.photos.photo import Photo
 
 
 class EmbeddingNet:

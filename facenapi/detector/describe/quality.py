@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.detector.align import chip_matrix
 from facenapi.detector.base import Quality
-from facenapi.detector.crops import cut
-from facenapi.detector.pack import InputSpec
+from facenapi.detector.describe.align import chip_matrix
+from facenapi.detector.describe.crops import cut
+from facenapi.detector.packs.pack import InputSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facenapi.detector.base import Detection
-    from facenapi.photo import Photo
+    from facenapi.photos.photo import Photo
 
 _SIZE = 96
 # Eyes, nose tip and mouth corners of dlib's mean face, scaled to the crop.

@@ -19,7 +19,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facenapi.detector.engine import Engine
+    from facenapi.detector.run.engine import Engine
 
 _LOST = 5  # cells that a side of 2n pixels has less than n
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facenapi.detector.base import Detection
-from facenapi.detector.boxes import squares
-from facenapi.detector.mtcnn import FaceNet, Faces
+from facenapi.detector.find.boxes import squares
+from facenapi.detector.find.mtcnn import FaceNet, Faces
 from facenapi.geometry import Box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facenapi.photo import Photo, Raster
+    from facenapi.photos.photo import Photo, Raster
 
 # Below this many pixels on the reduced photo faces are found by luck; only a smaller nnd_min_face_size
 # looks further down.

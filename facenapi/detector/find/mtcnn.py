@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from facenapi.detector.boxes import patches, refined, squares, suppress
-from facenapi.detector.canvas import cells_on_canvases
-from facenapi.detector.resize import area_resize
+from facenapi.detector.find.boxes import patches, refined, squares, suppress
+from facenapi.detector.find.canvas import cells_on_canvases
+from facenapi.detector.find.resize import area_resize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facenapi.detector.engine import Engine
+    from facenapi.detector.run.engine import Engine
 
 CELL = 12  # the proposal network's window, and the step between windows
 STRIDE = 2

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from facenapi.detector.boxes import greedy
-from facenapi.detector.mtcnn import NO_FACES, Faces
+from facenapi.detector.find.boxes import greedy
+from facenapi.detector.find.mtcnn import NO_FACES, Faces
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facenapi.detector.engine import Engine
+    from facenapi.detector.run.engine import Engine
 
 # Outputs in the order of the file, height and width of the input → (N, 4) boxes, (N,) scores, (N, 5, 2) points.
 Grids = Mapping[str, "NDArray[np.float32]"]

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.detector.calibration import Calibration
-from facenapi.detector.labelled import Progress, all_impostors, embed_files, pair_distances, read_pairs
+from facenapi.detector.measure.labelled import Progress, all_impostors, embed_files, pair_distances, read_pairs
+from facenapi.detector.measure.rates import SCALE, distance_at, rate_below
+from facenapi.detector.packs.calibration import Calibration
 from facenapi.detector.pipeline import FaceDetector
-from facenapi.detector.rates import SCALE, distance_at, rate_below
 from facenapi.errors import StartupError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facenapi.options import Config
+    from facenapi.config.options import Config
 
 # Where the confidence goes beyond the weakest preset: shares of impostors below these distances.
 _TAIL = ((0.5, 0.40), (0.98, 0.05))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facenapi.errors import BadImage
-from facenapi.photo import Photo
+from facenapi.photos.photo import Photo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

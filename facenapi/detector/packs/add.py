@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facenapi.detector.build import publish
-from facenapi.detector.build.embedders import ARCFACE_TEMPLATE
-from facenapi.detector.pack import load_pack
+from facenapi.detector.packs.build import publish
+from facenapi.detector.packs.build.embedders import ARCFACE_TEMPLATE
+from facenapi.detector.packs.pack import load_pack
 from facenapi.errors import StartupError
 
 _CROP = {"size": 112, "crop": "similarity", "template": ARCFACE_TEMPLATE, "color": "rgb"}

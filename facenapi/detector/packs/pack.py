@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from facenapi.detector.calibration import Calibration
+from facenapi.detector.packs.calibration import Calibration
 from facenapi.errors import StartupError
 
 FORMAT = 1

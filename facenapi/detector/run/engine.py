@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.detector.device import open_session
+from facenapi.detector.run.device import open_session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facenapi.detector.device import Device
+    from facenapi.detector.run.device import Device
 
 
 @dataclass(slots=True)

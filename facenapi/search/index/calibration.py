@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.search.geometry import spreads, unit
-from facenapi.search.probes import nearly_the_same, neighbours, other_photos, probe_count
+from facenapi.search.index.geometry import spreads, unit
+from facenapi.search.index.probes import nearly_the_same, neighbours, other_photos, probe_count
+from facenapi.search.index.segment import ALL, Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from facenapi.search.segment import Graph
+    from facenapi.search.index.segment import Graph
 
 GOAL = 0.9995  # share of the probes' matches that a level has to find: half of what is promised may be chance
 QUICK_FAR = 1e-6  # the quick level has to be trusted from where so few strangers are alike
@@ -26,28 +26,10 @@ RARE = 0.01  # strangers that a search meets on average: next to none
 JOIN_FAR = 1e-6  # as alike as so few strangers are, two vectors may share a group
 QUICK_LISTS = tuple(round(16 * 2 ** (step / 6)) for step in range(30))  # each an eighth longer than the last
 LONGEST_LIST = 512
-ALL = 0  # no list from the graph: every mean is compared
 SCANNED_SHARE = 0.25  # up to so many groups per vector, comparing all means is much less than an exact scan
 NEVER = 2.0  # the floor of a level that finds nothing for sure
 THRESHOLD_STEP = 0.01  # between thresholds for which a slack is measured, or a fiftieth of their range
 _ALIKE_FAR = 1e-6  # a pair more alike than so few strangers are is of one person
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """How to search: a list of ``ef`` groups (:data:`ALL`: of all) has all (by ``GOAL``) vectors at or above
-    ``floor`` in it.
-
-    Groups whose means are more than ``slack`` below the threshold need not be looked into. Where all means are
-    compared, ``slack`` counts in spreads of a group (:mod:`facenapi.search.geometry`), for its members surround its
-    centre. A probe that is nearly one of the members is no nearer to the centre than that member is, so a threshold
-    above ``ceiling`` selects groups as ``ceiling`` does.
-    """
-
-    ef: int
-    floor: float
-    slack: float
-    ceiling: float
 
 
 def similarity_at(vectors: NDArray[np.float32], far: float) -> float:
@@ -83,7 +65,7 @@ def calibrate(
     That is all groups, if these are few, else a long list. The short list is a step longer than the shortest
     that is good: photos may be less alike than the probes. Among many faces no list finds the strangers that are
     alike by chance; then it is good if it finds all from where there are next to none of them. Probes are made
-    like other photos of stored people (:mod:`facenapi.search.probes`). ``first`` (groups + 1,): where the members of
+    like other photos of stored people (``probes.py``). ``first`` (groups + 1,): where the members of
     each group begin; ``centres``: theirs.
     """
     random = np.random.default_rng(len(vectors))

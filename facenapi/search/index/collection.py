@@ -1,7 +1,7 @@
 """The vectors of one owner made by one model: mutable, although NMSLIB's graphs are not.
 
 New vectors go to an exact tail and are found at once. A full tail is sealed and, together with the
-small segments, becomes a new segment in the background (:mod:`facenapi.search.builder`): planned and
+small segments, becomes a new segment in the background (:mod:`facenapi.search.upkeep.builder`): planned and
 published by the one writing thread, built by a child process. Searches take the tuple of parts as it is
 and go through it from the oldest to the newest; a write adds before it kills, and a search that saw
 both versions of a face keeps the newer one.
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyroaring import BitMap
 
-from facenapi.search.parts import Part, Tail
-from facenapi.search.segment import Segment, check_probe
+from facenapi.search.index.parts import Part, Tail
+from facenapi.search.index.segment import Segment, check_probe
 from facenapi.search.shard import Hit
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facenapi.search.parts import Found
+    from facenapi.search.index.parts import Found
 
 SEGMENT_MAX_ROWS = 2_000_000
 SMALL_TAILS = 32  # a segment below so many tails' rows is built anew with every tail that has filled

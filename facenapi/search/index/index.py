@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.search.collection import Collection
+from facenapi.search.index.collection import Collection
 from facenapi.search.shard import Change, Delete, Hit, Query, Upsert
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyroaring import BitMap
 
-from facenapi.search import exact
+from facenapi.search.index import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

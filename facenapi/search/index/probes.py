@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.search.geometry import centres_of, unit
+from facenapi.search.index.geometry import centres_of, unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,15 +15,16 @@ import os
 import sys
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyroaring import BitMap
 
-from facenapi.search import exact
-from facenapi.search.geometry import spreads
-from facenapi.search.parts import NOTHING, Part
+from facenapi.search.index import exact
+from facenapi.search.index.geometry import spreads
+from facenapi.search.index.parts import NOTHING, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facenapi.search.calibration import Level
-    from facenapi.search.parts import Found, Probes
+    from facenapi.search.index.parts import Found, Probes
 
     Compare = Callable[[], NDArray[np.float32]]
 
@@ -71,6 +71,24 @@ LINKS = 24
 EF_CONSTRUCTION = 400  # of a large graph 200: it would take too long
 LARGE = 200_000
 _FEED_ROWS = 5000  # addDataPointBatch holds the interpreter lock: feed it in bites
+ALL = 0  # no list from the graph: every mean is compared
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How to search: a list of ``ef`` groups (:data:`ALL`: of all) has all (by ``GOAL``) vectors at or above
+    ``floor`` in it.
+
+    Groups whose means are more than ``slack`` below the threshold need not be looked into. Where all means are
+    compared, ``slack`` counts in spreads of a group (``geometry.py``), for its members surround its
+    centre. A probe that is nearly one of the members is no nearer to the centre than that member is, so a threshold
+    above ``ceiling`` selects groups as ``ceiling`` does.
+    """
+
+    ef: int
+    floor: float
+    slack: float
+    ceiling: float
 
 
 def build_graph(vectors: NDArray[np.float32], path: Path, threads: int = 1) -> None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.search.index import GRAVE_S, unit_vector
+from facenapi.search.index.index import GRAVE_S, unit_vector
+from facenapi.search.index.segment import check_probe
 from facenapi.search.milvus.engine import BATCH, MOST_HITS
 from facenapi.search.milvus.schema import MOST_TAGS, Row, collection_of
-from facenapi.search.segment import check_probe
 from facenapi.search.shard import Change, Delete, Hit, Query, Upsert
 
 if TYPE_CHECKING:

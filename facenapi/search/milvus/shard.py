@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facenapi.errors import Overloaded, Unavailable
-from facenapi.search.feed import Feed, changes_of, tell_refused
 from facenapi.search.milvus.index import MilvusIndex
 from facenapi.search.milvus.schema import State
-from facenapi.search.tasks import RETRY_S, Tasks
-from facenapi.search.threads import Threads
-from facenapi.search.together import Together
+from facenapi.search.run.batching import Together
+from facenapi.search.run.tasks import RETRY_S, Tasks
+from facenapi.search.run.threads import Threads
+from facenapi.search.upkeep.feed import Feed, changes_of, tell_refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,8 +16,8 @@ from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from facenapi.errors import Overloaded, Unavailable
-from facenapi.search import wire
-from facenapi.search.segment import check_probe
+from facenapi.search.index.segment import check_probe
+from facenapi.search.remote import wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -28,16 +28,16 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
 from facenapi.errors import Overloaded, StartupError, Unavailable
-from facenapi.search import wire
 from facenapi.search.local import LocalShard
-from facenapi.search.remote import OVERLOADED
+from facenapi.search.remote import wire
+from facenapi.search.remote.client import OVERLOADED
 from facenapi.search.shard import Query
 from facenapi.search.table import read_table, split_address
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from facenapi.options import Config
+    from facenapi.config.options import Config
     from facenapi.storage.base import Store
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from facenapi.errors import Overloaded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from facenapi.search.run.batching import Together
     from facenapi.search.shard import Hit, Query
-    from facenapi.search.together import Together
 
 _T = TypeVar("_T")
 

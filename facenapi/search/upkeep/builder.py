@@ -23,19 +23,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.search import calibration, files, geometry
-from facenapi.search.grouping import group
-from facenapi.search.segment import Graph, Segment, build_graph
+from facenapi.search.index import calibration, geometry
+from facenapi.search.index.grouping import group
+from facenapi.search.index.segment import ALL, Graph, Level, Segment, build_graph
+from facenapi.search.upkeep import files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facenapi.search.collection import Plan
+    from facenapi.search.index.collection import Plan
 
 FORMAT = 6
 NICENESS = 10  # at 19 a busy machine starves the build and the tails pile up
 _BLOCK = 8192
-_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parents[2]
 
 
 class BuildError(Exception):
@@ -58,7 +59,7 @@ class Builder:
         folder.mkdir(parents=True)
         write_order(plan, folder)
         self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "facenapi.search.builder", str(folder), str(self._niceness)],
+            [sys.executable, "-m", "facenapi.search.upkeep.builder", str(folder), str(self._niceness)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -113,7 +114,7 @@ def fill_folder(folder: Path) -> None:
     levels = calibration.calibrate(
         vectors, first, centres, lambda ef: Graph(folder / "graph.nms", vectors.shape[1], ef)
     )
-    scanned = centres if levels[-1].ef == calibration.ALL else centres[:0]
+    scanned = centres if levels[-1].ef == ALL else centres[:0]
     arrays: dict[str, NDArray[Any]] = {"vectors": vectors, "ids": ids, "first": first, "centres": scanned}
     for name, array in {**arrays, "vector_of": place[vector_of]}.items():
         np.save(folder / f"{name}.npy", array)
@@ -197,12 +198,12 @@ def _open(folder: Path, about: dict[str, Any]) -> Segment:
         vector_of=np.array(vector_of),
         first=np.array(first),
         centres=np.asarray(centres),
-        levels=[(_graph(folder, about["dim"], level["ef"]), calibration.Level(**level)) for level in about["levels"]],
+        levels=[(_graph(folder, about["dim"], level["ef"]), Level(**level)) for level in about["levels"]],
     )
 
 
 def _graph(folder: Path, dim: int, ef: int) -> Graph | None:
-    return None if ef == calibration.ALL else Graph(folder / "graph.nms", dim, ef)
+    return None if ef == ALL else Graph(folder / "graph.nms", dim, ef)
 
 
 class _once:  # noqa: N801 - a context manager, named like the function it is used as

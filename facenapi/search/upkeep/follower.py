@@ -6,16 +6,16 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from facenapi.search.census import Census
-from facenapi.search.feed import Feed, changes_of, tell_refused
 from facenapi.search.shard import delete_of
+from facenapi.search.upkeep.feed import Feed, changes_of, tell_refused
+from facenapi.search.upkeep.reconciliation import Census
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from facenapi.search.index import Index
+    from facenapi.search.index.index import Index
+    from facenapi.search.run.threads import Threads
     from facenapi.search.shard import Change
-    from facenapi.search.threads import Threads
     from facenapi.storage.base import Changes, Store
 
 log = logging.getLogger(__name__)

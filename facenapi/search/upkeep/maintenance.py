@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.folder_lock import FolderLock
-from facenapi.search.builder import Builder, BuildError
-from facenapi.search.files import DamagedError
-from facenapi.search.snapshot import Snapshots, state_of
-from facenapi.search.tasks import RETRY_S
+from facenapi.process.folder_lock import FolderLock
+from facenapi.search.run.tasks import RETRY_S
+from facenapi.search.upkeep.builder import Builder, BuildError
+from facenapi.search.upkeep.files import DamagedError
+from facenapi.search.upkeep.snapshot import Snapshots, state_of
 from facenapi.storage.base import CELL_COUNT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from facenapi.search.collection import Collection
-    from facenapi.search.index import Index
-    from facenapi.search.threads import Threads
+    from facenapi.search.index.collection import Collection
+    from facenapi.search.index.index import Index
+    from facenapi.search.run.threads import Threads
 
 log = logging.getLogger(__name__)
 

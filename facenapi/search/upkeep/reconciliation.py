@@ -19,8 +19,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facenapi.search.collection import Collection
-    from facenapi.search.index import Index
+    from facenapi.search.index.collection import Collection
+    from facenapi.search.index.index import Index
     from facenapi.storage.base import Changes
 
 RETIRE_S = 6 * 3600.0  # a model is old when the owner has searched another so long after the last search in it

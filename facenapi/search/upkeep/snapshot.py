@@ -1,7 +1,7 @@
 """What a shard keeps on disk to start quickly: never the truth, always replaceable from the store.
 
 ``manifest.json`` names everything: the revision of the change feed up to which it is complete, the cells,
-and per collection its segments (folders that :mod:`facenapi.search.builder` filled) and one state file
+and per collection its segments (folders that :mod:`facenapi.search.upkeep.builder` filled) and one state file
 with the tails and with what has happened to the rows of the segments. It is replaced in one step, and
 only then are files removed that it no longer names.
 """
@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyroaring import BitMap
 
-from facenapi.search import builder, files
-from facenapi.search.collection import Collection, tail_rows
-from facenapi.search.parts import Part, Tail
-from facenapi.search.segment import Segment
+from facenapi.search.index.collection import Collection, tail_rows
+from facenapi.search.index.parts import Part, Tail
+from facenapi.search.index.segment import Segment
+from facenapi.search.upkeep import builder, files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from facenapi.search.index import Index
+    from facenapi.search.index.index import Index
 
 log = logging.getLogger(__name__)
 

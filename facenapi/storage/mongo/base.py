@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
-from facenapi.options import Config
+from facenapi.config.options import Config
 from facenapi.storage.ids import IdMaker
 from facenapi.storage.locks import NamedLocks
 from facenapi.storage.mongo.driver import AFTER, Driver, int64, unknown_outcome

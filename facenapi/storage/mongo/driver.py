@@ -29,8 +29,8 @@ from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
+from facenapi.config.options import Config
 from facenapi.errors import Overloaded, StartupError, Unavailable
-from facenapi.options import Config
 
 logger = logging.getLogger(__name__)
 

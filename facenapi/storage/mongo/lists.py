@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from facenapi.options import Config
+from facenapi.config.options import Config
 from facenapi.storage.base import DEFAULT_GALLERY, Changes, Face, FaceFilter, FaceKey, Page
 from facenapi.storage.mongo.base import MongoBase
 from facenapi.storage.mongo.documents import Document, face_of, tombstone_of

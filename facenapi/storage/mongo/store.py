@@ -11,8 +11,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
+from facenapi.config.options import Config
 from facenapi.errors import StartupError, Unavailable
-from facenapi.options import Config
 from facenapi.storage.base import Finding
 from facenapi.storage.ids import IdMaker
 from facenapi.storage.mongo.base import INDEXES, SCHEMA_VERSION

@@ -23,7 +23,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from facenapi.errors import StartupError, Unavailable
-from facenapi.workers import Workers
+from facenapi.process.workers import Workers
 
 log = logging.getLogger(__name__)
 

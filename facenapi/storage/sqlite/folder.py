@@ -12,7 +12,7 @@ import sqlite3
 from pathlib import Path
 
 from facenapi.errors import StartupError
-from facenapi.folder_lock import FolderLock
+from facenapi.process.folder_lock import FolderLock
 from facenapi.storage.sqlite import schema
 
 logger = logging.getLogger(__name__)

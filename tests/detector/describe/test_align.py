@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facenapi.detector.align import chip_matrix, crop_matrix, halve, warp
-from facenapi.detector.build.embedders import DLIB_TEMPLATE
-from facenapi.detector.build.manifest import ATTRIBUTE_TEMPLATE
-from facenapi.detector.crops import cut_full
-from facenapi.photo import Photo
+from facenapi.detector.describe.align import chip_matrix, crop_matrix, halve, warp
+from facenapi.detector.describe.crops import cut_full
+from facenapi.detector.packs.build.embedders import DLIB_TEMPLATE
+from facenapi.detector.packs.build.manifest import ATTRIBUTE_TEMPLATE
+from facenapi.photos.photo import Photo
 from tests.conftest import ROOT
 from tests.support.photos import encode
 

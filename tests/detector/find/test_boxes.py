@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from facenapi.detector.boxes import patches, squares, suppress
-from facenapi.detector.mtcnn import pack_pixels
+from facenapi.detector.find.boxes import patches, squares, suppress
+from facenapi.detector.find.mtcnn import pack_pixels
 
 
 def naive_suppress(boxes, scores, overlap, of_smaller):

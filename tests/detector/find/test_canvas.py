@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from facenapi.detector.canvas import arrange, cells_on_canvases
-from facenapi.detector.device import Device
-from facenapi.detector.engine import Engine
-from facenapi.detector.mtcnn import Mtcnn, Settings
+from facenapi.detector.find.canvas import arrange, cells_on_canvases
+from facenapi.detector.find.mtcnn import Mtcnn, Settings
+from facenapi.detector.run.device import Device
+from facenapi.detector.run.engine import Engine
 from tests.support import photos
 
 DEFAULTS = Settings(0.5, 0.5, 0.9, 0.79)

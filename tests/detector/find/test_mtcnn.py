@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from facenapi.detector.mtcnn import Mtcnn, Settings, scales
+from facenapi.detector.find.mtcnn import Mtcnn, Settings, scales
 from tests.conftest import ROOT
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from facenapi.detector.resize import area_resize
+from facenapi.detector.find.resize import area_resize
 
 
 def naive(values, height, width):

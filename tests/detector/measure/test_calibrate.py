@@ -4,13 +4,13 @@ import shutil
 import numpy as np
 import pytest
 
-from facenapi.detector.calibrate import calibrate, lines, make_table, plot, store
-from facenapi.detector.calibration import Calibration
-from facenapi.detector.labelled import Pair, read_pairs
-from facenapi.detector.pack import load_pack
-from facenapi.detector.rates import accuracy, distance_at, equal_error_rate
+from facenapi.config.options import Config
+from facenapi.detector.measure.calibrate import calibrate, lines, make_table, plot, store
+from facenapi.detector.measure.labelled import Pair, read_pairs
+from facenapi.detector.measure.rates import accuracy, distance_at, equal_error_rate
+from facenapi.detector.packs.calibration import Calibration
+from facenapi.detector.packs.pack import load_pack
 from facenapi.errors import StartupError
-from facenapi.options import Config
 from tests.detector.test_robustness import FACES, altered
 
 

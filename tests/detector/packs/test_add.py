@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from facenapi.detector import add
-from facenapi.detector.add import KNOWN, add_network
-from facenapi.detector.pack import load_pack
+from facenapi.config.options import Config
+from facenapi.detector.packs import add
+from facenapi.detector.packs.add import KNOWN, add_network
+from facenapi.detector.packs.pack import load_pack
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import StartupError
-from facenapi.options import Config
 from tests.detector.test_load import constant, projection
 from tests.support import photos
 

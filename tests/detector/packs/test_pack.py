@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from facenapi.detector.pack import load_pack
+from facenapi.detector.packs.pack import load_pack
 from facenapi.errors import StartupError
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from facenapi.detector.device import Device, FellBackError, choose_device, open_session
+from facenapi.config.options import Config
 from facenapi.detector.pipeline import FaceDetector
+from facenapi.detector.run.device import Device, FellBackError, choose_device, open_session
 from facenapi.errors import StartupError
-from facenapi.options import Config
 from tests.support import photos
 
 TENSORRT, CUDA, CPU = "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -185,7 +185,7 @@ def test_the_runtime_keeps_no_record_of_its_use(tmp_path, doubler):
     """Some releases report to their maker unless they are told not to when they are loaded."""
     (tmp_path / "net.onnx").write_bytes(doubler)
     code = (
-        "import os, sys; from facenapi.detector.device import Device, open_session\n"
+        "import os, sys; from facenapi.detector.run.device import Device, open_session\n"
         "session = open_session(open(sys.argv[1], 'rb').read(), Device('cpu', 1))\n"
         "print(*(os.path.realpath(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')), sep='\\n')"
     )

@@ -3,8 +3,8 @@ import threading
 import numpy as np
 import pytest
 
-from facenapi.detector.device import Device
-from facenapi.detector.engine import Engine
+from facenapi.detector.run.device import Device
+from facenapi.detector.run.engine import Engine
 
 CPU = Device("cpu", 1)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from facenapi.search import calibration, geometry
-from facenapi.search.grouping import group
-from facenapi.search.segment import Graph, build_graph
+from facenapi.search.index import calibration, geometry
+from facenapi.search.index.grouping import group
+from facenapi.search.index.segment import ALL, Graph, build_graph
 from tests.search.support import faces_like
 
 DIM = 32
@@ -46,7 +46,7 @@ def test_lists_hold_what_they_are_trusted_to_find(people, tmp_path, monkeypatch,
     build_graph(geometry.unit(centres), path)
     monkeypatch.setattr(calibration, "SCANNED_SHARE", scanned_share)
     levels = calibration.calibrate(vectors, first, centres, lambda ef: Graph(path, DIM, ef))
-    lists = [level for level in levels if level.ef != calibration.ALL]
+    lists = [level for level in levels if level.ef != ALL]
     assert [level.ef < len(centres) for level in lists] == [True] * count
     for level in lists:
         graph, found, wanted = Graph(path, DIM, level.ef), 0, 0
@@ -60,7 +60,7 @@ def test_lists_hold_what_they_are_trusted_to_find(people, tmp_path, monkeypatch,
 def test_groups_that_are_not_looked_into_have_no_matches_whatever_the_threshold(people):
     probes, vectors, label, first, centres = people
     *_, level = calibration.calibrate(vectors, first, centres, lambda ef: Blind())
-    assert level.ef == calibration.ALL
+    assert level.ef == ALL
     highest = centres @ probes.T + level.slack * geometry.spreads(centres)[:, None]
     sims = vectors @ probes.T
     for threshold in np.linspace(level.floor, float(np.quantile(sims[sims >= level.floor], 0.9)), 12):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from facenapi.search.calibration import JOIN_FAR, similarity_at
-from facenapi.search.geometry import centred, unit
-from facenapi.search.grouping import MOST_MEMBERS, group
+from facenapi.search.index.calibration import JOIN_FAR, similarity_at
+from facenapi.search.index.geometry import centred, unit
+from facenapi.search.index.grouping import MOST_MEMBERS, group
 from tests.search.support import faces_like
 
 JOIN = 0.7

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from facenapi.search import builder, calibration, exact, geometry
-from facenapi.search.collection import Collection
-from facenapi.search.parts import Tail
+from facenapi.search.index import calibration, exact, geometry
+from facenapi.search.index.collection import Collection
+from facenapi.search.index.parts import Tail
+from facenapi.search.index.segment import ALL, Level
+from facenapi.search.upkeep import builder
 from tests.search.support import faces_like
 
 DIM, FLOOR = 32, 0.85
@@ -45,7 +47,7 @@ def segment(tmp_path_factory, vectors):
 
     def only_all(*how):
         *_, last = measured(*how)
-        assert last.ef == calibration.ALL
+        assert last.ef == ALL
         return [last]
 
     segment = built(tmp_path_factory.mktemp("segment"), vectors, only_all)
@@ -107,8 +109,8 @@ def test_probes_that_are_searched_for_together_find_what_each_finds_alone(segmen
 @pytest.mark.parametrize(("trusted_from", "n"), [(LOW, 8000), (FLOOR, 8000), (FLOOR, 3)], ids=str)
 def test_a_list_is_not_trusted_when_full_or_below_its_floor(tmp_path, vectors, trusted_from, n):
     levels = [
-        calibration.Level(LIST, trusted_from, SLACK, 1.0),
-        calibration.Level(calibration.ALL, LOW, SPREADS, 1.0),
+        Level(LIST, trusted_from, SLACK, 1.0),
+        Level(ALL, LOW, SPREADS, 1.0),
     ]
     segment = built(tmp_path, vectors, lambda *_: levels)
     for probe in faces_like(200, DIM, seed=5):

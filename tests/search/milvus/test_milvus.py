@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
+from facenapi.config.options import Config
 from facenapi.errors import Overloaded, StartupError, Unavailable
-from facenapi.options import Config
 from facenapi.search.milvus.schema import State
 from facenapi.search.milvus.shard import MilvusShard
 from facenapi.search.open import open_searcher

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
+from facenapi.config.options import Config
 from facenapi.errors import Overloaded, StartupError, Unavailable
-from facenapi.options import Config
-from facenapi.search import wire
 from facenapi.search.client import ShardClient
 from facenapi.search.local import LocalShard
 from facenapi.search.open import open_searcher
-from facenapi.search.remote import RemoteShard
-from facenapi.search.server import ShardServer
+from facenapi.search.remote import wire
+from facenapi.search.remote.client import RemoteShard
+from facenapi.search.remote.server import ShardServer
 from facenapi.search.shard import Delete, Hit, Query, Upsert
 from facenapi.search.table import read_table
 from tests.search.support import FeedStore, faces_like
@@ -173,7 +173,7 @@ async def test_a_busy_shard_is_overloaded(tmp_path, store):
 
 
 async def test_a_shard_waits_for_the_store(tmp_path, store, monkeypatch):
-    monkeypatch.setattr("facenapi.search.server.RETRY_S", 0.01)
+    monkeypatch.setattr("facenapi.search.remote.server.RETRY_S", 0.01)
     store.down = True
     store.put(1, VECTORS[0])
     server, _ = await serve(tmp_path, store, None)
@@ -186,7 +186,7 @@ async def test_a_shard_waits_for_the_store(tmp_path, store, monkeypatch):
 
 
 async def test_a_busy_store_costs_a_shard_a_pause(tmp_path, store, monkeypatch, caplog):
-    monkeypatch.setattr("facenapi.search.server.RETRY_S", 0.01)
+    monkeypatch.setattr("facenapi.search.remote.server.RETRY_S", 0.01)
     answer = store.changes_since
 
     async def fail_once(*_):

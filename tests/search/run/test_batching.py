@@ -6,9 +6,9 @@ import threading
 import numpy as np
 import pytest
 
-from facenapi.search.index import Index
+from facenapi.search.index.index import Index
+from facenapi.search.run.batching import MOST, Together
 from facenapi.search.shard import Query, Upsert
-from facenapi.search.together import MOST, Together
 from tests.search.support import faces_like
 
 VECTORS = faces_like(400)

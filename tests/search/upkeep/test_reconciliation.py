@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from facenapi.search.census import RETIRE_S, Census
-from facenapi.search.index import Index
+from facenapi.search.index.index import Index
 from facenapi.search.shard import Query
+from facenapi.search.upkeep.reconciliation import RETIRE_S, Census
 from tests.search.support import FeedStore, faces_like
 
 VECTORS = faces_like(40)

@@ -8,12 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from facenapi.search import exact, files
-from facenapi.search.builder import Builder, BuildError, load_segment
-from facenapi.search.index import Index
+from facenapi.search.index import exact
+from facenapi.search.index.index import Index
 from facenapi.search.local import LocalShard
 from facenapi.search.shard import Query, upsert_of
-from facenapi.search.snapshot import Snapshots, state_of
+from facenapi.search.upkeep import files
+from facenapi.search.upkeep.builder import Builder, BuildError, load_segment
+from facenapi.search.upkeep.snapshot import Snapshots, state_of
 from tests.conftest import ROOT
 from tests.search import corrupt
 from tests.search.support import FeedStore, face, faces_like

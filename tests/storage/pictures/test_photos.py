@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from facenapi.errors import Unavailable
-from facenapi.storage.photos import FolderFiles
+from facenapi.storage.pictures.photos import FolderFiles
 
 HOUR = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
 NAME = "ann-2026112612-x.jpg"

@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from facenapi.detector.build.embedders import EMBEDDERS
-from facenapi.detector.build.manifest import make_manifest
+from facenapi.detector.packs.build.embedders import EMBEDDERS
+from facenapi.detector.packs.build.manifest import make_manifest
 from facenapi.errors import StartupError
 
 Progress = Callable[[str], None]
@@ -27,7 +27,7 @@ def build_pack(target: Path, cache: Path, progress: Progress, embedder: str = "d
         target: the pack's folder; appears complete or not at all.
         cache: folder for downloads, so that a second build needs no network.
         progress: called with one line for each step.
-        embedder: which embedding network; a key of :data:`facenapi.detector.build.embedders.EMBEDDERS`.
+        embedder: which embedding network; a key of :data:`facenapi.detector.packs.build.embedders.EMBEDDERS`.
 
     Raises:
         StartupError: a step failed; one line says which and why. Running it again is safe.
@@ -36,7 +36,7 @@ def build_pack(target: Path, cache: Path, progress: Progress, embedder: str = "d
     if variant is None:
         raise StartupError(f"there is no embedder {embedder!r}; known: {', '.join(EMBEDDERS)}")
     try:
-        from facenapi.detector.build import networks  # noqa: PLC0415 - onnx is an extra
+        from facenapi.detector.packs.build import networks  # noqa: PLC0415 - onnx is an extra
     except ImportError as error:
         raise StartupError(f"building networks needs {error.name}: pip install 'facenapi[models]'") from error
     files = networks.convert(variant, cache, progress)

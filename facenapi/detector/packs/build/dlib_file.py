@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.detector.build.resnet import LAYERS
+from facenapi.detector.packs.build.resnet import LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from facenapi.detector.build.weights import Weights
+    from facenapi.detector.packs.build.weights import Weights
 
 # What the details of a layer consist of, by its kind: i integer, f float, t tensor, a view of a tensor, b boolean.
 _DETAILS = {
@@ -37,7 +37,7 @@ _MARK, _LAYER, _FIRST = 1, 2, 3
 
 
 def read_resnet(data: bytes) -> Weights:
-    """Return the tensors under the names that :func:`facenapi.detector.build.resnet.recognition_net` expects.
+    """Return the tensors under the names that :func:`facenapi.detector.packs.build.resnet.recognition_net` expects.
 
     Raises:
         ValueError: the file is cut off, or holds another network.

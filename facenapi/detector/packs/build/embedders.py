@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from facenapi.detector.build.sources import DLIB_MODELS, FACE_API, HUMAN_MODELS, MTCNN, Package
+from facenapi.detector.packs.build.sources import DLIB_MODELS, FACE_API, HUMAN_MODELS, MTCNN, Package
 
 Points = list[list[float]]
 

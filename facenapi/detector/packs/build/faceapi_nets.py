@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.detector.build.graph import AROUND, END, NO_PADS, Graph
-from facenapi.detector.build.resnet import MEAN_RGB
+from facenapi.detector.packs.build.graph import AROUND, END, NO_PADS, Graph
+from facenapi.detector.packs.build.resnet import MEAN_RGB
 
 if TYPE_CHECKING:
-    from facenapi.detector.build.weights import Weights
+    from facenapi.detector.packs.build.weights import Weights
 
 
 def age_gender_net(weights: Weights) -> bytes:

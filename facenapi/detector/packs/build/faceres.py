@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.detector.build.graph import AROUND, END, Graph
+from facenapi.detector.packs.build.graph import AROUND, END, Graph
 
 if TYPE_CHECKING:
-    from facenapi.detector.build.weights import Weights
+    from facenapi.detector.packs.build.weights import Weights
 
 _MEAN_RGB = np.array([123.68, 116.779, 103.939])
 _BLOCKS = 13

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from facenapi.detector.build.embedders import Variant, input_entry
-from facenapi.detector.build.sources import Package
+from facenapi.detector.packs.build.embedders import Variant, input_entry
+from facenapi.detector.packs.build.sources import Package
 
 # The version of the conversion: a change of it makes `facenapi models build` build anew.
 CONVERTER = 4

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.detector.build.graph import END, Graph
+from facenapi.detector.packs.build.graph import END, Graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

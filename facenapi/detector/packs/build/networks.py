@@ -8,13 +8,13 @@ from pathlib import Path
 
 import lz4.frame
 
-from facenapi.detector.build import faceapi_nets, mtcnn_nets
-from facenapi.detector.build.dlib_file import read_resnet
-from facenapi.detector.build.embedders import Variant
-from facenapi.detector.build.faceres import faceres_net
-from facenapi.detector.build.quantise import Quantiser
-from facenapi.detector.build.resnet import recognition_net
-from facenapi.detector.build.sources import (
+from facenapi.detector.packs.build import faceapi_nets, mtcnn_nets
+from facenapi.detector.packs.build.dlib_file import read_resnet
+from facenapi.detector.packs.build.embedders import Variant
+from facenapi.detector.packs.build.faceres import faceres_net
+from facenapi.detector.packs.build.quantise import Quantiser
+from facenapi.detector.packs.build.resnet import recognition_net
+from facenapi.detector.packs.build.sources import (
     DLIB_MODELS,
     FACE_API,
     HUMAN_MODELS,
@@ -24,7 +24,7 @@ from facenapi.detector.build.sources import (
     read_tarball,
     read_wheel,
 )
-from facenapi.detector.build.weights import Weights, read_joblib, read_tfjs
+from facenapi.detector.packs.build.weights import Weights, read_joblib, read_tfjs
 from facenapi.errors import StartupError
 
 Archives = dict[str, bytes]

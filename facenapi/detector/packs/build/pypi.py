@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from facenapi.detector.build import npm
+from facenapi.detector.packs.build import npm
 from facenapi.errors import StartupError
 
 

@@ -19,7 +19,7 @@ _MICROSOFT = "com.microsoft"  # the runtime's own domain: adding and averaging i
 
 
 class Quantiser:
-    """Rewrites a graph made by :class:`facenapi.detector.build.graph.Graph`, node by node."""
+    """Rewrites a graph made by :class:`facenapi.detector.packs.build.graph.Graph`, node by node."""
 
     def __init__(self, model: bytes, ranges: Ranges) -> None:
         """``ranges`` has the least and the greatest value of every activation by name."""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.detector.build.graph import AROUND, Graph
+from facenapi.detector.packs.build.graph import AROUND, Graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facenapi.detector.build.weights import Weights
+    from facenapi.detector.packs.build.weights import Weights
 
 MEAN_RGB = np.array([122.782, 117.001, 104.298])
 _FIRST = "conv32_down"

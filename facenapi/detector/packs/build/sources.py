@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from facenapi.detector.build import npm, pypi
+from facenapi.detector.packs.build import npm, pypi
 from facenapi.errors import StartupError
 
 Progress = Callable[[str], None]

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facenapi.detector.build import build_pack
-from facenapi.detector.build.embedders import EMBEDDERS
-from facenapi.detector.build.sources import DLIB_MODELS, FACE_API, HUMAN_MODELS, MTCNN
-from facenapi.detector.pack import load_pack
+from facenapi.config.options import Config
+from facenapi.detector.measure.verify import verify_pack
+from facenapi.detector.packs.build import build_pack
+from facenapi.detector.packs.build.embedders import EMBEDDERS
+from facenapi.detector.packs.build.sources import DLIB_MODELS, FACE_API, HUMAN_MODELS, MTCNN
+from facenapi.detector.packs.pack import load_pack
 from facenapi.detector.pipeline import FaceDetector
-from facenapi.detector.verify import verify_pack
 from facenapi.errors import StartupError
-from facenapi.options import Config
-from tests.detector.build.synthetic import Mobilenet, Resnet, tarball
+from tests.detector.packs.build.synthetic import Mobilenet, Resnet, tarball
 from tests.detector.test_robustness import FACES, altered
 from tests.support import photos
 
@@ -204,8 +204,8 @@ def test_unknown_embedder(tmp_path, no_network):
 
 
 def test_missing_extra_names_the_command(tmp_path, monkeypatch):
-    monkeypatch.delitem(sys.modules, "facenapi.detector.build.networks", raising=False)
+    monkeypatch.delitem(sys.modules, "facenapi.detector.packs.build.networks", raising=False)
     monkeypatch.setitem(sys.modules, "lz4.frame", None)
-    monkeypatch.delattr("facenapi.detector.build.networks", raising=False)
+    monkeypatch.delattr("facenapi.detector.packs.build.networks", raising=False)
     with pytest.raises(StartupError, match=r"pip install 'facenapi\[models\]'"):
         build_pack(tmp_path / "pack", tmp_path, lambda _: None)

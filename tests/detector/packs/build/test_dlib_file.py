@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from facenapi.detector.build.dlib_file import read_resnet
-from facenapi.detector.build.resnet import LAYERS
-from tests.detector.build.synthetic import DlibFile, Resnet
+from facenapi.detector.packs.build.dlib_file import read_resnet
+from facenapi.detector.packs.build.resnet import LAYERS
+from tests.detector.packs.build.synthetic import DlibFile, Resnet
 
 
 @pytest.fixture(scope="module")

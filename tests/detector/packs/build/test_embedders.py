@@ -2,14 +2,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facenapi.detector.build.embedders import (
+from facenapi.detector.packs.build.embedders import (
     ARCFACE_TEMPLATE,
     CALIBRATION,
     EMBEDDERS,
     FACERES_TEMPLATE,
     bounded,
 )
-from facenapi.detector.calibration import Calibration
+from facenapi.detector.packs.calibration import Calibration
 
 COSINES = st.floats(-1, 1)
 

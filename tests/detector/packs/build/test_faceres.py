@@ -1,9 +1,9 @@
 import numpy as np
 import onnxruntime
 
-from facenapi.detector.build.faceres import faceres_net
-from facenapi.detector.build.weights import read_tfjs
-from tests.detector.build.synthetic import Mobilenet
+from facenapi.detector.packs.build.faceres import faceres_net
+from facenapi.detector.packs.build.weights import read_tfjs
+from tests.detector.packs.build.synthetic import Mobilenet
 
 
 def test_network_computes_what_its_layers_say():

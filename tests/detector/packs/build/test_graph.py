@@ -2,7 +2,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from facenapi.detector.build.graph import Graph
+from facenapi.detector.packs.build.graph import Graph
 
 
 def run(model, values):

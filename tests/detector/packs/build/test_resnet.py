@@ -1,9 +1,9 @@
 import numpy as np
 import onnxruntime
 
-from facenapi.detector.build.dlib_file import read_resnet
-from facenapi.detector.build.resnet import recognition_net
-from tests.detector.build.synthetic import Resnet
+from facenapi.detector.packs.build.dlib_file import read_resnet
+from facenapi.detector.packs.build.resnet import recognition_net
+from tests.detector.packs.build.synthetic import Resnet
 
 
 def test_network_of_dlibs_file_computes_what_dlib_would():

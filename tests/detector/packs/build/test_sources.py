@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from facenapi.detector.build import npm
-from facenapi.detector.build.sources import DLIB_MODELS, FACE_API, MTCNN, fetch, read_tarball
+from facenapi.detector.packs.build import npm
+from facenapi.detector.packs.build.sources import DLIB_MODELS, FACE_API, MTCNN, fetch, read_tarball
 from facenapi.errors import StartupError
 
 DATA = b"an archive"

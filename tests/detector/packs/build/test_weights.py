@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from facenapi.detector.build.weights import read_joblib, read_tfjs
+from facenapi.detector.packs.build.weights import read_joblib, read_tfjs
 
 
 def test_tfjs_quantised_and_plain():

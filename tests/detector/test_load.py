@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facenapi.config.options import Config
 from facenapi.detector.base import Detection
-from facenapi.detector.build.graph import Graph
+from facenapi.detector.packs.build.graph import Graph
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import StartupError
 from facenapi.geometry import Box
-from facenapi.options import Config
 from tests.support import photos
 
 ARCFACE = [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]

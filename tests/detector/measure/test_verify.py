@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from facenapi.detector.verify import verify_pack
+from facenapi.detector.measure.verify import verify_pack
 
 
 def test_default_pack_is_as_upstream(model_pack):

@@ -8,18 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facenapi.detector.attributes import READERS, AttributeReader
-from facenapi.detector.device import Device, wants_int8
-from facenapi.detector.embedding import EmbeddingNet
-from facenapi.detector.engine import Engine
-from facenapi.detector.finder import Finder, Limits
-from facenapi.detector.mtcnn import FaceNet, Mtcnn, Settings
-from facenapi.detector.singleshot import ALIGN, DECODERS, SingleShot
+from facenapi.detector.describe.attributes import READERS, AttributeReader
+from facenapi.detector.describe.embedding import EmbeddingNet
+from facenapi.detector.find.finder import Finder, Limits
+from facenapi.detector.find.mtcnn import FaceNet, Mtcnn, Settings
+from facenapi.detector.find.singleshot import ALIGN, DECODERS, SingleShot
+from facenapi.detector.run.device import Device, wants_int8
+from facenapi.detector.run.engine import Engine
 from facenapi.errors import StartupError
 
 if TYPE_CHECKING:
-    from facenapi.detector.pack import AttributeNet, InputSpec, Pack
-    from facenapi.options import Config
+    from facenapi.config.options import Config
+    from facenapi.detector.packs.pack import AttributeNet, InputSpec, Pack
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facenapi.detector.build.embedders import CALIBRATION, RATES
-from facenapi.detector.calibration import Calibration
+from facenapi.detector.packs.build.embedders import CALIBRATION, RATES
+from facenapi.detector.packs.calibration import Calibration
 
 TABLE = Calibration(CALIBRATION)
 

@@ -1,0 +1,33 @@
+"""Options that are lists: of ports, host names and networks."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def ports_of(text: str) -> frozenset[int]:
+    """Return the ports of ``80,443``; ValueError if it is no such list."""
+    ports = frozenset(int(word) for word in _words(text, r"[0-9]{1,5}"))
+    if not ports <= frozenset(range(1, 65536)):
+        raise ValueError(text)
+    return ports
+
+
+def hosts_of(text: str) -> tuple[str, ...]:
+    """Return the names of ``photos.example.com,*.example.org``; ValueError if it is no such list."""
+    return tuple(word.lower() for word in _words(text, r"(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"))
+
+
+def networks_of(text: str) -> tuple[Network, ...]:
+    """Return the networks of ``10.1.0.0/16,192.168.7.9``; ValueError if it is no such list."""
+    return tuple(ipaddress.ip_network(word) for word in _words(text, r"[0-9a-fA-F:.]+(?:/[0-9]{1,3})?"))
+
+
+def _words(text: str, pattern: str) -> list[str]:
+    words = [word.strip() for word in text.split(",")] if text.strip() else []
+    if not all(re.fullmatch(pattern, word) for word in words):
+        raise ValueError(text)
+    return words

@@ -1,0 +1,46 @@
+"""What handlers may use of the server that they belong to: its services, and little else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from facenapi.config.options import Config
+    from facenapi.detector.base import Detector
+    from facenapi.handlers.face_texts import FaceTexts
+    from facenapi.process.admission import Admission
+    from facenapi.process.metrics import Metrics
+    from facenapi.search.client import ShardClient
+    from facenapi.services.auth import Authenticator
+    from facenapi.services.enrol import Enroller
+    from facenapi.services.faces import FaceKeeper
+    from facenapi.services.galleries import GalleryKeeper
+    from facenapi.services.identify import Identifier
+    from facenapi.services.photos import PhotoLoader
+    from facenapi.services.pictures import PictureKeeper
+    from facenapi.services.verify import Verifier
+    from facenapi.storage.base import Store
+
+
+class Server(Protocol):
+    """The application, as handlers see it."""
+
+    config: Config
+    draining: bool
+    requests: Admission
+    metrics: Metrics
+    store: Store
+    detector: Detector
+    searcher: ShardClient
+    photos: PhotoLoader
+    auth: Authenticator
+    pictures: PictureKeeper
+    faces: FaceKeeper
+    galleries: GalleryKeeper
+    enroller: Enroller
+    identifier: Identifier
+    verifier: Verifier
+    face_texts: FaceTexts
+
+    async def readiness(self) -> dict[str, Any]:
+        """Return whether requests can be served, and the state of each part."""
