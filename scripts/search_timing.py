@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from search_contenders import MOST, THRESHOLD
 
-from facenapi.search.run.batching import MOST as MOST_TOGETHER
-from facenapi.search.run.batching import Together
+from facenapi.search.run.batching import MOST as LARGEST_BATCH
+from facenapi.search.run.batching import Batcher
 from facenapi.search.shard import Query
 
 TURN = 100  # queries
@@ -66,20 +66,20 @@ async def _ask(ours, probes, most):
     """Search for all probes, by ``CLIENTS`` at a time, as a server's process does it."""
 
     def search(queries):
-        return ours.collection.search_together([query.probe for query in queries], MOST, THRESHOLD)
+        return ours.collection.search_batch([query.probe for query in queries], MOST, THRESHOLD)
 
     async def client():
         for probe in left:
-            await together.search(Query("owner", "model", probe, MOST, THRESHOLD))
+            await batcher.search(Query("owner", "model", probe, MOST, THRESHOLD))
 
-    together, left = Together(search, 2, most), iter(probes)
+    batcher, left = Batcher(search, 2, most), iter(probes)
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
-    together.shutdown()
+    batcher.shutdown()
 
 
 def in_company(ours, probes, turns):
     """Return queries/s of CPU time for searches at a time: answered together, and each alone."""
-    took = {MOST_TOGETHER: [], 1: []}
+    took = {LARGEST_BATCH: [], 1: []}
     for turn in range(turns):
         some = np.roll(probes, -turn * TURN, axis=0)[: 2 * TURN]
         for most, seconds in took.items():

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from facenapi.config.options import Config
 from facenapi.errors import StartupError
 from facenapi.services.pictures import PictureKeeper
-from facenapi.services.sweep import MarkingKeeper, open_files
+from facenapi.services.sweep import FlaggingKeeper, open_files
 from facenapi.storage.base import Store
 from facenapi.storage.open import database_file, open_store
 
@@ -40,7 +40,7 @@ async def open_owners(config: Config, owner: str = "") -> AsyncIterator[tuple[St
 async def open_kept(config: Config) -> AsyncIterator[PictureKeeper]:
     """Open the kept photos of an installation, which may be running: its server sweeps up what is left over here."""
     files = open_files(config)
-    keeper = PictureKeeper(None, "") if files is None else MarkingKeeper(files, "")
+    keeper = PictureKeeper(None, "") if files is None else FlaggingKeeper(files, "")
     await keeper.start()
     try:
         yield keeper

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from facenapi.errors import Unavailable
 from facenapi.search.index.index import Index
-from facenapi.search.run.batching import Together
+from facenapi.search.run.batching import Batcher
 from facenapi.search.run.tasks import Tasks
 from facenapi.search.run.threads import Threads
 from facenapi.search.upkeep.builder import NICENESS
@@ -51,7 +51,7 @@ class LocalShard:
         self._cells = cells
         self._poll_s = poll_s
         self._index = Index(capacity)
-        self._threads = Threads("search", Together(self._index.search_together, threads), queue)
+        self._threads = Threads("search", Batcher(self._index.search_batch, threads), queue)
         self._tasks = Tasks("Search")
         self._follower = Follower(self._index, store, cells, self._threads, compare_s)
         self._upkeep = Upkeep(self._index, folder, cells, self._threads, snapshot_s=snapshot_s, niceness=niceness)

@@ -13,7 +13,7 @@ from facenapi.errors import ApiError, StartupError
 from facenapi.services.pictures import PictureKeeper, stem_of, tag_of
 from facenapi.storage.base import FaceFilter, Page
 from facenapi.storage.ids import make_id
-from facenapi.storage.pictures.dirty_flags import Mark
+from facenapi.storage.pictures.dirty_flags import DirtyFlag
 from facenapi.storage.pictures.photos import FolderFiles, ListedFiles, WebDavFiles, split_credentials
 
 if TYPE_CHECKING:
@@ -46,25 +46,25 @@ def open_files(config: Config) -> ListedFiles | None:
     return None
 
 
-class MarkingKeeper(PictureKeeper):
+class FlaggingKeeper(PictureKeeper):
     """Keeps pictures, and a mark that stays, for the next look of a server, if some may have lost their face."""
 
     def __init__(self, files: ListedFiles, base_url: str) -> None:
         super().__init__(files, base_url)
-        self._mark = Mark(files.folder)
+        self._flag = DirtyFlag(files.folder)
 
     async def start(self) -> None:
         """Open the place and set the mark; raise StartupError."""
         await super().start()
-        await asyncio.to_thread(self._mark.set)
+        await asyncio.to_thread(self._flag.set)
 
     async def close(self) -> None:
         """Close the place; the mark goes if nothing can have been left over."""
         await super().close()
-        await asyncio.to_thread(self._mark.release, keep=self.left_over)
+        await asyncio.to_thread(self._flag.release, keep=self.left_over)
 
 
-class SweepingKeeper(MarkingKeeper):
+class SweepingKeeper(FlaggingKeeper):
     """Keeps pictures, and removes those without a face: after a process that did not end well, and after failures.
 
     Other processes may be storing faces whose pictures are there already: young pictures are left alone.
@@ -107,7 +107,7 @@ class SweepingKeeper(MarkingKeeper):
 
     async def _take_over(self) -> None:
         """Let the own mark stand for those of processes that are gone."""
-        for mark in await asyncio.to_thread(self._mark.abandoned):
+        for mark in await asyncio.to_thread(self._flag.abandoned):
             self.left_over = True
             await asyncio.to_thread(mark.unlink, missing_ok=True)
 

@@ -62,7 +62,7 @@ class FeedStore:
 
     def __init__(self) -> None:
         self.faces: dict[int, Face] = {}
-        self.graves: dict[int, Tombstone] = {}
+        self.tombstones: dict[int, Tombstone] = {}
         self.rev = 0
         self.down = False
         self.asked_from: list[int] = []
@@ -77,7 +77,7 @@ class FeedStore:
         """Delete a face and return the change."""
         self.rev += 1
         gone = self.faces.pop(face_id)
-        self.graves[face_id] = Tombstone(face_id, gone.owner, self.rev)
+        self.tombstones[face_id] = Tombstone(face_id, gone.owner, self.rev)
         return Delete(gone.owner, face_id, self.rev)
 
     async def last_rev(self) -> int:
@@ -91,7 +91,7 @@ class FeedStore:
         if self.down:
             raise Unavailable("The database is down")
         self.asked_from.append(rev)
-        news = [*self.faces.values(), *self.graves.values()]
+        news = [*self.faces.values(), *self.tombstones.values()]
         news = sorted(
             (n for n in news if n.rev > rev and (cells is None or n.id % 1024 in cells)), key=lambda n: n.rev
         )

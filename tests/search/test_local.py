@@ -256,8 +256,8 @@ async def test_deletes_are_forgotten_when_nothing_can_be_late_any_more(tmp_path,
     await asyncio.sleep(0.2)
     await shard.apply([late])
     assert shard.info()["faces"] == 0
-    monkeypatch.setattr("facenapi.search.index.index.GRAVE_S", 0.0)
-    while not shard.info()["faces"]:  # it comes back only when its grave is gone
+    monkeypatch.setattr("facenapi.search.index.index.TOMBSTONE_S", 0.0)
+    while not shard.info()["faces"]:  # it comes back only when its tombstone is gone
         await shard.apply([late])
         await asyncio.sleep(0.01)
     await shard.close()

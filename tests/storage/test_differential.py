@@ -36,7 +36,7 @@ class Walk:
         self.store = store
         self.oracle = Oracle()
         self.random = random.Random(seed)
-        self.graves: list[Face] = []
+        self.tombstones: list[Face] = []
         self.followed: dict[int, tuple[int, Face | None]] = {}
         self.rev = 0
 
@@ -170,17 +170,17 @@ class Walk:
     async def delete(self) -> None:
         owner = self.owner()
         face_id = self.face_id(owner)
-        self.graves.extend(self.oracle.get_faces(owner, [face_id]).values())
+        self.tombstones.extend(self.oracle.get_faces(owner, [face_id]).values())
         await self.same("delete_face", owner, face_id)
 
     async def delete_some(self) -> None:
         owner, where, limit = self.owner(), self.where(), self.random.choice((1, 3, 10))
         expected = self.oracle.delete_faces(owner, where, limit)
         assert unrevised(await self.store.delete_faces(owner, where, limit)) == unrevised(expected)
-        self.graves.extend(expected)
+        self.tombstones.extend(expected)
 
     async def restore(self) -> None:
-        faces = self.random.sample(self.graves, min(2, len(self.graves)))
+        faces = self.random.sample(self.tombstones, min(2, len(self.tombstones)))
         for face in faces:
             self.oracle.galleries.setdefault(face.owner, set()).update(face.galleries[1:])
             for name in face.galleries:

@@ -75,7 +75,7 @@ class Collection:
                 _note(found, part.search(probe, n, floor, tag))
         return _hits(found, n)
 
-    def search_together(
+    def search_batch(
         self, probes: Sequence[NDArray[np.float32]], n: int, floor: float | None = None, tag: str | None = None
     ) -> list[list[Hit]]:
         """Do several searches that differ in their probes only, which is cheaper than one by one.
@@ -86,7 +86,7 @@ class Collection:
         found: list[dict[int, float]] = [{} for _ in probes]
         for part in self.parts:
             if part.live:
-                for of_probe, news in zip(found, part.search_together(probes, n, floor, tag), strict=True):
+                for of_probe, news in zip(found, part.search_batch(probes, n, floor, tag), strict=True):
                     _note(of_probe, news)
         return [_hits(of_probe, n) for of_probe in found]
 

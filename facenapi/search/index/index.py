@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-GRAVE_S = 3600.0  # longer than any change can be on its way
+TOMBSTONE_S = 3600.0  # longer than any change can be on its way
 
 
 class Index:
@@ -33,7 +33,7 @@ class Index:
         self.rev = 0  # up to which it has what the store's change feed tells
         self.collections: dict[tuple[str, str], Collection] = {}
         self._of_owner: dict[str, list[Collection]] = {}
-        self._graves: dict[tuple[str, int], tuple[int, float]] = {}
+        self._tombstones: dict[tuple[str, int], tuple[int, float]] = {}
 
     def search(self, query: Query) -> list[Hit]:
         """Return the hits, best first; raise ValueError for a probe that is no unit vector of the model's."""
@@ -42,13 +42,13 @@ class Index:
             return []
         return collection.search(query.probe, query.n, query.min_similarity, query.tag)
 
-    def search_together(self, queries: Sequence[Query]) -> list[list[Hit]]:
+    def search_batch(self, queries: Sequence[Query]) -> list[list[Hit]]:
         """Do several searches that differ in their probes only; raise ValueError if one of these is bad."""
         like = queries[0]
         collection = self.collections.get((like.owner, like.model))
         if len(queries) == 1 or collection is None:
             return [self.search(query) for query in queries]
-        return collection.search_together([query.probe for query in queries], like.n, like.min_similarity, like.tag)
+        return collection.search_batch([query.probe for query in queries], like.n, like.min_similarity, like.tag)
 
     def add(self, owner: str, model: str, collection: Collection) -> None:
         """Have a collection that was not there."""
@@ -71,7 +71,7 @@ class Index:
         return self._upsert(change)
 
     def _upsert(self, change: Upsert) -> str | None:
-        rev, _ = self._graves.get((change.owner, change.id), (-1, 0.0))
+        rev, _ = self._tombstones.get((change.owner, change.id), (-1, 0.0))
         if rev >= change.rev:
             return None
         try:
@@ -94,15 +94,15 @@ class Index:
         for collection in self.of_owner(change.owner):
             collection.delete(change.id, change.rev)
         key, now = (change.owner, change.id), time.monotonic()
-        rev, _ = self._graves.pop(key, (-1, 0.0))
-        self._graves[key] = (max(rev, change.rev), now)
+        rev, _ = self._tombstones.pop(key, (-1, 0.0))
+        self._tombstones[key] = (max(rev, change.rev), now)
 
     def prune(self) -> None:
         """Forget deletes so old that no change from before them can still come. The writing thread calls it."""
-        end = time.monotonic() - GRAVE_S
-        old = takewhile(lambda grave: grave[1][1] <= end, self._graves.items())  # they are in the order of time
+        end = time.monotonic() - TOMBSTONE_S
+        old = takewhile(lambda entry: entry[1][1] <= end, self._tombstones.items())  # they are in the order of time
         for key in [key for key, _ in old]:
-            del self._graves[key]
+            del self._tombstones[key]
 
     @property
     def newest(self) -> int:

@@ -58,7 +58,7 @@ class Part(ABC):
         """Return ids and similarities of the best ``n`` at or above ``floor``, in no certain order."""
         return self.scan(probe, n, floor, tag)
 
-    def search_together(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
+    def search_batch(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
         """Return what :meth:`search` returns for each probe."""
         return [self.search(probe, n, floor, tag) for probe in probes]
 

@@ -177,7 +177,7 @@ class Segment(Part):
         """Return which vectors these rows have."""
         return self._vector_of[rows].astype(np.int64)
 
-    def search_together(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
+    def search_batch(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
         """Return what :meth:`search` returns for each probe; all centres are read once, if any of them needs that."""
         known: dict[int, NDArray[np.float32]] = {}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.search.index.index import GRAVE_S, unit_vector
+from facenapi.search.index.index import TOMBSTONE_S, unit_vector
 from facenapi.search.index.segment import check_probe
 from facenapi.search.milvus.engine import BATCH, MOST_HITS
 from facenapi.search.milvus.schema import MOST_TAGS, Row, collection_of
@@ -54,7 +54,7 @@ class MilvusIndex:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._graves = Recent(GRAVE_S)
+        self._tombstones = Recent(TOMBSTONE_S)
         self._done = Recent(ECHO_S)
 
     # -- reading --------------------------------------------------------------------------------
@@ -101,12 +101,12 @@ class MilvusIndex:
         for start in range(0, len(latest), BATCH):
             self._bring(latest[start : start + BATCH], vectors)
         for change in latest if live else ():
-            (self._graves if isinstance(change, Delete) else self._done).note(change)
+            (self._tombstones if isinstance(change, Delete) else self._done).note(change)
         return refused
 
     def _is_late(self, change: Change) -> bool:
         """Whether the face is deleted, or a change as new has been applied here."""
-        return isinstance(change, Upsert) and change.rev <= max(self._graves.rev(change), self._done.rev(change))
+        return isinstance(change, Upsert) and change.rev <= max(self._tombstones.rev(change), self._done.rev(change))
 
     def forget(self) -> None:
         """Forget what has been applied: Milvus may have lost it. What is deleted stays deleted."""

@@ -17,7 +17,7 @@ import numpy as np
 from facenapi.errors import Overloaded, Unavailable
 from facenapi.search.milvus.index import MilvusIndex
 from facenapi.search.milvus.schema import State
-from facenapi.search.run.batching import Together
+from facenapi.search.run.batching import Batcher
 from facenapi.search.run.tasks import RETRY_S, Tasks
 from facenapi.search.run.threads import Threads
 from facenapi.search.upkeep.feed import Feed, changes_of, tell_refused
@@ -55,7 +55,7 @@ class MilvusShard:
         self._poll_s, self._compare_s = poll_s, compare_s
         self._rev, self._made, self._faces = 0, 0, 0
         self._ready = self._started = False
-        searchers = Together(lambda queries: [*map(self._index.search, queries)], threads, most=1)
+        searchers = Batcher(lambda queries: [*map(self._index.search, queries)], threads, most=1)
         self._threads = Threads("milvus", searchers, queue, background=3)  # for each of the works below
         self._tasks = Tasks("Search in Milvus")
         self._counted_at = 0.0

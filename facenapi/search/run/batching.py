@@ -34,7 +34,7 @@ class _Waiting:
         return query.owner, query.model, query.n, query.min_similarity, query.tag
 
 
-class Together:
+class Batcher:
     """A few threads that search. Use it on one event loop."""
 
     def __init__(self, search: SearchTogether, threads: int, most: int = MOST) -> None:

@@ -11,7 +11,7 @@ from facenapi.errors import Overloaded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from facenapi.search.run.batching import Together
+    from facenapi.search.run.batching import Batcher
     from facenapi.search.shard import Hit, Query
 
 _T = TypeVar("_T")
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 class Threads:
     """One thread writes, a bounded few search, others do what takes long. The event loop only passes messages."""
 
-    def __init__(self, name: str, searchers: Together, queue: int, background: int = 1) -> None:
+    def __init__(self, name: str, searchers: Batcher, queue: int, background: int = 1) -> None:
         """``queue``: searches that may wait or be under way."""
         self.searching = 0
         self._queue = queue

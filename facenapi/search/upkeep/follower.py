@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from facenapi.search.shard import delete_of
 from facenapi.search.upkeep.feed import Feed, changes_of, tell_refused
-from facenapi.search.upkeep.reconciliation import Census
+from facenapi.search.upkeep.reconciliation import Reconciliation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,14 +71,14 @@ class Follower:
 
     async def _compare(self) -> None:
         """Read the whole feed at leisure; put right what differs."""
-        census = Census(self._index.rev)
+        reconciliation = Reconciliation(self._index.rev)
 
         async def count(page: Changes) -> None:
-            census.count(page)
+            reconciliation.count(page)
             await self.take(changes_of(page))
 
         rev = await self._feed.read_all(count)
-        removed = await self._threads.write(census.remove_strangers, self._index)
+        removed = await self._threads.write(reconciliation.remove_strangers, self._index)
         if removed or rev < self._index.rev:
             log.warning("The search snapshot was not of this store: %d faces removed", removed)
             self._index.rev = rev

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RETIRE_S = 6 * 3600.0  # a model is old when the owner has searched another so long after the last search in it
 
 
-class Census:
+class Reconciliation:
     """The ids that a reading of the whole feed has seen. ``rev``: that of the index at its start."""
 
     def __init__(self, rev: int) -> None:

@@ -64,7 +64,7 @@ def face_of(document: Document) -> Face:
     )
 
 
-def grave_of(face: Face, rev: int, changed_ms: int) -> Document:
+def tombstone_document(face: Face, rev: int, changed_ms: int) -> Document:
     """Return what takes the place of a deleted face."""
     return {
         "_id": int64(face.id),

@@ -26,7 +26,7 @@ from facenapi.storage.base import (
     UnknownPersonError,
 )
 from facenapi.storage.mongo.base import PAUSES, key
-from facenapi.storage.mongo.documents import Document, document_of, grave_of
+from facenapi.storage.mongo.documents import Document, document_of, tombstone_document
 from facenapi.storage.mongo.driver import int64, operation, unknown_outcome
 from facenapi.storage.mongo.galleries import Galleries
 from facenapi.storage.mongo.lists import Lists
@@ -259,7 +259,7 @@ class Faces(Metas, Galleries, Lists):
         stamp = await self.stamp(len(faces))
         await self._replace(
             [
-                ({"_id": int64(face.id), "rev": int64(face.rev)}, grave_of(face, rev, stamp.changed_ms))
+                ({"_id": int64(face.id), "rev": int64(face.rev)}, tombstone_document(face, rev, stamp.changed_ms))
                 for face, rev in zip(faces, stamp.revs, strict=True)
             ]
         )

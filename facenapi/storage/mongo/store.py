@@ -16,10 +16,12 @@ from facenapi.errors import StartupError, Unavailable
 from facenapi.storage.base import Finding
 from facenapi.storage.ids import IdMaker
 from facenapi.storage.mongo.base import INDEXES, SCHEMA_VERSION
+from facenapi.storage.mongo.cameras import Cameras
 from facenapi.storage.mongo.driver import int64, operation, reason_of
 from facenapi.storage.mongo.faces import Faces
-from facenapi.storage.mongo.nouns import Nouns
+from facenapi.storage.mongo.persons import Persons
 from facenapi.storage.mongo.report import report
+from facenapi.storage.mongo.tokens import Tokens
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ LEASE_S = 30.0
 MAX_WAIT_S = 60.0
 
 
-class MongoStore(Faces, Nouns):
+class MongoStore(Faces, Persons, Tokens, Cameras):
     """Faces in a MongoDB replica set or sharded cluster."""
 
     def __init__(self, config: Config) -> None:

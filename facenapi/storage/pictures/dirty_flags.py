@@ -10,7 +10,7 @@ from pathlib import Path
 from facenapi.errors import StartupError
 
 
-class Mark:
+class DirtyFlag:
     """A file in a folder, locked as long as its process lives; many processes may have theirs in the same folder.
 
     The process removes it at a good end. The system unlocks it when the process dies.

@@ -27,7 +27,7 @@ from facenapi.storage.base import (
 )
 from facenapi.storage.ids import IdMaker
 from facenapi.storage.locks import NamedLocks
-from facenapi.storage.sqlite import faces, folder, lists, nouns, report, rows, schema
+from facenapi.storage.sqlite import cameras, faces, folder, galleries, lists, persons, report, rows, schema, tokens
 from facenapi.storage.sqlite.reader import Readers
 from facenapi.storage.sqlite.writer import Writer
 
@@ -137,28 +137,28 @@ class SqliteStore:
     # -- tokens ---------------------------------------------------------------------------------
     async def add_token(self, token: Token) -> None:
         """Store a token."""
-        await self._write(lambda db: nouns.add_token(db, token))
+        await self._write(lambda db: tokens.add_token(db, token))
 
     async def find_token(self, key_hash: str) -> Token | None:
         """Return the token with this hash."""
-        return next(iter(await self._read(lambda db: nouns.tokens(db, key_hash))), None)
+        return next(iter(await self._read(lambda db: tokens.tokens(db, key_hash))), None)
 
     async def list_tokens(self) -> list[Token]:
         """Return all tokens, oldest first."""
-        return await self._read(nouns.tokens)
+        return await self._read(tokens.tokens)
 
     async def set_token_active(self, key_hash: str, active: bool) -> bool:
         """Revoke or revive a token."""
-        return await self._write(lambda db: nouns.set_token_active(db, key_hash, active))
+        return await self._write(lambda db: tokens.set_token_active(db, key_hash, active))
 
     # -- galleries ------------------------------------------------------------------------------
     async def list_galleries(self, owner: str) -> list[str]:
         """Return "default" and the others by name."""
-        return await self._read(lambda db: nouns.galleries(db, owner))
+        return await self._read(lambda db: galleries.galleries(db, owner))
 
     async def add_gallery(self, owner: str, name: str) -> bool:
         """Create a gallery."""
-        return await self._write(lambda db: nouns.add_gallery(db, owner, name))
+        return await self._write(lambda db: galleries.add_gallery(db, owner, name))
 
     async def has_gallery(self, owner: str, name: str) -> bool:
         """Whether the gallery exists."""
@@ -168,7 +168,7 @@ class SqliteStore:
 
     async def remove_gallery(self, owner: str, name: str) -> bool:
         """Remove an empty gallery."""
-        return await self._write(lambda db: nouns.remove_gallery(db, owner, name))
+        return await self._write(lambda db: galleries.remove_gallery(db, owner, name))
 
     # -- faces ----------------------------------------------------------------------------------
     async def add_faces(self, new: Sequence[NewFace]) -> list[Face]:
@@ -193,7 +193,7 @@ class SqliteStore:
 
     async def count_faces(self, owner: str, gallery: str | None = None) -> int:
         """Return how many faces there are, from a counter."""
-        return await self._read(lambda db: nouns.count(db, owner, gallery))
+        return await self._read(lambda db: galleries.count(db, owner, gallery))
 
     async def update_face(self, owner: str, face_id: int, change: FaceChange) -> Face | None:
         """Apply an edit."""
@@ -222,45 +222,45 @@ class SqliteStore:
     # -- persons --------------------------------------------------------------------------------
     async def new_person(self, owner: str) -> int:
         """Make a person."""
-        return await self._write(lambda db: nouns.new_person(db, owner))
+        return await self._write(lambda db: persons.new_person(db, owner))
 
     async def remove_persons(self, owner: str, ids: Sequence[int]) -> None:
         """Remove persons without faces."""
-        await self._write(lambda db: nouns.remove_persons(db, owner, ids))
+        await self._write(lambda db: persons.remove_persons(db, owner, ids))
 
     async def restore_persons(self, owner: str, ids: Sequence[int]) -> None:
         """Make persons with given ids."""
-        await self._write(lambda db: nouns.restore_persons(db, owner, ids))
+        await self._write(lambda db: persons.restore_persons(db, owner, ids))
 
     async def get_person(self, owner: str, person_id: int) -> Person | None:
         """Return a person."""
-        return await self._read(lambda db: nouns.person(db, owner, person_id))
+        return await self._read(lambda db: persons.person(db, owner, person_id))
 
     async def list_persons(self, owner: str, page: Page) -> list[Person]:
         """Return a page of persons."""
-        return await self._read(lambda db: nouns.persons(db, owner, page))
+        return await self._read(lambda db: persons.persons(db, owner, page))
 
     async def sighting_days(self, owner: str, person_id: int, cam_id: str, start_ms: int, end_ms: int) -> set[int]:
         """Return the UTC days on which a camera saw a person."""
-        return await self._read(lambda db: nouns.sighting_days(db, owner, person_id, cam_id, (start_ms, end_ms)))
+        return await self._read(lambda db: persons.sighting_days(db, owner, person_id, cam_id, (start_ms, end_ms)))
 
     # -- cameras --------------------------------------------------------------------------------
     async def add_camera(self, camera: Camera) -> None:
         """Store a camera."""
-        await self._write(lambda db: nouns.put_camera(db, camera))
+        await self._write(lambda db: cameras.put_camera(db, camera))
 
     async def get_camera(self, owner: str, camera_id: str) -> Camera | None:
         """Return a camera."""
-        return await self._read(lambda db: nouns.camera(db, owner, camera_id))
+        return await self._read(lambda db: cameras.camera(db, owner, camera_id))
 
     async def list_cameras(self, owner: str, detector: str | None = None) -> list[Camera]:
         """Return the cameras."""
-        return await self._read(lambda db: nouns.cameras(db, owner, detector))
+        return await self._read(lambda db: cameras.cameras(db, owner, detector))
 
     async def update_camera(self, owner: str, camera_id: str, fields: Mapping[str, Any]) -> Camera | None:
         """Merge fields into a camera."""
-        return await self._write(lambda db: nouns.update_camera(db, owner, camera_id, fields))
+        return await self._write(lambda db: cameras.update_camera(db, owner, camera_id, fields))
 
     async def delete_camera(self, owner: str, camera_id: str) -> bool:
         """Delete a camera."""
-        return await self._write(lambda db: nouns.delete_camera(db, owner, camera_id))
+        return await self._write(lambda db: cameras.delete_camera(db, owner, camera_id))

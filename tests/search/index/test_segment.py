@@ -99,7 +99,7 @@ def test_probes_that_are_searched_for_together_find_what_each_finds_alone(segmen
     for floor, n, tag in [(FLOOR, 100, None), (0.6, 5, "even"), (None, 3, None)]:
         for count in (2, 3, 16):
             probes, found = vectors[1 : 301 * count : 301], 0
-            for probe, (ids, sims) in zip(probes, segment.search_together(probes, n, floor, tag), strict=True):
+            for probe, (ids, sims) in zip(probes, segment.search_batch(probes, n, floor, tag), strict=True):
                 ids_alone, sims_alone = segment.search(probe, n, floor, tag)
                 assert dict(zip(ids, sims, strict=True)) == dict(zip(ids_alone, sims_alone, strict=True))
                 found += len(ids)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facenapi.search.index.index import Index
-from facenapi.search.run.batching import MOST, Together
+from facenapi.search.run.batching import MOST, Batcher
 from facenapi.search.shard import Query, Upsert
 from tests.search.support import faces_like
 
@@ -31,21 +31,21 @@ class Held:
     def __call__(self, queries):
         self.batches.append(len(queries))
         assert self._may.wait(10)
-        return self.index.search_together(queries)
+        return self.index.search_batch(queries)
 
     async def ask(self, threads, queries):
         """Return what a search for each query comes to, when all wait while each thread has one to do."""
-        together = Together(self, threads)
-        first = [asyncio.create_task(together.search(query(0))) for _ in range(threads)]
+        batcher = Batcher(self, threads)
+        first = [asyncio.create_task(batcher.search(query(0))) for _ in range(threads)]
         while len(self.batches) < threads:
             await asyncio.sleep(0.001)
-        tasks = [asyncio.create_task(together.search(one)) for one in queries]
+        tasks = [asyncio.create_task(batcher.search(one)) for one in queries]
         await asyncio.sleep(0)
         yield tasks
         self.let()
         yield await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*first)
-        together.shutdown()
+        batcher.shutdown()
 
 
 @pytest.mark.parametrize("threads", [1, 3])

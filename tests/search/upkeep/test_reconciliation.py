@@ -4,16 +4,16 @@ import numpy as np
 
 from facenapi.search.index.index import Index
 from facenapi.search.shard import Query
-from facenapi.search.upkeep.reconciliation import RETIRE_S, Census
+from facenapi.search.upkeep.reconciliation import RETIRE_S, Reconciliation
 from tests.search.support import FeedStore, faces_like
 
 VECTORS = faces_like(40)
 
 
-async def census_of(store):
-    census = Census(store.rev)
-    census.count(await store.changes_since(0))
-    return census
+async def reconciliation_of(store):
+    reconciliation = Reconciliation(store.rev)
+    reconciliation.count(await store.changes_since(0))
+    return reconciliation
 
 
 def found(index, model):
@@ -28,16 +28,16 @@ async def test_vectors_of_an_old_model_go_when_nobody_searches_them():
         index.take(store.put(number, VECTORS[-number], model="new"))
     assert found(index, "old") == {0, 1, 2, 3}
     assert found(index, "new") == {0, 1, 2}
-    assert (await census_of(store)).remove_strangers(index) == 0
+    assert (await reconciliation_of(store)).remove_strangers(index) == 0
     assert found(index, "old") == {0, 1, 2, 3}  # some server has the old model still
     index.collections["o", "new"].searched_at += RETIRE_S + 1
-    assert (await census_of(store)).remove_strangers(index) == 0
+    assert (await reconciliation_of(store)).remove_strangers(index) == 0
     assert found(index, "old") == {3}  # whose photo was not to be had
     assert found(index, "new") == {0, 1, 2}
     store.put(3, VECTORS[3], model="new")
     index.take(store.put(5, np.zeros(32), model="new"))  # cannot be searched for, but is known
     index.collections["o", "new"].searched_at += RETIRE_S + 1
-    assert (await census_of(store)).remove_strangers(index) == 0
+    assert (await reconciliation_of(store)).remove_strangers(index) == 0
     assert set(index.collections) == {("o", "new")}
 
 
@@ -47,5 +47,5 @@ async def test_a_silent_owner_keeps_everything():
     index.take(store.put(1, VECTORS[1], model="new"))
     for collection in index.collections.values():
         collection.searched_at -= 100 * RETIRE_S
-    (await census_of(store)).remove_strangers(index)
+    (await reconciliation_of(store)).remove_strangers(index)
     assert {model: len(found(index, model)) for model in ("old", "new")} == {"old": 1, "new": 1}

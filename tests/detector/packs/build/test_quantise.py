@@ -30,7 +30,9 @@ def chips(golden, pixels):
     return np.stack(found)
 
 
-@pytest.mark.skipif(not wants_int8("auto"), reason="without VNNI 8-bit products saturate, and the server does not use them")
+@pytest.mark.skipif(
+    not wants_int8("auto"), reason="without VNNI 8-bit products saturate, and the server does not use them"
+)
 def test_8_bit_embedding_is_that_of_32_bits(engines, chips):
     exact = unit(engines["embedding"].run(chips)[0])
     quick = unit(engines["embedding_int8"].run(chips)[0])

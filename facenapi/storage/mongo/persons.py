@@ -1,4 +1,4 @@
-"""Tokens, persons and cameras."""
+"""Persons."""
 
 from __future__ import annotations
 
@@ -7,48 +7,17 @@ from typing import Any
 
 from pymongo import UpdateOne
 
-from facenapi.storage.base import Camera, Page, Person, Token
+from facenapi.storage.base import Page, Person
 from facenapi.storage.mongo.base import key
 from facenapi.storage.mongo.documents import Document
-from facenapi.storage.mongo.driver import AFTER, int64, operation
+from facenapi.storage.mongo.driver import int64, operation
 from facenapi.storage.mongo.lists import Lists
 from facenapi.storage.rules import camera_key, day_of
 
 
-class Nouns(Lists):
-    """The part of the store that keeps all but faces and galleries."""
+class Persons(Lists):
+    """The part of the store that keeps persons, and tells who was seen where."""
 
-    # -- tokens ---------------------------------------------------------------------------------
-    @operation
-    async def add_token(self, token: Token) -> None:
-        """Store a token."""
-        document = {
-            "owner": token.owner,
-            "label": token.label,
-            "created": int64(token.created_ms),
-            "active": token.active,
-        }
-        await self.repeated(lambda: self.tokens.replace_one({"_id": token.key_hash}, document, upsert=True))
-
-    @operation
-    async def find_token(self, key_hash: str) -> Token | None:
-        """Return the token with this hash."""
-        document = await self.tokens.find_one({"_id": key_hash})
-        return _token(document) if document else None
-
-    @operation
-    async def list_tokens(self) -> list[Token]:
-        """Return all tokens, oldest first."""
-        found = [_token(document) async for document in self.tokens.find({})]
-        return sorted(found, key=lambda token: (token.created_ms, token.key_hash))
-
-    @operation
-    async def set_token_active(self, key_hash: str, active: bool) -> bool:
-        """Revoke or revive a token."""
-        result = await self.repeated(lambda: self.tokens.update_one({"_id": key_hash}, {"$set": {"active": active}}))
-        return bool(result.matched_count)
-
-    # -- persons --------------------------------------------------------------------------------
     @operation
     async def new_person(self, owner: str) -> int:
         """Make a person."""
@@ -141,55 +110,3 @@ class Nouns(Lists):
             hint="sightings",
         )
         return {day_of(int(document["timestamp"])) async for document in cursor}
-
-    # -- cameras --------------------------------------------------------------------------------
-    @operation
-    async def add_camera(self, camera: Camera) -> None:
-        """Store a camera."""
-        seq = await self.count_up("camera")
-        update = {
-            "$set": {"fields": dict(camera.fields)},
-            "$setOnInsert": {"owner": camera.owner, "id": camera.id, "seq": int64(seq)},
-        }
-        place = {"_id": key(camera.owner, camera.id)}
-        await self.repeated(lambda: self.cameras.update_one(place, update, upsert=True))
-
-    @operation
-    async def get_camera(self, owner: str, camera_id: str) -> Camera | None:
-        """Return a camera."""
-        document = await self.cameras.find_one({"_id": key(owner, camera_id)})
-        return _camera(document) if document else None
-
-    @operation
-    async def list_cameras(self, owner: str, detector: str | None = None) -> list[Camera]:
-        """Return the cameras."""
-        cursor = self.cameras.find({"owner": owner}, hint="order").sort("seq", 1)
-        found = [_camera(document) async for document in cursor]
-        return [camera for camera in found if detector is None or camera.fields.get("detector") == detector]
-
-    @operation
-    async def update_camera(self, owner: str, camera_id: str, fields: Mapping[str, Any]) -> Camera | None:
-        """Merge fields into a camera."""
-        place = {"_id": key(owner, camera_id)}
-        if not fields:
-            document = await self.cameras.find_one(place)
-        else:
-            update = {"$set": {f"fields.{name}": value for name, value in fields.items()}}
-            document = await self.repeated(
-                lambda: self.cameras.find_one_and_update(place, update, return_document=AFTER)
-            )
-        return _camera(document) if document else None
-
-    @operation
-    async def delete_camera(self, owner: str, camera_id: str) -> bool:
-        """Delete a camera."""
-        place = {"_id": key(owner, camera_id)}
-        return await self.repeated(lambda: self.cameras.find_one_and_delete(place)) is not None
-
-
-def _token(document: Document) -> Token:
-    return Token(document["_id"], document["owner"], document["label"], int(document["created"]), document["active"])
-
-
-def _camera(document: Document) -> Camera:
-    return Camera(document["id"], document["owner"], document["fields"])

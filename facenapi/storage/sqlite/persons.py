@@ -1,0 +1,87 @@
+"""Persons: functions of a connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from facenapi.storage.base import Page, Person
+from facenapi.storage.rules import DAY_MS, camera_key
+from facenapi.storage.sqlite import rows
+
+
+def new_person(db: sqlite3.Connection, owner: str) -> int:
+    """Make a person."""
+    row = db.execute(
+        "INSERT INTO counters VALUES (?, 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
+        (_person_counter(owner),),
+    ).fetchone()
+    db.execute("INSERT INTO persons (owner, id) VALUES (?, ?)", (owner, row[0]))
+    return int(row[0])
+
+
+def remove_persons(db: sqlite3.Connection, owner: str, ids: Sequence[int]) -> None:
+    """Remove those who have no face."""
+    db.executemany("DELETE FROM persons WHERE owner = ? AND id = ? AND faces = 0", [(owner, i) for i in ids])
+
+
+def restore_persons(db: sqlite3.Connection, owner: str, ids: Sequence[int]) -> None:
+    """Make persons with given ids."""
+    db.executemany("INSERT OR IGNORE INTO persons (owner, id) VALUES (?, ?)", [(owner, i) for i in ids])
+    db.execute(
+        "INSERT INTO counters VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
+        (_person_counter(owner), max(ids, default=0)),
+    )
+
+
+def persons(db: sqlite3.Connection, owner: str, page: Page) -> list[Person]:
+    """Return a page of persons, highest id first."""
+    low = 0 if page.min_id is None else page.min_id
+    high = 2**63 - 1 if page.max_id is None else page.max_id
+    order = "ASC" if page.min_id is not None else "DESC"
+    found = sorted(
+        db.execute(
+            "SELECT id, faces FROM persons WHERE owner = ? AND id > ? AND id < ? "  # noqa: S608  (a constant)
+            f"ORDER BY id {order} LIMIT ?",
+            (owner, low, high, page.limit),
+        ),
+        reverse=True,
+    )
+    return [_person(db, owner, *row) for row in found]
+
+
+def person(db: sqlite3.Connection, owner: str, person_id: int) -> Person | None:
+    """Return a person."""
+    row = db.execute("SELECT id, faces FROM persons WHERE owner = ? AND id = ?", (owner, person_id)).fetchone()
+    return _person(db, owner, *row) if row else None
+
+
+def _person(db: sqlite3.Connection, owner: str, person_id: int, faces: int) -> Person:
+    first, last = (
+        db.execute(
+            f"SELECT {end}(id) FROM faces INDEXED BY faces_of_person "  # noqa: S608  (constants)
+            "WHERE owner = ? AND person_id = ?",
+            (owner, person_id),
+        ).fetchone()[0]
+        for end in ("min", "max")
+    )
+    found = rows.fetch(db, owner, {first, last} - {None})
+    return Person(person_id, found[last].meta if last else "", faces, found.get(first))
+
+
+def _person_counter(owner: str) -> str:
+    return f"person:{owner}"
+
+
+def sighting_days(
+    db: sqlite3.Connection, owner: str, person_id: int, cam_id: str, between_ms: tuple[int, int]
+) -> set[int]:
+    """Return the UTC days on which a camera saw a person, within two inclusive times."""
+    # SQL division rounds towards 1970, days begin before: shift far into the past to divide.
+    shift = DAY_MS * 1_000_000
+    found = db.execute(
+        "SELECT DISTINCT (timestamp_ms + ?) / ? - 1000000 FROM faces INDEXED BY sightings WHERE owner = ? "
+        "AND person_id = ? AND cam_key = ? AND timestamp_ms BETWEEN ? AND ?",
+        (shift, DAY_MS, owner, person_id, camera_key(cam_id), *between_ms),
+    )
+    return {row[0] for row in found}
