@@ -12,7 +12,6 @@ from tornado.web import Application as WebApplication
 
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import ApiError, StartupError
-from facenapi.handlers.face_texts import FaceTexts
 from facenapi.process import systemd
 from facenapi.process.access_log import log_request
 from facenapi.process.admission import Admission
@@ -74,7 +73,6 @@ class Application:
         )
         self.identifier = Identifier(config, self.photos, self.detector, self.store, self.searcher)
         self.verifier = Verifier(self.photos, self.detector)
-        self.face_texts = FaceTexts(self.store)
         self.web = WebApplication(routes(self), log_function=log_request)
         self._http: Listener | None = None
         self._started: list[Any] = []

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from json.encoder import encode_basestring
 from typing import Any
 
 import ujson
@@ -15,21 +13,6 @@ from facenapi.errors import MalformedJson
 def dumps(value: Any) -> str:
     """Return strict JSON with sorted keys. NaN and infinity raise: they must not have come this far."""
     return ujson.dumps(value, sort_keys=True, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
-
-
-def string(value: str) -> bytes:
-    """Return the JSON of a text: what :func:`dumps` does, in a tenth of the time."""
-    return encode_basestring(value).encode()
-
-
-def array(texts: Iterable[bytes]) -> bytes:
-    """Return the JSON of a list, of values that are JSON already."""
-    return b"[%b]" % b",".join(texts)
-
-
-def assemble(**texts: bytes) -> bytes:
-    """Return the JSON of an object with sorted keys, of values that are JSON already."""
-    return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), text) for name, text in sorted(texts.items()))
 
 
 def loads(text: bytes | str) -> Any:

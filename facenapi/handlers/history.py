@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable
 
 from facenapi import clock
-from facenapi.api import jsonio
 from facenapi.api.kinds import CAMERAS
 from facenapi.api.operation import operation
 from facenapi.api.params import BOOLEAN, TIME, Param, integer
@@ -14,7 +12,7 @@ from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import path_id
 from facenapi.handlers.paging import MAX_ID, MOST, link
-from facenapi.handlers.views import FACE_REF, INTEGER, MOMENT, TEXT, array, record
+from facenapi.handlers.views import FACE_REF, INTEGER, MOMENT, TEXT, Json, array, face_view, record
 from facenapi.services.paging import single, window
 from facenapi.storage.base import Face, FaceFilter, Page
 
@@ -36,11 +34,14 @@ _SIGHTING = record(
 class _EventsHandler(ApiHandler):
     """Answers a page of the faces that cameras saw."""
 
-    def answer_events(self, texts: Iterable[bytes], next_max_id: int | None) -> None:
-        """Finish with events, each JSON already, newest first; the link is left out on the last page."""
-        next_page = link(self.request, self.parameters, max_id=next_max_id)
-        more = {} if next_page is None else {"next_page": jsonio.dumps(next_page).encode()}
-        self.answer_text(jsonio.assemble(results=jsonio.array(texts), **more))
+    async def answer_events(self, where: FaceFilter, page: Page, view: Callable[[Face], Json]) -> None:
+        """Finish with a page of events, newest first; the link is left out on the last page."""
+        found = await window(
+            single(lambda asked: self.app.store.list_faces(self.owner, where, asked)), lambda face: face.id, page
+        )
+        next_page = link(self.request, self.parameters, max_id=found.next_max_id)
+        more = {} if next_page is None else {"next_page": next_page}
+        self.answer({"results": [view(face) for face in found.items], **more})
 
 
 class HistoryHandler(_EventsHandler):
@@ -73,13 +74,7 @@ class HistoryHandler(_EventsHandler):
         where = FaceFilter(
             person_id=person_id, events=True, cam_ids=cam_ids, start_ms=start, end_ms=end, friend=friend
         )
-        found, texts = await self.app.face_texts.page(
-            self.owner,
-            lambda pages: self.app.store.list_keys(self.owner, where, pages),
-            lambda key: key,
-            Page(limit or MOST, max_id),
-        )
-        self.answer_events(filter(None, texts), found.next_max_id)
+        await self.answer_events(where, Page(limit or MOST, max_id), face_view)
 
     get = post
 
@@ -112,15 +107,10 @@ class PersonHistoryHandler(_EventsHandler):
         if await self.app.store.get_person(self.owner, number) is None:
             raise NotFound(f"There is no person {number}")
         where = FaceFilter(person_id=number, events=True, cam_ids=cam_ids, start_ms=start, end_ms=end)
-        found = await window(
-            single(lambda asked: self.app.store.list_faces(self.owner, where, asked)),
-            lambda face: face.id,
-            Page(limit or MOST, max_id),
-        )
-        self.answer_events([jsonio.dumps(_sighting(face)).encode() for face in found.items], found.next_max_id)
+        await self.answer_events(where, Page(limit or MOST, max_id), _sighting)
 
 
-def _sighting(face: Face) -> dict[str, Any]:
+def _sighting(face: Face) -> Json:
     return {
         "person_id": face.person_id,
         "face_id": face.id,

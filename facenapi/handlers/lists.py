@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from facenapi.api.operation import operation
 from facenapi.handlers.paging import PAGING, PageHandler
-from facenapi.handlers.views import FACE_REF, page_links, results
+from facenapi.handlers.views import FACE_REF, face_view, page_links, results
+from facenapi.services.paging import single, window
 from facenapi.storage.base import DEFAULT_GALLERY, FaceFilter, Page
 
 _FACES = results(FACE_REF, **page_links("/v1/faces"))
@@ -23,12 +24,12 @@ class FaceListHandler(PageHandler):
 
     async def answer_faces(self, where: FaceFilter, page: Page) -> None:
         """Answer a page with links to its neighbours; NotFound if there is no such gallery."""
-        found, texts = await self.app.face_texts.page(
-            self.owner, lambda pages: self.app.store.list_keys(self.owner, where, pages), lambda key: key, page
+        found = await window(
+            single(lambda asked: self.app.store.list_faces(self.owner, where, asked)), lambda face: face.id, page
         )
         if not found.items:  # a gallery with faces exists
             await self.app.galleries.require(self.owner, where.gallery or DEFAULT_GALLERY)
-        self.answer_page(filter(None, texts), found)
+        self.answer_page(map(face_view, found.items), found)
 
 
 class MetaFacesHandler(FaceListHandler):

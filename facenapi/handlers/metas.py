@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from facenapi.api import jsonio
 from facenapi.api.operation import operation
 from facenapi.handlers.paging import PAGING, PageHandler
-from facenapi.handlers.views import FACE_REF, INTEGER, META, page_links, record, results
-from facenapi.services.paging import single
+from facenapi.handlers.views import FACE_REF, INTEGER, META, face_view, page_links, record, results
+from facenapi.services.paging import single, window
 from facenapi.storage.base import DEFAULT_GALLERY, Page
 
 _META = record({"count": INTEGER, "face": FACE_REF, "meta": META})
@@ -26,17 +25,14 @@ class MetaHandler(PageHandler):
     ) -> None:
         """Answer a page of metas, ordered by their first face, newest first."""
         within = None if gallery == DEFAULT_GALLERY else gallery
-        found, faces = await self.app.face_texts.page(
-            self.owner,
+        found = await window(
             single(lambda asked: self.app.store.list_metas(self.owner, within, asked)),
-            lambda meta: meta.first,
+            lambda meta: meta.first.id,
             Page(limit, max_id, min_id),
         )
         if not found.items:  # a gallery with faces exists
             await self.app.galleries.require(self.owner, gallery)
-        texts = [
-            b'{"count":%d,"face":%b,"meta":%b}' % (meta.faces, face, jsonio.string(meta.meta))
-            for meta, face in zip(found.items, faces, strict=True)
-            if face is not None
-        ]
-        self.answer_page(texts, found)
+        views = (
+            {"count": meta.faces, "face": face_view(meta.first), "meta": meta.first.meta} for meta in found.items
+        )
+        self.answer_page(views, found)

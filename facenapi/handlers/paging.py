@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tornado.httputil import HTTPServerRequest
 
+    from facenapi.handlers.views import Json
     from facenapi.services.paging import Window
 
 DEFAULT_LIMIT = 100
@@ -31,14 +32,15 @@ _FILTERS = ("person_id", "cam_ids", "start", "end", "friend", "limit")
 class PageHandler(ApiHandler):
     """Answers pages of lists that know their neighbours on both sides."""
 
-    def answer_page(self, texts: Iterable[bytes], page: Window[Any]) -> None:
-        """Finish with the results of a page, each JSON already, and with links to its neighbours."""
-        links = {
-            "next_page": link(self.request, self.parameters, max_id=page.next_max_id),
-            "prev_page": link(self.request, self.parameters, min_id=page.prev_min_id),
-        }
-        shown = {name: jsonio.dumps(value).encode() for name, value in links.items()}
-        self.answer_text(jsonio.assemble(results=jsonio.array(texts), **shown))
+    def answer_page(self, views: Iterable[Json], page: Window[Any]) -> None:
+        """Finish with the results of a page and with links to its neighbours."""
+        self.answer(
+            {
+                "next_page": link(self.request, self.parameters, max_id=page.next_max_id),
+                "prev_page": link(self.request, self.parameters, min_id=page.prev_min_id),
+                "results": list(views),
+            }
+        )
 
 
 def link(request: HTTPServerRequest, parameters: Parameters, **bound: int | None) -> str | None:

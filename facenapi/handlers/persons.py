@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from facenapi.api import jsonio
 from facenapi.api.operation import operation
 from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
@@ -32,8 +31,7 @@ class PersonsHandler(PageHandler):
             lambda person: person.id,
             Page(limit, max_id, min_id),
         )
-        views = ({"id": person.id, "meta": person.meta} for person in found.items)
-        self.answer_page([jsonio.dumps(view).encode() for view in views], found)
+        self.answer_page(({"id": person.id, "meta": person.meta} for person in found.items), found)
 
 
 class PersonHandler(ApiHandler):

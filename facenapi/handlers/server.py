@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from facenapi.config.options import Config
     from facenapi.detector.base import Detector
-    from facenapi.handlers.face_texts import FaceTexts
     from facenapi.process.admission import Admission
     from facenapi.process.metrics import Metrics
     from facenapi.search.client import ShardClient
@@ -40,7 +39,6 @@ class Server(Protocol):
     enroller: Enroller
     identifier: Identifier
     verifier: Verifier
-    face_texts: FaceTexts
 
     async def readiness(self) -> dict[str, Any]:
         """Return whether requests can be served, and the state of each part."""

@@ -22,7 +22,6 @@ from facenapi.storage.records import (
     Face,
     FaceChange,
     FaceFilter,
-    FaceKey,
     Finding,
     IdTakenError,
     MetaSummary,
@@ -43,7 +42,6 @@ __all__ = [
     "Face",
     "FaceChange",
     "FaceFilter",
-    "FaceKey",
     "Finding",
     "IdTakenError",
     "MetaSummary",
@@ -126,9 +124,6 @@ class Store(Protocol):
 
     async def list_faces(self, owner: str, where: FaceFilter, page: Page) -> list[Face]:
         """Return a page of faces, newest (highest id) first. Must use an index for every filter."""
-
-    async def list_keys(self, owner: str, where: FaceFilter, pages: Sequence[Page]) -> list[list[FaceKey]]:
-        """Return for each page the keys of what :meth:`list_faces` returns: cheaper, for who may know the faces."""
 
     async def count_faces(self, owner: str, gallery: str | None = None) -> int:
         """Return how many faces the owner has (in a gallery), without reading them."""

@@ -14,9 +14,6 @@ from typing import Any, NamedTuple
 DEFAULT_GALLERY = "default"
 CELL_COUNT = 1024
 
-# Id and revision: faces with equal keys are equal.
-FaceKey = tuple[int, int]
-
 
 class UnknownGalleryError(Exception):
     """A face names a gallery that its owner does not have; nothing was written."""
@@ -82,11 +79,6 @@ class Face(NewFace):
 
     id: int
     rev: int
-
-    @property
-    def key(self) -> FaceKey:
-        """The key of this face as it is."""
-        return self.id, self.rev
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +152,10 @@ class FaceChange:
 
 
 class MetaSummary(NamedTuple):
-    """A meta string, how many faces carry it, and the first (oldest) of them."""
+    """How many faces carry a meta string, and the first (oldest) of them, which carries it too."""
 
-    meta: str
     faces: int
-    first: FaceKey
+    first: Face
 
 
 @dataclass(frozen=True, slots=True)

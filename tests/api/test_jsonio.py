@@ -38,15 +38,3 @@ def test_what_json_has_not_is_not_written(value):
 def test_what_is_not_json_is_refused(text):
     with pytest.raises(MalformedJson):
         jsonio.loads(text)
-
-
-@given(TEXT)
-def test_a_text_is_written_as_json(text):
-    assert json.loads(jsonio.string(text)) == text
-
-
-def test_objects_and_lists_are_put_together_from_texts():
-    texts = [jsonio.dumps({"b": 1, "a": "ä/"}).encode(), b"2"]
-    whole = jsonio.assemble(results=jsonio.array(texts), next_page=b"null")
-    assert whole.decode() == jsonio.dumps({"results": [{"a": "ä/", "b": 1}, 2], "next_page": None})
-    assert jsonio.array([]) == b"[]"

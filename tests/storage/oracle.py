@@ -135,8 +135,8 @@ class Oracle:
         by_meta: dict[str, list[int]] = {}
         for i, face in self.of(owner, FaceFilter(gallery=gallery)).items():
             by_meta.setdefault(face.meta, []).append(i)
-        first = {min(ids): (meta, len(ids)) for meta, ids in by_meta.items()}
-        return [MetaSummary(*first[i], self.faces[i].key) for i in window(list(first), page)]
+        first = {min(ids): len(ids) for ids in by_meta.values()}
+        return [MetaSummary(first[i], self.faces[i]) for i in window(list(first), page)]
 
     # -- persons --------------------------------------------------------------------------------
     def new_person(self, owner):

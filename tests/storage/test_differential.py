@@ -196,8 +196,6 @@ class Walk:
         owner = self.owner()
         where, page = self.where(), self.page(sorted(self.oracle.faces))
         await self.same("list_faces", owner, where, page)
-        faces = await self.store.list_faces(owner, where, page)
-        assert await self.store.list_keys(owner, where, [page]) == [[face.key for face in faces]]
         await self.same("get_faces", owner, [self.face_id(owner), self.face_id(owner)])
         await self.same("count_faces", owner, self.random.choice((None, "default", *GALLERIES)))
 
@@ -262,7 +260,7 @@ def unrevised(answer):
     if isinstance(answer, dict):
         return {key: unrevised(value) for key, value in answer.items()}
     if isinstance(answer, MetaSummary):
-        return answer._replace(first=(answer.first[0], 0))
+        return answer._replace(first=unrevised(answer.first))
     if getattr(answer, "face", None) is not None:
         return replace(answer, face=unrevised(answer.face))
     return answer

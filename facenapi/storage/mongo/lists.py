@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
 from collections import OrderedDict
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from facenapi.config.options import Config
-from facenapi.storage.base import DEFAULT_GALLERY, Changes, Face, FaceFilter, FaceKey, Page
+from facenapi.storage.base import DEFAULT_GALLERY, Changes, Face, FaceFilter, Page
 from facenapi.storage.mongo.base import MongoBase
 from facenapi.storage.mongo.documents import Document, face_of, tombstone_of
 from facenapi.storage.mongo.driver import int64, operation
@@ -46,25 +45,15 @@ class Lists(MongoBase):
         """Return a page of faces, newest first."""
         return await self.matching(owner, where, page)
 
-    @operation
-    async def list_keys(self, owner: str, where: FaceFilter, pages: Sequence[Page]) -> list[list[FaceKey]]:
-        """Return the keys of pages of faces, newest first."""
-        found = await asyncio.gather(*(self._page(owner, where, page, {"rev": 1}) for page in pages))
-        return [[(int(document["_id"]), int(document["rev"])) for document in page] for page in found]
-
     async def matching(self, owner: str, where: FaceFilter, page: Page) -> list[Face]:
         """Return a page of faces, newest first."""
-        return [face_of(document) for document in await self._page(owner, where, page, None)]
-
-    async def _page(self, owner: str, where: FaceFilter, page: Page, fields: dict[str, int] | None) -> list[Document]:
-        """Return the documents of a page, newest first, with these fields and their ids, or whole."""
         conditions = _conditions(owner, where)
         if page.max_id is not None or page.min_id is not None:
             conditions["_id"] = _range(page.min_id, page.max_id, "$gt", "$lt")
         order = 1 if page.min_id is not None else -1
-        cursor = self.faces.find(conditions, fields, hint=await self._index_for(owner, where)).sort("_id", order)
+        cursor = self.faces.find(conditions, hint=await self._index_for(owner, where)).sort("_id", order)
         found: list[Document] = await cursor.limit(page.limit).to_list(page.limit)
-        return found if order == -1 else found[::-1]
+        return [face_of(document) for document in found[::-order]]
 
     async def _index_for(self, owner: str, where: FaceFilter) -> str:
         """Return the index that leads to the page of a filter without detours."""

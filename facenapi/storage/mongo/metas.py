@@ -18,7 +18,7 @@ from pymongo import UpdateOne
 from facenapi.errors import Unavailable
 from facenapi.storage.base import DEFAULT_GALLERY, Face, MetaSummary, Page
 from facenapi.storage.mongo.base import MongoBase, key
-from facenapi.storage.mongo.documents import Document
+from facenapi.storage.mongo.documents import Document, face_of
 from facenapi.storage.mongo.driver import int64, operation
 
 MAX_ROUNDS = 50
@@ -110,9 +110,5 @@ class Metas(MongoBase):
 
     async def _summaries(self, truths: list[tuple[int, int | None]]) -> list[MetaSummary]:
         firsts = {"_id": {"$in": [first for _, first in truths]}, "gone": None}
-        found = {document["_id"]: document async for document in self.faces.find(firsts, {"rev": 1, "meta": 1})}
-        return [
-            MetaSummary(found[first]["meta"], count, (int(first), int(found[first]["rev"])))
-            for count, first in truths
-            if first is not None and first in found
-        ]
+        found = {document["_id"]: face_of(document) async for document in self.faces.find(firsts)}
+        return [MetaSummary(count, found[first]) for count, first in truths if first is not None and first in found]

@@ -9,49 +9,44 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
-from facenapi.storage.base import DEFAULT_GALLERY, Face, FaceFilter, FaceKey, MetaSummary, Page
+from facenapi.storage.base import DEFAULT_GALLERY, Face, FaceFilter, MetaSummary, Page
 from facenapi.storage.rules import camera_key
 from facenapi.storage.sqlite import rows
 
+_COLUMNS = ", ".join(f"f.{name}" for name in rows.COLUMNS.split(", "))
 # Up to so many events in a time range are sorted by id; more of them are found sooner by walking the ids.
 SORTED_EVENTS = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where candidates come from: tables and conditions, and the columns of the face's id, in order, and revision."""
+    """Where candidates come from: tables (the faces are ``f``) and conditions, and the column of the id, in order."""
 
     sql: str
     values: tuple[Any, ...] = ()
     key: str = "f.id"
-    rev: str = "f.rev"
 
 
 def faces(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> list[Face]:
     """Return a page of faces, newest first."""
-    window = keys(db, owner, where, page)
-    found = rows.fetch(db, owner, [face_id for face_id, _ in window])
-    return [found[face_id] for face_id, _ in window]
-
-
-def keys(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> list[FaceKey]:
-    """Return the keys of a page of faces, newest first."""
     gallery = rows.gallery_id(db, owner, where.gallery or DEFAULT_GALLERY)
     if gallery is None or where.cam_ids == ():
         return []
     conditions, values = _conditions(where, gallery)
     order = "ASC" if page.min_id is not None else "DESC"
     low, high = _bounds(page)
-    found: list[FaceKey] = []
-    for source in _sources(db, owner, where, gallery, joined=bool(conditions)):
-        found += db.execute(
-            f"SELECT {source.key}, {source.rev} FROM {source.sql} AND {source.key} > ? AND {source.key} < ? "  # noqa: S608
+    found: list[Face] = []
+    for source in _sources(db, owner, where, gallery):
+        candidates = db.execute(
+            f"SELECT {_COLUMNS} FROM {source.sql} AND {source.key} > ? AND {source.key} < ? "  # noqa: S608
             f"{conditions} ORDER BY {source.key} {order} LIMIT ?",
             (*source.values, low, high, *values, page.limit),
         )
-    found.sort(reverse=order == "DESC")
+        found += map(rows.face_of, candidates)
+    found.sort(key=attrgetter("id"), reverse=order == "DESC")
     window = found[: page.limit]
     return window if order == "DESC" else window[::-1]
 
@@ -86,24 +81,18 @@ def _conditions(where: FaceFilter, gallery: int) -> tuple[str, list[Any]]:
     return "".join(f"AND {sql} " for sql, _ in terms), [value for _, values in terms for value in values]
 
 
-def _sources(db: sqlite3.Connection, owner: str, where: FaceFilter, gallery: int, *, joined: bool) -> list[Source]:
+def _sources(db: sqlite3.Connection, owner: str, where: FaceFilter, gallery: int) -> list[Source]:
     """Return the sources that together yield the candidates."""
     events = where.events or where.cam_ids is not None
     if where.person_id is not None:
         return [Source("faces AS f INDEXED BY faces_of_person WHERE f.owner = ?", (owner,))]
     if events and where.meta is None and where.gallery in (None, DEFAULT_GALLERY):
         return _event_sources(db, owner, where)
-    join = "CROSS JOIN faces AS f ON f.id = m.face" if joined else ""
+    members = "memberships AS m {} CROSS JOIN faces AS f ON f.id = m.face WHERE m.gallery = ?"
     if where.meta is not None:
-        return [
-            Source(
-                f"memberships AS m INDEXED BY memberships_by_meta {join} WHERE m.gallery = ? AND m.meta = ?",
-                (gallery, where.meta),
-                "m.face",
-                "m.rev",
-            )
-        ]
-    return [Source(f"memberships AS m {join} WHERE m.gallery = ?", (gallery,), "m.face", "m.rev")]
+        by_meta = members.format("INDEXED BY memberships_by_meta") + " AND m.meta = ?"
+        return [Source(by_meta, (gallery, where.meta), "m.face")]
+    return [Source(members.format(""), (gallery,), "m.face")]
 
 
 def _event_sources(db: sqlite3.Connection, owner: str, where: FaceFilter) -> list[Source]:
@@ -142,10 +131,10 @@ def metas(db: sqlite3.Connection, owner: str, gallery: str | None, page: Page) -
     low, high = _bounds(page)
     order = "ASC" if page.min_id is not None else "DESC"
     found = db.execute(
-        "SELECT e.meta, e.faces, e.first, m.rev FROM metas AS e INDEXED BY metas_by_first "  # noqa: S608
-        "CROSS JOIN memberships AS m ON m.gallery = e.gallery AND m.face = e.first "
+        f"SELECT e.faces, {_COLUMNS} FROM metas AS e INDEXED BY metas_by_first "  # noqa: S608
+        "CROSS JOIN faces AS f ON f.id = e.first "
         f"WHERE e.gallery = ? AND e.first > ? AND e.first < ? ORDER BY e.first {order} LIMIT ?",
         (rows.gallery_id(db, owner, gallery or DEFAULT_GALLERY), low, high, page.limit),
     )
-    summaries = [MetaSummary(meta, count, (face_id, rev)) for meta, count, face_id, rev in found]
+    summaries = [MetaSummary(count, rows.face_of(tuple(row))) for count, *row in found]
     return summaries if order == "DESC" else summaries[::-1]

@@ -21,7 +21,6 @@ _DERIVED = {
     "faces of persons": "SELECT 1 FROM persons p WHERE faces != (SELECT count(*) FROM faces "
     "WHERE owner = p.owner AND person_id = p.id)",
     "members without faces": "SELECT face FROM memberships EXCEPT SELECT id FROM faces",
-    "members of another revision": "SELECT 1 FROM memberships m JOIN faces f ON f.id = m.face WHERE m.rev != f.rev",
     "faces without gallery": "SELECT id FROM faces EXCEPT SELECT face FROM memberships",
 }
 

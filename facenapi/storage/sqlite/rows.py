@@ -166,7 +166,6 @@ def replace(db: sqlite3.Connection, old: Face, new: Face) -> None:
     renamed = old.meta != new.meta
     leave(db, old, [name for name in old.galleries if renamed or name not in new.galleries])
     join(db, new, [name for name in new.galleries if renamed or name not in old.galleries])
-    stay(db, new, [name for name in new.galleries if not renamed and name in old.galleries])
 
 
 def remove(db: sqlite3.Connection, faces: Sequence[Face]) -> None:
@@ -181,19 +180,9 @@ def join(db: sqlite3.Connection, face: Face, names: Sequence[str]) -> None:
     """Enter a face into galleries that exist."""
     for name in names:
         db.execute(
-            "INSERT INTO memberships (gallery, face, meta, rev) "
-            "SELECT id, ?, ?, ? FROM galleries WHERE owner = ? AND name = ?",
-            (face.id, face.meta, face.rev, face.owner, name),
-        )
-
-
-def stay(db: sqlite3.Connection, face: Face, names: Sequence[str]) -> None:
-    """Give a face that has changed its new revision in the galleries where it stays."""
-    for name in names:
-        db.execute(
-            "UPDATE memberships SET rev = ? WHERE face = ? AND gallery = "
-            "(SELECT id FROM galleries WHERE owner = ? AND name = ?)",
-            (face.rev, face.id, face.owner, name),
+            "INSERT INTO memberships (gallery, face, meta) "
+            "SELECT id, ?, ? FROM galleries WHERE owner = ? AND name = ?",
+            (face.id, face.meta, face.owner, name),
         )
 
 

@@ -1,6 +1,6 @@
 """The tables of the embedded store, how they came to be, and how a connection is opened.
 
-``memberships`` has a row for each gallery of each face, "default" included, with its revision, so every list
+``memberships`` has a row for each gallery of each face, "default" included, so every list
 and every count works alike. Triggers keep what is derived (faces of a gallery and of a person, metas with their
 count and first face) in the very statement that changes a face: no code can forget it, and it costs
 the same with ten faces and with ten million.
@@ -89,7 +89,7 @@ WHEN OLD.person_id IS NOT NEW.person_id BEGIN
 END;
 """
 
-# Pages of keys come from the memberships alone: the faces themselves lie far apart.
+# What schema 4 takes back.
 _REVISED_MEMBERSHIPS = """
 ALTER TABLE memberships ADD COLUMN rev INTEGER NOT NULL DEFAULT 0;
 UPDATE memberships SET rev = (SELECT rev FROM faces WHERE id = face);
@@ -111,8 +111,15 @@ CREATE INDEX events_of_friends ON faces (owner, id, rev, cam_key, friend)
     WHERE cam_key IS NOT NULL AND friend = 1;
 """
 
+# Lists read the faces themselves: a page costs what its faces cost, and no key needs a revision beside it.
+_PLAIN_MEMBERSHIPS = """
+DROP INDEX memberships_by_meta;
+ALTER TABLE memberships DROP COLUMN rev;
+CREATE INDEX memberships_by_meta ON memberships (gallery, meta, face);
+"""
+
 # Each script leads from the version of its place to the next; PRAGMA user_version says where a file is.
-MIGRATIONS = (_TABLES + _TRIGGERS, _REVISED_MEMBERSHIPS, _REVISED_EVENTS)
+MIGRATIONS = (_TABLES + _TRIGGERS, _REVISED_MEMBERSHIPS, _REVISED_EVENTS, _PLAIN_MEMBERSHIPS)
 
 
 def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connection:

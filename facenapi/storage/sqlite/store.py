@@ -18,7 +18,6 @@ from facenapi.storage.base import (
     Face,
     FaceChange,
     FaceFilter,
-    FaceKey,
     Finding,
     NewFace,
     Page,
@@ -186,10 +185,6 @@ class SqliteStore:
     async def list_faces(self, owner: str, where: FaceFilter, page: Page) -> list[Face]:
         """Return a page of faces, newest first."""
         return await self._read(lambda db: lists.faces(db, owner, where, page))
-
-    async def list_keys(self, owner: str, where: FaceFilter, pages: Sequence[Page]) -> list[list[FaceKey]]:
-        """Return the keys of pages of faces, newest first, of one moment."""
-        return await self._read(lambda db: [lists.keys(db, owner, where, page) for page in pages])
 
     async def count_faces(self, owner: str, gallery: str | None = None) -> int:
         """Return how many faces there are, from a counter."""
