@@ -16,9 +16,11 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends build-essential \
     && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/facenapi
-COPY setup.cfg pyproject.toml MANIFEST.in README.rst LICENSE /src/
+COPY setup.cfg constraints.txt pyproject.toml MANIFEST.in README.rst LICENSE /src/
 COPY facenapi /src/facenapi
-RUN /opt/facenapi/bin/pip install --no-cache-dir "/src[${EXTRA},models]"
+COPY scripts/notices /src/scripts/notices
+RUN /opt/facenapi/bin/pip install --no-cache-dir --constraint /src/constraints.txt "/src[${EXTRA},models]" \
+    && /opt/facenapi/bin/python /src/scripts/notices >/opt/facenapi/NOTICES.txt
 RUN /opt/facenapi/bin/facenapi models build --model_pack=/opt/facenapi/models/default --cache=/tmp/downloads \
     && rm -rf /tmp/downloads
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.netutil import bind_sockets
 from tornado.web import Application as WebApplication
 
+from facenapi import __version__
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import ApiError, StartupError
 from facenapi.process import systemd
@@ -119,6 +120,7 @@ class Application:
         shards = [shard.info() for shard in self.searcher.shards]
         live = sum(bool(info["ready"]) for info in shards)
         return {
+            "version": __version__,
             "ready": store == "ok" and live > 0 and not self.draining,
             "draining": self.draining,
             "store": store,

@@ -52,10 +52,11 @@ runtime_extra() {
 # Install the project with extras, if that has not been done for these files and extras yet.
 install() {
     local extras=$1 stamp
-    stamp=$venv/installed-$(cat "$root/setup.cfg" "$root/pyproject.toml" - <<<"$extras $root" | sha256sum | cut -c1-16)
+    stamp=$venv/installed-$(cat "$root/setup.cfg" "$root/constraints.txt" "$root/pyproject.toml" - <<<"$extras $root" | sha256sum | cut -c1-16)
     [ -e "$stamp" ] && return
     step "installing facenapi[$extras] and what it needs (a minute or two)" \
-        "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -e "$root[$extras]"
+        "$venv/bin/python" -m pip install --disable-pip-version-check --no-input \
+        --constraint "$root/constraints.txt" -e "$root[$extras]"
     touch "$stamp"
 }
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from tornado.simple_httpclient import HTTPStreamClosedError
 
+from facenapi import __version__
 from facenapi.config.options import Config
 from tests.support.fakes import FakeDetector
 from tests.support.server import RED, multipart, picture, serving
@@ -45,8 +46,10 @@ async def test_past_the_limit_requests_are_refused_at_once_and_health_still_answ
         assert (refused.status, refused.json["code"]) == (503, "OVERLOADED")
         assert int(refused.headers["Retry-After"]) >= 1
         assert (await client("GET", "/v1/galleries")).status == 503
-        assert (await client("GET", "/health", key="")).status == 200
-        assert b"facenapi_requests_in_flight 3.0" in (await client("GET", "/metrics", key="")).body
+        assert (await client("GET", "/health", key="")).json["version"] == __version__
+        figures = (await client("GET", "/metrics", key="")).body.decode()
+        assert "facenapi_requests_in_flight 3.0" in figures
+        assert f'facenapi_build_info{{version="{__version__}"}} 1.0' in figures
         detector.gate.set()
         assert [reply.status for reply in await asyncio.gather(*accepted)] == [200] * 3
         assert (await client("GET", "/v1/galleries")).status == 200

@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from facenapi import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -26,6 +28,9 @@ class Metrics:
     def __init__(self, gauges: Callable[[], Iterable[tuple[str, Mapping[str, str], float]]]) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)  # memory, file descriptors, processor time
+        Gauge("facenapi_build_info", "The version that runs", ["version"], registry=self._registry).labels(
+            __version__
+        ).set(1)
         self._registry.register(_Gauges(gauges))
         self._requests = Counter(
             "facenapi_requests", "Requests answered", ["handler", "method", "status"], registry=self._registry
