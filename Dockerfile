@@ -19,7 +19,7 @@ RUN python -m venv /opt/facenapi
 COPY setup.cfg constraints.txt pyproject.toml MANIFEST.in README.rst LICENSE /src/
 COPY facenapi /src/facenapi
 COPY scripts/notices /src/scripts/notices
-RUN /opt/facenapi/bin/pip install --no-cache-dir --constraint /src/constraints.txt "/src[${EXTRA},models]" \
+RUN /opt/facenapi/bin/pip install --no-cache-dir --constraint /src/constraints.txt "/src[${EXTRA},models,heif]" \
     && /opt/facenapi/bin/python /src/scripts/notices >/opt/facenapi/NOTICES.txt
 RUN /opt/facenapi/bin/facenapi models build --model_pack=/opt/facenapi/models/default --cache=/tmp/downloads \
     && rm -rf /tmp/downloads

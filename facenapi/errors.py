@@ -60,13 +60,14 @@ class MalformedJson(ApiError):
 
 
 class BadImage(ApiError):
-    """The photo cannot be had or is not a picture that we take."""
+    """The photo cannot be had or is not a picture that we take. ``rule``: a word for logs, never in an answer."""
 
     status = 400
     code = "BAD_IMAGE"
 
-    def __init__(self, param: str, reason: str) -> None:
+    def __init__(self, param: str, reason: str, rule: str = "") -> None:
         super().__init__(reason, param=param)
+        self.rule = rule
 
 
 class NoFaces(ApiError):

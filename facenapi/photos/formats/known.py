@@ -1,0 +1,48 @@
+"""Which format a file is of, by its first bytes, and the checks that belong to it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from facenapi.photos.formats import jpeg, png, webp
+from facenapi.photos.formats.plain import Plain, Refused
+
+NO_PICTURE = "The photo is not a JPEG, PNG or WebP picture"
+# ISO/IEC 23008-12 and the AVIF specification: brands of files whose first picture is coded with HEVC or AV1.
+_AVIF = (b"avif", b"avis")
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
+_EITHER = (b"mif1", b"msf1", b"mif2")
+
+
+def inspect(data: bytes, max_size: int) -> Plain:
+    """Return what there is to decode in a file; refuse what has no end or no meaning.
+
+    Raises:
+        Refused: no format that we know; too large; a structure that no picture needs.
+    """
+    if data.startswith(b"\xff\xd8\xff"):
+        return jpeg.inspect(data, max_size)
+    if data.startswith(png.SIGNATURE):
+        return png.inspect(data, max_size)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return webp.inspect(data, max_size)
+    if data[4:8] == b"ftyp":
+        kind = _kind_of_box(data)
+        if kind == "HEIF" and not find_spec("pillow_heif"):
+            raise Refused("This is HEIC, which the server reads with the extra heif only: "
+                          "pip install 'facenapi[heif]'", "heif-extra")  # fmt: skip
+        if kind:
+            return Plain(kind, data)
+    raise Refused(NO_PICTURE, "unknown-format")
+
+
+def _kind_of_box(data: bytes) -> str:
+    """Return AVIF, HEIF or nothing, as the brands say: the major one first, then those it is compatible with."""
+    size = min(int.from_bytes(data[:4], "big"), 256)
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, size, 4))]
+    for brand in brands:
+        if brand in _AVIF:
+            return "AVIF"
+        if brand in _HEIC:
+            return "HEIF"
+    return "HEIF" if brands[0] in _EITHER else ""
