@@ -83,6 +83,7 @@ async def _import(file: Path, owner: str, config: Config, bar: _Bar) -> str:
     try:
         target = owner or owner_of(file)
         count = await import_owner(store, file, target, bar)
+        await store.begin_epoch()
         owners = {token.owner for token in await store.list_tokens() if token.active}
     finally:
         bar.close()

@@ -16,6 +16,7 @@ from facenapi.search.run.batching import Batcher
 from facenapi.search.run.tasks import Tasks
 from facenapi.search.run.threads import Threads
 from facenapi.search.upkeep.builder import NICENESS
+from facenapi.search.upkeep.feed import StoreChangedError
 from facenapi.search.upkeep.follower import Follower
 from facenapi.search.upkeep.maintenance import Upkeep
 from facenapi.storage.base import CELL_COUNT
@@ -54,7 +55,15 @@ class LocalShard:
         self._threads = Threads("search", Batcher(self._index.search_batch, threads), queue)
         self._tasks = Tasks("Search")
         self._follower = Follower(self._index, store, cells, self._threads, compare_s)
-        self._upkeep = Upkeep(self._index, folder, cells, self._threads, snapshot_s=snapshot_s, niceness=niceness)
+        self._upkeep = Upkeep(
+            self._index,
+            folder,
+            cells,
+            self._threads,
+            lambda: self._follower.identity,
+            snapshot_s=snapshot_s,
+            niceness=niceness,
+        )
         self._ready = False
         self._started = False
 
@@ -66,18 +75,38 @@ class LocalShard:
         """
         began = time.monotonic()
         self._started = True
-        await self._upkeep.load()
-        if await self._follower.store_is_behind():
-            log.warning("The search snapshot is ahead of the store, which is another or an older one: starting anew")
+        if not await self._follower.begin(await self._upkeep.load()):
+            log.warning("The search snapshot is of another store, or of another past of this one: starting anew")
             self._upkeep.forget()
-        await self._follower.catch_up()
+        await self._catch_up()
+        log.info("Search is ready: %d faces in %.1f s", self._index.live, time.monotonic() - began)
+        self._tasks.repeat("follow the store", self._follow, self._poll_s)
+        self._tasks.repeat("build and save", self._upkeep.keep, self._poll_s)
+
+    async def _catch_up(self) -> None:
+        """Take all that is new, and be ready."""
+        try:
+            await self._follower.catch_up()
+        except StoreChangedError as error:
+            await self._begin_anew(error)
         self._upkeep.begin()
         self._ready = True
-        log.info("Search is ready: %d faces in %.1f s", self._index.live, time.monotonic() - began)
-        self._tasks.repeat(
-            "follow the store", lambda: self._follower.follow(lagging=self._upkeep.lags()), self._poll_s
-        )
-        self._tasks.repeat("build and save", self._upkeep.keep, self._poll_s)
+
+    async def _follow(self) -> None:
+        if not self._ready:
+            return await self._catch_up()
+        try:
+            await self._follower.follow(lagging=self._upkeep.lags())
+        except StoreChangedError as error:
+            self._ready = False
+            await self._begin_anew(error)
+            await self._catch_up()
+
+    async def _begin_anew(self, why: StoreChangedError) -> None:
+        """Forget all that was read of a store that is gone, and begin to read the one that is there."""
+        log.warning("Search begins anew, the store is another one or was put back: %s", why)
+        await self._threads.write(self._upkeep.forget)
+        await self._follower.begin(None)
 
     async def close(self) -> None:
         """Stop, with a last snapshot; may be called twice."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from facenapi.storage.lineage import Lineage, StoreIdentity
 from facenapi.storage.records import (
     CELL_COUNT,
     DEFAULT_GALLERY,
@@ -44,11 +45,13 @@ __all__ = [
     "FaceFilter",
     "Finding",
     "IdTakenError",
+    "Lineage",
     "MetaSummary",
     "NewFace",
     "Page",
     "Person",
     "Store",
+    "StoreIdentity",
     "Token",
     "Tombstone",
     "UnknownGalleryError",
@@ -191,5 +194,19 @@ class Store(Protocol):
     async def changes_since(self, rev: int, limit: int = 1000, cells: frozenset[int] | None = None) -> Changes:
         """Return what changed after ``rev`` (0 is the beginning), in all owners, in these cells."""
 
+    async def forget_tombstones(self, now_ms: int, before_ms: int, limit: int = 1000) -> int:
+        """Remove up to ``limit`` tombstones that were there before a time already; return how many.
+
+        ``now_ms`` is noted once a day with the latest revision: how old a tombstone is follows from such notes
+        alone, so it takes calls from then on. A reader of the feed who lags further behind has to begin anew.
+        """
+
     async def last_rev(self) -> int:
-        """Return the revision of the latest change; one that is ahead of it is not of this store."""
+        """Return the revision of the latest change."""
+
+    # -- which store it is ------------------------------------------------------------------------
+    async def lineage(self) -> Lineage:
+        """Return which store this is, its epochs, and how far its feed reaches."""
+
+    async def begin_epoch(self) -> StoreIdentity:
+        """Begin a new epoch, as every start of a server does: after a restore or an import."""

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from facenapi.storage.lineage import StoreIdentity
+
 DEFAULT_GALLERY = "default"
 CELL_COUNT = 1024
 
@@ -97,12 +99,17 @@ class Changes:
     ``next_rev`` is the revision to ask from next. ``more`` is false when the feed is read to its end.
     At its end the feed may go back a little and tell of changes again: on MongoDB they may be committed
     in another order than that of their revisions, and none must be missed.
+
+    ``identity`` is that of the store when it was read, ``floor`` the revision up to which deletions may have been
+    forgotten: who asked from below it may have missed some.
     """
 
     faces: list[Face]
     tombstones: list[Tombstone]
     next_rev: int
     more: bool
+    identity: StoreIdentity
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)

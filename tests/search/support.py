@@ -6,7 +6,7 @@ import numpy as np
 
 from facenapi.errors import Unavailable
 from facenapi.search.shard import Delete, Upsert, upsert_of
-from facenapi.storage.base import Changes, Face, Tombstone
+from facenapi.storage.base import Changes, Face, Lineage, Tombstone
 
 
 def faces_like(
@@ -60,7 +60,8 @@ def face(
 class FeedStore:
     """Faces and tombstones with revisions; all that a shard asks of a store."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "feed") -> None:
+        self.name, self.epochs, self.floor = name, [(f"{name}-1", 0)], 0
         self.faces: dict[int, Face] = {}
         self.tombstones: dict[int, Tombstone] = {}
         self.rev = 0
@@ -86,6 +87,16 @@ class FeedStore:
             raise Unavailable("The database is down")
         return self.rev
 
+    async def lineage(self) -> Lineage:
+        """Return which store this is."""
+        if self.down:
+            raise Unavailable("The database is down")
+        return Lineage(self.name, tuple(self.epochs), self.rev, self.floor)
+
+    def begin_epoch(self, name: str) -> None:
+        """Begin a new epoch, as a server's start does."""
+        self.epochs.append((name, self.rev))
+
     async def changes_since(self, rev: int, limit: int = 1000, cells: frozenset[int] | None = None) -> Changes:
         """Return a page of the feed."""
         if self.down:
@@ -101,4 +112,6 @@ class FeedStore:
             [n for n in page if isinstance(n, Tombstone)],
             page[-1].rev if more else max(rev, self.rev),
             more,
+            (await self.lineage()).identity,
+            self.floor,
         )

@@ -16,11 +16,13 @@ from facenapi.storage.base import (
     MetaSummary,
     Page,
     Person,
+    StoreIdentity,
     Token,
     UnknownGalleryError,
     UnknownPersonError,
 )
 from facenapi.storage.ids import cell_of, seconds_of
+from facenapi.storage.lineage import EPOCHS_KEPT
 from tests.storage.samples import DAY_MS, NOON, add, new_face, read_feed
 
 ALL = FaceFilter()
@@ -531,3 +533,68 @@ async def test_the_last_revision_is_that_of_the_last_change(store):
     assert await store.last_rev() == changed.rev > face.rev
     await store.delete_face(face.owner, face.id)
     assert await store.last_rev() > changed.rev
+
+
+# -- which store it is ----------------------------------------------------------------------------
+
+
+async def test_an_epoch_begins_after_the_revisions_of_the_one_before(store):
+    first = (await store.lineage()).identity
+    assert first.id
+    assert first.epoch
+    faces = await add(store, "a", "b")
+    page = await store.changes_since(0)
+    assert page.identity == first
+    second = await store.begin_epoch()
+    assert (second.id, second == first) == (first.id, False)
+    [later] = await add(store, "c")
+    lineage = await store.lineage()
+    assert lineage.identity == (await store.changes_since(0)).identity == second
+    assert lineage.last == later.rev
+    assert lineage.holds(first, faces[-1].rev)
+    assert lineage.holds(second, later.rev)
+    assert not lineage.holds(first, later.rev)  # what a backup put back makes of its readers
+    assert not lineage.holds(second, faces[0].rev, later.rev + 1)
+    assert not lineage.holds(StoreIdentity("another", second.epoch), later.rev)
+
+
+async def test_only_so_many_epochs_are_remembered(store):
+    first = (await store.lineage()).identity
+    for _ in range(EPOCHS_KEPT):
+        await store.begin_epoch()
+    lineage = await store.lineage()
+    assert len(lineage.epochs) == EPOCHS_KEPT
+    assert not lineage.holds(first, 0)
+
+
+async def test_tombstones_go_when_they_are_old_and_who_lags_behind_is_told(store):
+    day = 86_400_000
+    old, kept = await add(store, "a", "b")
+    await store.delete_face(old.owner, old.id)
+    assert await store.forget_tombstones(10 * day, day) == 0
+    floor = (await store.lineage()).last
+    await store.delete_face(kept.owner, kept.id)
+    assert await store.forget_tombstones(11 * day, 10 * day) == 0
+    assert await store.forget_tombstones(12 * day, 11 * day) == 1
+    page = await store.changes_since(0)
+    assert [stone.id for stone in page.tombstones] == [kept.id]
+    assert page.floor == floor
+    assert (await store.lineage()).floor == floor
+    # A restored face may come back under the id of a tombstone that is gone.
+    assert await store.restore_faces([old]) == 1
+
+
+async def test_a_page_of_the_feed_belongs_to_one_epoch(store):
+    await add(store, *"abc")
+
+    async def begin():
+        for _ in range(10):
+            await store.begin_epoch()
+            await add(store, "x")
+
+    async def read():
+        pages = [await store.changes_since(0) for _ in range(30)]
+        lineage = await store.lineage()
+        return all(lineage.holds(page.identity, max(face.rev for face in page.faces)) for page in pages)
+
+    assert (await asyncio.gather(begin(), read()))[1]

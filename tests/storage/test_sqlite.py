@@ -214,6 +214,7 @@ async def test_a_database_of_the_first_release_is_brought_up_to_date(tmp_path):
     db = sqlite3.connect(tmp_path / DATABASE)
     db.executescript(
         "PRAGMA user_version = 1;"
+        "DROP TABLE about; DROP TABLE epochs; DROP TABLE watermarks; DELETE FROM counters WHERE name = 'floor';"
         "DROP INDEX events; DROP INDEX events_of_camera; DROP INDEX events_by_time; DROP INDEX events_of_friends;"
         "CREATE INDEX events ON faces (owner) WHERE cam_key IS NOT NULL;"
         "CREATE INDEX events_of_camera ON faces (owner, cam_key) WHERE cam_key IS NOT NULL;"

@@ -167,13 +167,17 @@ class Engine:
         with self._calling() as client:
             try:
                 rows = client.query(
-                    schema.STATE, filter="made > 0", output_fields=["made", "rev"], limit=BATCH, **self._reading
+                    schema.STATE,
+                    filter="made > 0",
+                    output_fields=["made", "rev", "source"],
+                    limit=BATCH,
+                    **self._reading,
                 )
             except MilvusException as error:
                 if error.code != ErrorCode.COLLECTION_NOT_FOUND:
                     raise
                 return None
-        states = (State(row["made"], row["rev"]) for row in rows)
+        states = (State(row["made"], row["rev"], row["source"]) for row in rows)
         return max(states, key=lambda state: state.made, default=None)  # an earlier one is of who has not seen this
 
     def save(self, state: State) -> None:

@@ -147,15 +147,17 @@ class MilvusIndex:
 
     # -- comparing ------------------------------------------------------------------------------
     def strangers(self, known: NDArray[np.int64], rev: int) -> list[tuple[str, list[int]]]:
-        """Return the faces that are not among the known ids and are of no newer revision, some at a time.
+        """Return the faces that are not known, or known in an older revision, and no newer than ``rev``, in batches.
 
-        ``known``: sorted, (count,).
+        ``known``: ids and revisions, in the order of ids, (count, 2).
         """
         found = []
-        ends = np.append(known, np.iinfo(np.int64).max)  # so that there is something at every place
+        most = np.iinfo(np.int64).max
+        ends = np.vstack([known, [[most, most]]])  # so that there is something at every place
         for name in self._engine.collections:
             for ids, revs in self._engine.scan(name):
-                strange = ids[(ends[np.searchsorted(known, ids)] != ids) & (revs <= rev)].tolist()
+                there = ends[np.searchsorted(known[:, 0], ids)]
+                strange = ids[((there[:, 0] != ids) | (there[:, 1] < revs)) & (revs <= rev)].tolist()
                 found += [(name, strange[start : start + BATCH]) for start in range(0, len(strange), BATCH)]
         return found
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PREFIX = "facenapi_"
-STATE = f"{PREFIX}state"
+STATE = f"{PREFIX}source"
 VECTOR = "embedding"
 METRIC = "IP"  # of unit vectors: their cosine
 CONSISTENCY = "Strong"
@@ -48,14 +48,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far the collections are complete. ``made``: when they were begun, in nanoseconds."""
+    """How far the collections are complete. ``made``: when they were begun, in nanoseconds.
+
+    ``source``: the store that they were read of, and its epoch.
+    """
 
     made: int
     rev: int
+    source: str = ""
 
     def fields(self) -> dict[str, Any]:
         """Return what is written, with a vector because each row must have one."""
-        return {"made": self.made, "rev": self.rev, VECTOR: [1.0, 0.0]}
+        return {"made": self.made, "rev": self.rev, "source": self.source, VECTOR: [1.0, 0.0]}
 
 
 def collection_of(model: str) -> str:
@@ -81,6 +85,7 @@ def state_schema() -> CollectionSchema:
     fields = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     fields.add_field("made", DataType.INT64, is_primary=True)
     fields.add_field("rev", DataType.INT64)
+    fields.add_field("source", DataType.VARCHAR, max_length=_LONGEST)
     fields.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=2)
     return fields
 

@@ -20,7 +20,8 @@ from facenapi.search.milvus.schema import State
 from facenapi.search.run.batching import Batcher
 from facenapi.search.run.tasks import RETRY_S, Tasks
 from facenapi.search.run.threads import Threads
-from facenapi.search.upkeep.feed import Feed, changes_of, tell_refused
+from facenapi.search.upkeep.feed import Feed, StoreChangedError, changes_of, tell_refused
+from facenapi.storage.base import StoreIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,9 +130,10 @@ class MilvusShard:
         await self._threads.background(self._engine.connect)
         state = await self._threads.background(self._engine.state)
         if state is None:
+            await self._feed.begin(None, 0, 0)
             state = await self._threads.write(self._begin)
         elif await self._is_foreign(state):
-            log.warning("Milvus is ahead of the store, which is another or an older one: starting anew")
+            log.warning("What Milvus has is of another store, or of another past of this one: starting anew")
             state = await self._threads.write(self._begin_anew, state)
         self._index.forget()
         self._rev, self._made = state.rev, state.made
@@ -141,7 +143,8 @@ class MilvusShard:
         log.info("Search in Milvus is ready: %d vectors, in %.1f s", self._faces, time.monotonic() - began)
 
     def _begin(self, after: int = 0) -> State:
-        state = State(max(time.time_ns(), after + 1), 0)  # whatever the clock says, later than what is there
+        made = max(time.time_ns(), after + 1)  # whatever the clock says, later than what is there
+        state = State(made, 0, str(self._feed.identity))
         self._engine.save(state)
         return state
 
@@ -152,8 +155,9 @@ class MilvusShard:
 
     async def _is_foreign(self, state: State) -> bool:
         known = await self._feed.last_rev()
-        newest = max(state.rev, await self._threads.background(self._engine.any_newer, known))
-        return newest > await self._feed.last_rev()  # asked again: other servers write meanwhile
+        newest = await self._threads.background(self._engine.any_newer, known)
+        # The store is asked again after that: other servers write meanwhile.
+        return not await self._feed.begin(StoreIdentity.parse(state.source), state.rev, newest)
 
     async def _follow(self) -> None:
         if not self._ready:
@@ -178,12 +182,16 @@ class MilvusShard:
             log.warning("Milvus was emptied or begun anew")
 
     async def _catch_up(self) -> None:
-        await self._feed.read(self._rev, self._take_page)
+        try:
+            await self._feed.read(self._rev, self._take_page)
+        except StoreChangedError as error:
+            log.warning("The store is another one or was put back: %s", error)
+            self._ready = False  # attached anew by the next look
 
     async def _take_page(self, page: Changes) -> None:
         await self._threads.write(self._take, changes_of(page), self._ready)
         if page.next_rev != self._rev:
-            await self._threads.write(self._engine.save, State(self._made, page.next_rev))
+            await self._threads.write(self._engine.save, State(self._made, page.next_rev, str(page.identity)))
         self._rev = page.next_rev
 
     async def _count(self) -> None:
@@ -199,21 +207,20 @@ class MilvusShard:
     async def _compare(self) -> None:
         """Read the whole feed at leisure; put right what differs."""
         began = self._rev
-        known: list[int] = []
+        known: dict[int, int] = {}
 
         async def count(page: Changes) -> None:
-            known.extend(face.id for face in page.faces)
+            known.update((face.id, face.rev) for face in page.faces)
             await self._threads.write(self._take, changes_of(page), False)
 
-        rev = await self._feed.read_all(count)
-        in_store = np.sort(np.array(known, np.int64))
+        await self._feed.read_all(count)
+        in_store = np.array(sorted(known.items()), np.int64).reshape(-1, 2)
         strangers = await self._threads.background(self._index.strangers, in_store, began)
         for name, ids in strangers:
             await self._threads.write(self._index.remove, name, ids, began)
         if strangers:
             log.warning("Milvus was not of this store: %d vectors removed", sum(len(ids) for _, ids in strangers))
-        if rev < began:
-            self._ready = False  # the store is another one now: attach anew
+            self._rev = 0  # what is still there, in another revision, is read again
 
     def _take(self, changes: Sequence[Change], live: bool) -> None:
         tell_refused(self._index.take(changes, live=live))

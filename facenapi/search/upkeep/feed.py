@@ -12,7 +12,7 @@ from facenapi.search.shard import Change, delete_of, upsert_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from facenapi.storage.base import Changes, Store
+    from facenapi.storage.base import Changes, Store, StoreIdentity
 
 log = logging.getLogger(__name__)
 
@@ -20,18 +20,34 @@ PROGRESS_S = 5.0
 PAUSE_S = 0.02  # between pages of a comparison, which nobody waits for
 
 
+class StoreChangedError(Exception):
+    """What was read of the store is not true of it any more: it is another one, or an older state was put back."""
+
+
 class Feed:
-    """The changes in some cells of a store."""
+    """The changes in some cells of a store. ``identity``: which store they were read of, and in which epoch."""
 
     def __init__(self, store: Store, page: int, cells: frozenset[int] | None = None) -> None:
         """``page``: changes at a time. ``cells``: None for all."""
         self._store = store
         self._page = page
         self._cells = cells
+        self.identity: StoreIdentity | None = None
 
     async def last_rev(self) -> int:
         """Return the latest revision of the whole store."""
         return await self._store.last_rev()
+
+    async def begin(self, identity: StoreIdentity | None, rev: int, newest: int) -> bool:
+        """Begin to read for who has read up to ``rev`` of a store, and knows of changes up to ``newest``.
+
+        Return false if that is not true of this store, or what was deleted since then is forgotten.
+        """
+        lineage = await self._store.lineage()
+        self.identity = lineage.identity
+        if not rev and not newest:
+            return True
+        return identity is not None and lineage.holds(identity, rev, newest) and rev >= lineage.floor
 
     async def read(self, rev: int, take: Callable[[Changes], Awaitable[None]]) -> int:
         """Give all that has changed since ``rev`` to ``take``; return the latest revision."""
@@ -53,6 +69,13 @@ class Feed:
 
     async def _read_page(self, rev: int, take: Callable[[Changes], Awaitable[None]]) -> tuple[int, bool]:
         page = await self._store.changes_since(rev, self._page, self._cells)
+        if page.identity != self.identity:
+            lineage = await self._store.lineage()
+            if self.identity is not None and not lineage.holds(self.identity, rev):
+                raise StoreChangedError(f"revision {rev} of {self.identity} is not of {lineage.identity}")
+            self.identity = page.identity
+        if 0 < rev < page.floor:
+            raise StoreChangedError(f"what was deleted before revision {page.floor} is forgotten")
         await take(page)
         return page.next_rev, page.more
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from facenapi.search.index.index import Index
     from facenapi.search.run.threads import Threads
     from facenapi.search.shard import Change
-    from facenapi.storage.base import Changes, Store
+    from facenapi.storage.base import Changes, Store, StoreIdentity
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +36,14 @@ class Follower:
         self._compare_at = 0.0
         self._heard = 0
 
-    async def store_is_behind(self) -> bool:
-        """Whether the index knows of changes that the store has not seen yet."""
-        return max(self._index.rev, self._index.newest) > await self._feed.last_rev()
+    @property
+    def identity(self) -> StoreIdentity | None:
+        """Which store the index was read of, and in which epoch."""
+        return self._feed.identity
+
+    async def begin(self, identity: StoreIdentity | None) -> bool:
+        """Begin to follow; false if what the index has, read of a store of that identity, is not true of this one."""
+        return await self._feed.begin(identity, self._index.rev, self._index.newest)
 
     async def follow(self, *, lagging: bool) -> None:
         """Take what is new, of that only the deletes while builds are ``lagging``, and compare if it is time."""
@@ -77,8 +82,8 @@ class Follower:
             reconciliation.count(page)
             await self.take(changes_of(page))
 
-        rev = await self._feed.read_all(count)
+        await self._feed.read_all(count)
         removed = await self._threads.write(reconciliation.remove_strangers, self._index)
-        if removed or rev < self._index.rev:
-            log.warning("The search snapshot was not of this store: %d faces removed", removed)
-            self._index.rev = rev
+        if removed:
+            log.warning("%d faces were searched for that the store does not have so: they are read anew", removed)
+            self._index.rev = 0

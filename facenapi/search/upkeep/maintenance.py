@@ -13,9 +13,10 @@ from facenapi.search.run.tasks import RETRY_S
 from facenapi.search.upkeep.builder import Builder, BuildError
 from facenapi.search.upkeep.files import DamagedError
 from facenapi.search.upkeep.snapshot import Snapshots, state_of
-from facenapi.storage.base import CELL_COUNT
+from facenapi.storage.base import CELL_COUNT, StoreIdentity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from facenapi.search.index.collection import Collection
@@ -36,11 +37,13 @@ class Upkeep:
         folder: Path,
         cells: frozenset[int] | None,
         threads: Threads,
+        source: Callable[[], StoreIdentity | None],
         *,
         snapshot_s: float,
         niceness: int,
     ) -> None:
-        """``cells``: which cells of the store belong here, None for all."""
+        """``cells``: which cells of the store belong here, None for all. ``source``: says what store is read."""
+        self._source = source
         self.lagging = False
         self._index = index
         self._cells = cells
@@ -54,11 +57,14 @@ class Upkeep:
         self._saved_at = time.monotonic()
 
     # -- life -----------------------------------------------------------------------------------
-    async def load(self) -> None:
-        """Fill the index from the snapshot; raise StartupError if another process has the folder."""
-        await self._threads.background(self._load)
+    async def load(self) -> StoreIdentity:
+        """Fill the index from the snapshot, and return which store that was read of.
 
-    def _load(self) -> None:
+        Raises StartupError if another process has the folder.
+        """
+        return StoreIdentity.parse(await self._threads.background(self._load))
+
+    def _load(self) -> str:
         self._lock.acquire()
         loaded = self._snapshots.load(self._index)
         self._index.rev = loaded.rev
@@ -68,6 +74,7 @@ class Upkeep:
         if (~mine & _cell_mask(loaded.cells)).any():
             for collection in self._index.collections.values():
                 collection.discard(lambda ids, _: ~mine[ids % CELL_COUNT])
+        return loaded.source
 
     def forget(self) -> None:
         """Empty the index and take nothing on disk for current."""
@@ -127,10 +134,11 @@ class Upkeep:
     # -- saving ---------------------------------------------------------------------------------
     async def save(self) -> None:
         """Write a snapshot; if that cannot be done, the log says why and the older one stays."""
+        source = str(self._source() or "")
         rev = self._index.rev  # read before the states: they may be newer, which a replay does not mind
         states = await self._threads.write(self._states)
         try:
-            await self._threads.background(self._snapshots.save, states, rev, self._cells)
+            await self._threads.background(self._snapshots.save, states, rev, self._cells, source)
         except OSError as error:
             log.warning("The search snapshot could not be written: %s", error)
 

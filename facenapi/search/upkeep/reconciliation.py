@@ -1,8 +1,8 @@
 """Comparing an index with the store, face by face: what the change feed cannot tell.
 
-A tombstone may have been thrown away while the shard was gone for long, a snapshot may belong to another
-store, a store may have been restored from a backup. Reading the whole feed brings back what is missing;
-what the feed did not mention has to go.
+A segment may be read from a disk that lost something, a snapshot may belong to another store in a way that
+nobody has thought of. Reading the whole feed brings back what is missing; what the feed did not mention, or
+mentioned in another revision, has to go, and is read again if it is still there.
 
 So have the vectors of an older model whose faces have moved to a newer one (``facenapi regenerate``), but
 not before the servers have: until nobody searches among them any more, they stay.
@@ -12,11 +12,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from facenapi.search.index.collection import Collection
@@ -27,29 +30,28 @@ RETIRE_S = 6 * 3600.0  # a model is old when the owner has searched another so l
 
 
 class Reconciliation:
-    """The ids that a reading of the whole feed has seen. ``rev``: that of the index at its start."""
+    """The faces that a reading of the whole feed has seen. ``rev``: that of the index at its start."""
 
     def __init__(self, rev: int) -> None:
         self._rev = rev
-        self._seen: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self._seen: dict[str, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
 
     def count(self, page: Changes) -> None:
         """Take note of the faces on a page."""
         for face in page.faces:
-            self._seen[face.owner][face.model].append(face.id)
+            self._seen[face.owner][face.model].append((face.id, face.rev))
 
     def remove_strangers(self, index: Index) -> int:
-        """Remove the faces that the store has not; return how many. Those that came meanwhile stay.
+        """Remove the faces that the store has not in this revision; return how many. What came meanwhile stays.
 
         Vectors of old models go as well, and a collection that has none left; they are not counted.
         """
         removed = 0
         for (owner, model), collection in list(index.collections.items()):
             seen = self._seen[owner]
-            known = [face_id for ids in seen.values() for face_id in ids]
-            removed += collection.discard(partial(self._strange, np.sort(np.array(known, np.int64))))
+            removed += collection.discard(partial(self._strange, _table(chain.from_iterable(seen.values()))))
             if _is_old(index, owner, collection):
-                collection.discard(partial(self._strange, np.sort(np.array(seen[model], np.int64))))
+                collection.discard(partial(self._strange, _table(seen[model])))
                 if not collection.live:
                     index.remove(owner, model)
         return removed
@@ -57,9 +59,17 @@ class Reconciliation:
     def _strange(self, seen: NDArray[np.int64], ids: NDArray[np.int64], revs: NDArray[np.int64]) -> NDArray[np.bool_]:
         if not len(seen):
             return revs <= self._rev
-        places = np.minimum(np.searchsorted(seen, ids), len(seen) - 1)
-        strange: NDArray[np.bool_] = seen[places] != ids
+        places = np.minimum(np.searchsorted(seen[:, 0], ids), len(seen) - 1)
+        strange: NDArray[np.bool_] = (seen[places, 0] != ids) | (seen[places, 1] < revs)
         return (revs <= self._rev) & strange
+
+
+def _table(keys: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
+    """Return ids and newest revisions, (count, 2), in the order of ids."""
+    newest: dict[int, int] = {}
+    for face_id, rev in keys:
+        newest[face_id] = max(rev, newest.get(face_id, 0))
+    return np.array(sorted(newest.items()), np.int64).reshape(-1, 2)
 
 
 def _is_old(index: Index, owner: str, collection: Collection) -> bool:

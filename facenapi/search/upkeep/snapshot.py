@@ -35,10 +35,14 @@ State = dict[str, np.ndarray[Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a snapshot was good for. ``rev``: where to read the feed from, 0 if anything was missing."""
+    """What a snapshot was good for. ``rev``: where to read the feed from, 0 if anything was missing.
+
+    ``source``: the store that it was read of, and its epoch.
+    """
 
     rev: int
     cells: frozenset[int] | None
+    source: str = ""
 
 
 class Snapshots:
@@ -64,6 +68,7 @@ class Snapshots:
         states: list[tuple[tuple[str, str], int, Collection, State | None]],
         rev: int,
         cells: frozenset[int] | None,
+        source: str = "",
     ) -> None:
         """Write the states of the collections that changed and a manifest of all, then tidy up.
 
@@ -79,6 +84,7 @@ class Snapshots:
             {
                 "format": FORMAT,
                 "rev": rev,
+                "source": source,
                 "cells": None if cells is None else sorted(cells),
                 "number": self._number,
                 "collections": entries,
@@ -138,7 +144,7 @@ class Snapshots:
                 log.warning("A search collection of %s is rebuilt from the store: %s", key[1], error)
                 rev = 0
         cells = manifest["cells"]
-        return Loaded(rev, None if cells is None else frozenset(cells))
+        return Loaded(rev, None if cells is None else frozenset(cells), str(manifest.get("source", "")))
 
     def _load_collection(self, entry: dict[str, Any], capacity: int | None) -> Collection:
         files.verify(self.folder / entry["state"], entry["mark"])

@@ -33,6 +33,7 @@ INDEXES: dict[str, dict[str, tuple[dict[str, int], dict[str, Any] | None]]] = {
         "cameras": ({"owner": 1, "cam_key": 1, "_id": 1}, {"cam_key": {"$exists": True}}),
         "times": ({"owner": 1, "event": 1, "timestamp": 1}, {"event": True}),
         "feed": ({"rev": 1, "cell": 1}, None),
+        "tombstones": ({"gone": 1, "rev": 1}, {"gone": True}),
     },
     "metas": {"by_first": ({"owner": 1, "gallery": 1, "first": 1}, None)},
     "galleries": {"names": ({"owner": 1, "name": 1}, None)},
@@ -104,7 +105,11 @@ class MongoBase:
         """Add to a counter and return it; after an unknown outcome some numbers stay unused."""
         found = await self.repeated(
             lambda: self.counters.find_one_and_update(
-                {"_id": name}, {"$inc": {"value": int64(by)}}, upsert=True, return_document=AFTER
+                {"_id": name},
+                {"$inc": {"value": int64(by)}},
+                {"value": 1},  # that of revisions holds more
+                upsert=True,
+                return_document=AFTER,
             )
         )
         return int(found["value"])

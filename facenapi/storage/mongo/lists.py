@@ -10,9 +10,9 @@ from typing import Any
 
 from facenapi.config.options import Config
 from facenapi.storage.base import DEFAULT_GALLERY, Changes, Face, FaceFilter, Page
-from facenapi.storage.mongo.base import MongoBase
 from facenapi.storage.mongo.documents import Document, face_of, tombstone_of
 from facenapi.storage.mongo.driver import int64, operation
+from facenapi.storage.mongo.lineage import Lineages
 from facenapi.storage.rules import camera_key
 
 # Up to so many events in a time range are sorted by id; more of them are found sooner by walking the ids.
@@ -22,7 +22,7 @@ SORTED_EVENTS = 5000
 MARGIN_MS = 10_000
 
 
-class Lists(MongoBase):
+class Lists(Lineages):
     """The part of the store that reads faces."""
 
     def __init__(self, config: Config) -> None:
@@ -90,20 +90,22 @@ class Lists(MongoBase):
         conditions: Document = {"rev": {"$gt": int64(rev)}}
         if cells is not None:
             conditions["cell"] = {"$in": sorted(cells)}
-        cursor = self.settled_faces.find(conditions, hint="feed").sort("rev", 1).limit(limit + 1)
-        found = await cursor.to_list(limit + 1)
+        lineage = await self.read_lineage()
+        while True:
+            cursor = self.settled_faces.find(conditions, hint="feed").sort("rev", 1).limit(limit + 1)
+            found = await cursor.to_list(limit + 1)
+            before, lineage = lineage, await self.read_lineage()
+            if before.identity == lineage.identity:  # else a page may have changes of two epochs
+                break
         page = found[:limit]
         return Changes(
             [face_of(document) for document in page if "gone" not in document],
             [tombstone_of(document) for document in page if "gone" in document],
             self._next_rev(rev, page, len(found) > limit),
             more=len(found) > limit,
+            identity=lineage.identity,
+            floor=lineage.floor,
         )
-
-    async def last_rev(self) -> int:
-        """Return the highest revision that was given out."""
-        found = await self.counters.find_one({"_id": "rev"})
-        return int(found["value"]) if found else 0
 
     def _next_rev(self, rev: int, page: list[Document], more: bool) -> int:
         last = int(page[-1]["rev"]) if page else rev

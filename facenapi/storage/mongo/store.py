@@ -79,6 +79,7 @@ class MongoStore(Faces, Persons, Tokens, Cameras):
         await self.repeated(
             lambda: self.about.update_one({"_id": "schema"}, {"$set": {"version": SCHEMA_VERSION}}, upsert=True)
         )
+        await self.begin_epoch()
         newest = await self.faces.find({}, {"_id": 1}).sort("_id", -1).limit(1).to_list(1)
         self.ids = IdMaker(int(newest[0]["_id"]) if newest else 0)
 

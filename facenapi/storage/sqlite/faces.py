@@ -11,6 +11,7 @@ from facenapi.storage.base import Changes, Face, FaceChange, FaceFilter, IdTaken
 from facenapi.storage.ids import IdMaker
 from facenapi.storage.rules import changed, gallery_order, named_galleries
 from facenapi.storage.sqlite import lists, rows
+from facenapi.storage.sqlite.lineage import lineage
 
 _OF_NEW_FACE = [f.name for f in fields(NewFace)]
 
@@ -81,25 +82,20 @@ def delete_some(db: sqlite3.Connection, owner: str, where: FaceFilter, limit: in
     return faces
 
 
-def last_rev(db: sqlite3.Connection) -> int:
-    """Read the revision of the latest change."""
-    rev: int = db.execute("SELECT value FROM counters WHERE name = 'rev'").fetchone()[0]
-    return rev
-
-
 def changes_since(db: sqlite3.Connection, rev: int, limit: int, cells: frozenset[int] | None) -> Changes:
     """Read a page of the feed. One writer gives out revisions in order, so none can come late."""
-    here, values = "", []
+    in_cells, values = "", []
     if cells is not None:
-        here, values = "AND id & 1023 IN (SELECT value FROM json_each(?))", [json.dumps(sorted(cells))]
-    after = f"WHERE rev > ? {here} ORDER BY rev LIMIT ?"
+        in_cells, values = "AND id & 1023 IN (SELECT value FROM json_each(?))", [json.dumps(sorted(cells))]
+    after = f"WHERE rev > ? {in_cells} ORDER BY rev LIMIT ?"
     # One beyond the limit tells whether there is more.
     bounds = (rev, *values, limit + 1)
     faces = [rows.face_of(row) for row in db.execute(f"SELECT {rows.COLUMNS} FROM faces {after}", bounds)]  # noqa: S608
     gone = [Tombstone(*row) for row in db.execute(f"SELECT id, owner, rev FROM tombstones {after}", bounds)]  # noqa: S608
+    here = lineage(db)
     revs = sorted([face.rev for face in faces] + [stone.rev for stone in gone])
     if len(revs) <= limit:
-        return Changes(faces, gone, max(rev, last_rev(db)), more=False)
+        return Changes(faces, gone, max(rev, here.last), more=False, identity=here.identity, floor=here.floor)
     end = revs[limit - 1]
     faces, gone = [face for face in faces if face.rev <= end], [stone for stone in gone if stone.rev <= end]
-    return Changes(faces, gone, end, more=True)
+    return Changes(faces, gone, end, more=True, identity=here.identity, floor=here.floor)

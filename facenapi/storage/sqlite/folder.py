@@ -14,6 +14,7 @@ from pathlib import Path
 from facenapi.errors import StartupError
 from facenapi.process.folder_lock import FolderLock
 from facenapi.storage.sqlite import schema
+from facenapi.storage.sqlite.lineage import begin_epoch
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class Folder:
             if not empty and self._marker.exists() and schema.version_of(db) == 0:
                 raise sqlite3.DatabaseError("the tables are missing")
             schema.migrate(db)
+            begin_epoch(db)
             last_id = schema.last_id(db)
         except (StartupError, sqlite3.Error):
             db.close()

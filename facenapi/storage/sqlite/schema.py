@@ -118,8 +118,17 @@ ALTER TABLE memberships DROP COLUMN rev;
 CREATE INDEX memberships_by_meta ON memberships (gallery, meta, face);
 """
 
+# Which store this is, the epochs of its life, and how far revisions had come at some times.
+_LINEAGE = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO about VALUES ('id', lower(hex(randomblob(12))));
+CREATE TABLE epochs (seq INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, rev INTEGER NOT NULL);
+CREATE TABLE watermarks (rev INTEGER PRIMARY KEY, ms INTEGER NOT NULL);
+INSERT INTO counters VALUES ('floor', 0);
+"""
+
 # Each script leads from the version of its place to the next; PRAGMA user_version says where a file is.
-MIGRATIONS = (_TABLES + _TRIGGERS, _REVISED_MEMBERSHIPS, _REVISED_EVENTS, _PLAIN_MEMBERSHIPS)
+MIGRATIONS = (_TABLES + _TRIGGERS, _REVISED_MEMBERSHIPS, _REVISED_EVENTS, _PLAIN_MEMBERSHIPS, _LINEAGE)
 
 
 def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connection:

@@ -26,7 +26,19 @@ from facenapi.storage.base import (
 )
 from facenapi.storage.ids import IdMaker
 from facenapi.storage.locks import NamedLocks
-from facenapi.storage.sqlite import cameras, faces, folder, galleries, lists, persons, report, rows, schema, tokens
+from facenapi.storage.sqlite import (
+    cameras,
+    faces,
+    folder,
+    galleries,
+    lineage,
+    lists,
+    persons,
+    report,
+    rows,
+    schema,
+    tokens,
+)
 from facenapi.storage.sqlite.reader import Readers
 from facenapi.storage.sqlite.writer import Writer
 
@@ -210,9 +222,21 @@ class SqliteStore:
         """Return a page of the change feed, on a snapshot of its own."""
         return await self._read(lambda db: faces.changes_since(db, rev, limit, cells))
 
+    async def forget_tombstones(self, now_ms: int, before_ms: int, limit: int = 1000) -> int:
+        """Remove tombstones that nobody needs any more."""
+        return await self._write(lambda db: lineage.forget_tombstones(db, now_ms, before_ms, limit))
+
     async def last_rev(self) -> int:
         """Return the revision of the latest change."""
-        return await self._read(faces.last_rev)
+        return (await self.lineage()).last
+
+    async def lineage(self) -> base.Lineage:
+        """Return what the store tells of itself."""
+        return await self._read(lineage.lineage)
+
+    async def begin_epoch(self) -> base.StoreIdentity:
+        """Begin a new epoch."""
+        return await self._write(lineage.begin_epoch)
 
     # -- persons --------------------------------------------------------------------------------
     async def new_person(self, owner: str) -> int:

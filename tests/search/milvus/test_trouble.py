@@ -53,7 +53,7 @@ async def test_writes_of_two_servers_that_cross_are_put_right(lite, store, monke
     await fast.close()
 
 
-@pytest.mark.parametrize(("rev", "said"), [(0, "is ahead of the store"), (5000, "40 vectors removed")])
+@pytest.mark.parametrize(("rev", "said"), [(0, "is of another store"), (5000, "40 vectors removed")])
 async def test_what_another_store_has_left_is_put_right(lite, caplog, rev, said):
     store = FeedStore()
     store.rev = 1000

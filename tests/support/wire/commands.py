@@ -164,7 +164,11 @@ class Commands:
         when = ReturnDocument.AFTER if command.get("new") else ReturnDocument.BEFORE
         try:
             found = collection.find_one_and_update(
-                query, command["update"], upsert=command.get("upsert", False), return_document=when
+                query,
+                command["update"],
+                command.get("fields"),
+                upsert=command.get("upsert", False),
+                return_document=when,
             )
         except DuplicateKeyError as error:
             raise Refused(11000, "DuplicateKey", f"E11000 duplicate key error: {error}") from error
@@ -262,4 +266,4 @@ def _only(command: Command, known: set[str], name: str) -> None:
 
 
 def _known_operators(update: Command) -> None:
-    _only(update, {"$set", "$unset", "$inc", "$min", "$max", "$setOnInsert"}, "update")
+    _only(update, {"$set", "$unset", "$inc", "$min", "$max", "$setOnInsert", "$push", "$pop"}, "update")
