@@ -16,7 +16,7 @@ from facenapi.errors import ApiError, StartupError
 from facenapi.process import systemd
 from facenapi.process.access_log import log_request
 from facenapi.process.admission import Admission
-from facenapi.process.listener import LINGER_FACTOR, Listener
+from facenapi.process.listener import Listener
 from facenapi.process.metrics import Metrics
 from facenapi.process.watchdog import beat
 from facenapi.search.open import open_searcher
@@ -94,13 +94,7 @@ class Application:
             sockets = bind_sockets(config.port, config.host)
         except OSError as error:
             raise StartupError(f"Cannot listen on {config.host}:{config.port}: {error.strerror}") from error
-        self._http = Listener(
-            self.web,
-            max_body_size=config.max_body_size * LINGER_FACTOR,
-            body_timeout=config.body_timeout,
-            idle_connection_timeout=config.idle_timeout,
-            xheaders=False,
-        )
+        self._http = Listener(self.web, config=config)
         self._http.add_sockets(sockets)
         port: int = sockets[0].getsockname()[1]
         return port
@@ -132,6 +126,9 @@ class Application:
     def _gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
         """Return the figures that are read when Prometheus asks."""
         yield "requests_in_flight", {}, self.requests.running
+        yield "body_bytes", {}, self.requests.bodies.used
+        yield "answer_bytes", {}, self.requests.answers.used
+        yield "connections", {}, self._http.connections if self._http else 0
         yield "ready", {}, not self.draining and any(shard.info()["ready"] for shard in self.searcher.shards)
         yield "tasks", {}, len(asyncio.all_tasks())
         yield "threads", {}, threading.active_count()

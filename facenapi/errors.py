@@ -116,11 +116,35 @@ class MethodNotAllowed(ApiError):
         return {"Allow": ", ".join(self.allowed)}
 
 
+class TooLate(ApiError):
+    """The head or the body did not come in time."""
+
+    status = 408
+    code = "TIMEOUT"
+
+
 class TooLarge(ApiError):
     """The body is above the configured limit."""
 
     status = 413
     code = "TOO_LARGE"
+
+
+class BadEncoding(ApiError):
+    """The body has a content encoding that is not known."""
+
+    status = 415
+    code = "BAD_ENCODING"
+
+    def headers(self) -> dict[str, str]:
+        """Return the encodings that are known."""
+        return {"Accept-Encoding": "gzip, deflate"}
+
+
+class HeadTooLong(TooLarge):
+    """The head of the request is above the limit."""
+
+    status = 431
 
 
 class Overloaded(ApiError):

@@ -44,7 +44,7 @@ def photo(name: str) -> Kind:
     """Return a kind for a photo under this name: a file part, or an http(s) URL."""
 
     def parse(raw: Any) -> PhotoSource:
-        data = raw.data if isinstance(raw, Upload) else raw.values[-1] if isinstance(raw, Texts) else None
+        data = raw.data if isinstance(raw, Upload) else raw.last if isinstance(raw, Texts) else None
         # A part without a file name looks like a text field: a URL is told from a picture by how it begins.
         if data is not None and not re.match(rb"\s*[a-zA-Z][a-zA-Z0-9+.-]*://", data):
             return PhotoSource(name, data=data)

@@ -7,9 +7,9 @@ what is expected.
 
 from __future__ import annotations
 
+import json
 import math
 import re
-import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from facenapi.errors import BadParam, MalformedJson
 
 LARGEST_ID = (1 << 53) - 1
 MOST_ITEMS = 1000  # of a list in a parameter
+_SHOWN = 200  # characters of a refused value
 _TRUE, _FALSE = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
 
 Schema = dict[str, Any]
@@ -79,25 +80,39 @@ class MustError(ValueError):
 
 
 def shown(raw: Any) -> Any:
-    """Return a refused value as the answer shows it: short, and valid JSON whatever it was."""
+    """Return a refused value as the answer shows it: as it was, or the beginning of it as text if it is long."""
     if isinstance(raw, Upload):
         return "(a file)"
     if isinstance(raw, Texts):
-        raw = ",".join(value[:200].decode(errors="replace") for value in raw.values[:20])
-    elif isinstance(raw, bool) or (isinstance(raw, int) and abs(raw) <= LARGEST_ID):
+        raw = ",".join(value[:_SHOWN].decode(errors="replace") for value in raw.values[:20])
+    if isinstance(raw, str):
+        return _writable(raw[:_SHOWN])
+    if isinstance(raw, int) and abs(raw) <= LARGEST_ID:  # booleans, too
         return raw
-    elif not isinstance(raw, str):
-        raw = reprlib.repr(raw)
-    return raw[:200].encode(errors="replace").decode()
+    try:
+        text = _writable(json.dumps(raw, ensure_ascii=False))
+        return json.loads(text, parse_int=_number, parse_constant=str) if len(text) <= _SHOWN else text[:_SHOWN]
+    except (RecursionError, ValueError):
+        return "(not shown)"
+
+
+def _writable(text: str) -> str:
+    """Return a text without what UTF-8 cannot hold."""
+    return text.encode(errors="replace").decode()
+
+
+def _number(text: str) -> int | str:
+    """Return a whole number, as text if programs would round it."""
+    return text if len(text) > 17 or abs(int(text)) > LARGEST_ID else int(text)
 
 
 # -- reading raw values -------------------------------------------------------------------------
 
 
 def text_of(raw: Any) -> str:
-    """Return a text from any source; of repeated values the last."""
+    """Return a text from any source; of repeated values the last that is not empty."""
     if isinstance(raw, Texts):
-        raw = raw.values[-1]
+        raw = raw.last
     elif isinstance(raw, Upload):
         raw = raw.data
     try:

@@ -12,13 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tornado.httputil import HTTPFile, HTTPHeaders, HTTPInputError, parse_multipart_form_data
+from tornado.httputil import HTTPHeaders
 
 from facenapi.api import jsonio
+from facenapi.api.multipart import MultipartError, Part, parts_of
 from facenapi.api.patterns import NOTHING, SPACE
-from facenapi.errors import BadParam, MalformedJson
+from facenapi.errors import BadParam, MalformedJson, TooLarge
 
 MAX_FIELDS = 1000
+TEXT_LIMIT = 1 << 20  # bytes of a JSON or urlencoded body: parsing text blocks the loop
+RAW_PHOTO = "photo"  # what a body that is nothing but a picture is the value of, in methods with one photo
+
+# Types that say nothing: none, what curl and others give to any body, and "bytes".
+_UNTOLD = ("", "application/x-www-form-urlencoded", "application/octet-stream", "binary/octet-stream")
+_SNIFFED = 64  # bytes; all formats of pictures have control characters among these, no text has
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,11 @@ class Texts:
     """The values of one name in a form or query, in order."""
 
     values: tuple[bytes, ...]
+
+    @property
+    def last(self) -> bytes:
+        """The last that is not empty."""
+        return next((value for value in reversed(self.values) if value), b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,32 +88,47 @@ def _latin(text: str | bytes) -> str:
     return text if isinstance(text, str) else text.decode("latin-1")
 
 
-def read_parameters(headers: HTTPHeaders, query: str, body: bytes) -> Parameters:
+def read_parameters(headers: HTTPHeaders, query: str, body: bytes | bytearray) -> Parameters:
     """Read all parameters of a request.
 
     Raises:
         MalformedJson: the body should be JSON and is not.
         BadParam: the form or the query cannot be taken apart.
+        TooLarge: a text of this size is not read.
     """
     return Parameters(body=_read_body(headers.get("Content-Type", ""), body), query=_read_urlencoded(query, "query"))
 
 
-def _read_body(content_type: str, body: bytes) -> dict[str, Any]:
-    kind = content_type.partition(";")[0].strip().lower()
-    if not body.strip():
+def may_be_photo(content_type: str) -> bool:
+    """Whether a body of this type may be a photo, or hold one: a form of parts, a picture, or anything at all."""
+    kind = _kind(content_type)
+    return kind.startswith(("multipart/", "image/")) or kind in _UNTOLD
+
+
+def _kind(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
+def _read_body(content_type: str, body: bytes | bytearray) -> dict[str, Any]:
+    kind, begin = _kind(content_type), bytes(body[:_SNIFFED])
+    if not (begin.strip() or body.strip()):
         return {}
     if kind == "multipart/form-data":
         return _read_multipart(content_type, body)
+    if kind.startswith("image/") or (kind in _UNTOLD and _BINARY.search(begin)):
+        return {RAW_PHOTO: Upload(bytes(body))}
+    if len(body) > TEXT_LIMIT:
+        raise TooLarge(f"A body of text may have {TEXT_LIMIT} bytes")
     # Many clients post JSON without saying so, or under the type that curl -d gives.
-    if kind == "application/json" or kind.endswith("+json") or body.lstrip()[:1] == b"{":
-        value = jsonio.loads(body)
+    if kind == "application/json" or kind.endswith("+json") or begin.lstrip()[:1] == b"{":
+        value = jsonio.loads(bytes(body))
         if value in ([], None, ""):
             return {}
         if not isinstance(value, dict):
             raise MalformedJson("The JSON body must be an object")
         return value
     if kind in ("application/x-www-form-urlencoded", ""):
-        return dict(_read_urlencoded(body, "body"))
+        return dict(_read_urlencoded(bytes(body), "body"))
     return {}
 
 
@@ -115,30 +143,25 @@ def _read_urlencoded(text: str | bytes, where: str) -> dict[str, Texts]:
     return {name: Texts(tuple(found)) for name, found in values.items()}
 
 
-def _read_multipart(content_type: str, body: bytes) -> dict[str, Any]:
-    texts: dict[str, list[bytes]] = {}
-    files: dict[str, list[HTTPFile]] = {}
+def _read_multipart(content_type: str, body: bytes | bytearray) -> dict[str, Any]:
+    parts: dict[str, list[Part]] = {}
     try:
-        parse_multipart_form_data(_boundary(content_type), body, texts, files)
-    except (HTTPInputError, ValueError) as error:
-        raise BadParam("body", None, "The multipart body cannot be read") from error
-    merged: dict[str, list[bytes]] = {}
-    for name, values in texts.items():
-        merged.setdefault(_name(name, "body"), []).extend(values)
-    found: dict[str, Any] = {name: Texts(tuple(values)) for name, values in merged.items()}
-    for name, uploads in files.items():
-        # A form in a browser sends an empty file where none was chosen.
-        if uploads[0].body or _name(name, "body") not in found:
-            found[_name(name, "body")] = Upload(uploads[0].body)
-    return found
+        for part in parts_of(content_type, body):
+            parts.setdefault(_list_name(part.name.decode(errors="replace")), []).append(part)
+    except MultipartError as error:
+        raise BadParam("body", None, str(error)) from error
+    return {name: _value(found) for name, found in parts.items()}
 
 
-def _boundary(content_type: str) -> bytes:
-    for part in content_type.split(";")[1:]:
-        key, _, value = part.strip().partition("=")
-        if key.lower() == "boundary" and value.strip('"'):
-            return value.strip('"').encode()
-    raise ValueError("no boundary")
+def _value(parts: list[Part]) -> Texts | Upload:
+    """Return what parts of one name say: the last that is not empty counts, for texts the others may, too.
+
+    A form in a browser sends an empty file where none was chosen.
+    """
+    last = next((part for part in reversed(parts) if part.data), None)
+    if last is not None and last.file:
+        return Upload(last.data)
+    return Texts(tuple(part.data for part in parts if not part.file))
 
 
 def _name(name: str | bytes, where: str) -> str:
@@ -148,4 +171,8 @@ def _name(name: str | bytes, where: str) -> str:
         text.encode()
     except UnicodeError as error:
         raise BadParam(where, None, "A parameter's name is not valid UTF-8") from error
-    return re.sub(r"\[[0-9]{0,6}\]$", "", text)
+    return _list_name(text)
+
+
+def _list_name(name: str) -> str:
+    return re.sub(r"\[[0-9]{0,6}\]$", "", name)

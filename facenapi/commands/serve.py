@@ -12,7 +12,7 @@ from facenapi import __version__
 from facenapi.app import Application
 from facenapi.config.options import Config
 from facenapi.config.reader import ConfigError, load
-from facenapi.process import allocator, switch_interval, systemd
+from facenapi.process import allocator, descriptors, switch_interval, systemd
 from facenapi.process.logs import set_level, set_up_logging
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     set_up_logging(config)
     for warning in warnings:
         log.warning("%s", warning)
+    descriptors.raise_limit()
     allocator.return_large_blocks()
     switch_interval.take_short_turns()
     return asyncio.run(_serve(config, arguments))

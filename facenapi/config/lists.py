@@ -1,4 +1,4 @@
-"""Options that are lists: of ports, host names and networks."""
+"""Options that are lists: of ports, host names, networks and origins; and paths."""
 
 from __future__ import annotations
 
@@ -24,6 +24,19 @@ def hosts_of(text: str) -> tuple[str, ...]:
 def networks_of(text: str) -> tuple[Network, ...]:
     """Return the networks of ``10.1.0.0/16,192.168.7.9``; ValueError if it is no such list."""
     return tuple(ipaddress.ip_network(word) for word in _words(text, r"[0-9a-fA-F:.]+(?:/[0-9]{1,3})?"))
+
+
+def origins_of(text: str) -> frozenset[str]:
+    """Return the origins of ``https://app.example.com,http://localhost:3000``, or ``*``; ValueError if it is none."""
+    pattern = r"\*|null|[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?/?"
+    return frozenset(word.rstrip("/").lower() for word in _words(text, pattern))
+
+
+def path_of(text: str) -> str:
+    """Return a path without the slash at its end; ValueError if it is none."""
+    if text and not re.fullmatch(r"(?:/[A-Za-z0-9_.~-]+)+/?", text):
+        raise ValueError(text)
+    return text.rstrip("/")
 
 
 def _words(text: str, pattern: str) -> list[str]:

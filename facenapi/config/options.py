@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from facenapi.config.lists import hosts_of, networks_of, ports_of
+from facenapi.config.lists import hosts_of, networks_of, origins_of, path_of, ports_of
 
 
 def option(
@@ -50,12 +50,60 @@ class Config:
     shutdown_timeout: float = option(
         "Server", 20.0, "Seconds that requests in flight get to finish on SIGTERM.", low=0, high=3600
     )
+    trusted_proxies: str = option(
+        "Server",
+        "127.0.0.0/8,::1",
+        "Proxies whose X-Forwarded-For, -Proto, -Host and -Prefix are believed: addresses and networks.",
+        form=("networks, such as 10.1.0.0/16,192.168.7.9", networks_of),
+    )
+    base_path: str = option(
+        "Server",
+        "",
+        "Path below which clients find this server, such as /faces-api: what URLs and links to pages begin with.",
+        form=("a path such as /faces-api", path_of),
+        reload=True,
+    )
+    cors_origins: str = option(
+        "Server",
+        "",
+        "Origins whose pages may use this server from a browser, or *; empty: none.",
+        form=("origins, such as https://app.example.com,http://localhost:3000, or *", origins_of),
+        reload=True,
+    )
     # -- Limits ---------------------------------------------------------------------------------
     max_body_size: int = option(
         "Limits", 24 * 1024 * 1024, "Largest request body, in bytes.", low=1024, high=1 << 30, reload=True
     )
     max_requests: int = option(
-        "Limits", 256, "Requests in flight; one more is answered 503.", low=1, high=100000, reload=True
+        "Limits",
+        256,
+        "Requests in flight; one more is answered 503. The last quarter is for owners who have few.",
+        low=1,
+        high=100000,
+        reload=True,
+    )
+    max_connections: int = option(
+        "Limits",
+        0,
+        "Connections of clients at a time; one more is answered 503. 0: what the limit of open files leaves.",
+        low=0,
+        high=1000000,
+    )
+    max_body_memory: int = option(
+        "Limits",
+        512 * 1024 * 1024,
+        "Bytes of request bodies in memory at a time; a request beyond is answered 503.",
+        low=1 << 20,
+        high=1 << 40,
+        reload=True,
+    )
+    max_answer_memory: int = option(
+        "Limits",
+        256 * 1024 * 1024,
+        "Bytes of answers that wait for clients to take them; a larger answer beyond is a 503.",
+        low=1 << 20,
+        high=1 << 40,
+        reload=True,
     )
     rate_limit: float = option(
         "Limits",
@@ -79,7 +127,17 @@ class Config:
         "Limits", 60.0, "Seconds in which a request body must have arrived.", low=1, high=3600
     )
     idle_timeout: float = option(
-        "Limits", 75.0, "Seconds after which an idle or header-less connection is closed.", low=1, high=86400
+        "Limits", 75.0, "Seconds after which a connection without a request is closed.", low=1, high=86400
+    )
+    head_timeout: float = option(
+        "Limits", 20.0, "Seconds in which the head of a request must have arrived once it began.", low=1, high=3600
+    )
+    write_timeout: float = option(
+        "Limits",
+        60.0,
+        "Seconds after which a client that does not read its answer is cut off: it must take 64 KB, or the rest.",
+        low=1,
+        high=3600,
     )
     # -- Photos ---------------------------------------------------------------------------------
     max_size: int = option("Photos", 6000, "Longest side of a photo, in pixels.", low=16, high=65535, reload=True)
@@ -309,6 +367,7 @@ class Config:
         choices=("debug", "info", "warning", "error", "none"),
         reload=True,
     )
+    log_format: str = option("Logging", "text", "Lines for people, or a JSON object each.", choices=("text", "json"))
     log_to_stderr: bool = option("Logging", True, "Log to standard error (journald).")
     log_file_prefix: str = option("Logging", "", "Log to this file as well.")
     log_file_max_size: int = option(

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import secrets
 from collections.abc import Coroutine
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tornado.web import HTTPError, RequestHandler, stream_request_body
+from tornado.web import HTTPError
 
 from facenapi.api import jsonio
 from facenapi.api.operation import operation_of
-from facenapi.api.request import Parameters, read_parameters
-from facenapi.errors import ApiError, BadParam, MethodNotAllowed, NotFound, TooLarge
-from facenapi.process import stages
-from facenapi.process.listener import LINGER_FACTOR
+from facenapi.errors import ApiError, BadParam, MethodNotAllowed, NotFound
+from facenapi.handlers import cors
+from facenapi.handlers.intake import OTHER, Intake
 
 if TYPE_CHECKING:
     from facenapi.handlers.server import Server
@@ -25,12 +21,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
-_REFUSED = ("OPTIONS", "PATCH")  # methods that are answered 405, after their body
-TEXT_LIMIT = 1 << 20  # bytes of a JSON or urlencoded body
+_REFUSED = ("OPTIONS", "PATCH", OTHER)  # methods that are answered 405, after their body
+_LARGE = 1 << 16  # bytes of an answer that needs room
 
 
-@stream_request_body
-class ApiHandler(RequestHandler):
+class ApiHandler(Intake):
     """The base of every handler.
 
     Methods are declared with :func:`facenapi.api.operation.operation`. ``self.owner`` is the owner of the
@@ -39,6 +34,8 @@ class ApiHandler(RequestHandler):
 
     SUPPORTED_METHODS = (*METHODS, *_REFUSED)
     allowed: ClassVar[list[str]] = []
+    reading: ClassVar[tuple[str, ...]] = ("GET", "HEAD")  # methods that change nothing
+    probe: ClassVar[bool] = False  # asked again and again by machines: not worth a line in the log
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Answer HEAD wherever GET is answered."""
@@ -49,18 +46,7 @@ class ApiHandler(RequestHandler):
 
     def initialize(self, app: Server) -> None:
         """Take the object that owns all services."""
-        self.app = app
-        self.owner = ""
-        self.stages: dict[str, float] = {}
-        asked = self.request.headers.get("X-Request-Id", "")
-        self.request_id = asked if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", asked) else secrets.token_hex(8)
-        self.version = 0
-        self._chunks: list[bytes] = []
-        self._received = 0
-        self._limit = 0  # bytes of a body that are kept
-        self._refusal: ApiError | None = None
-        self._early = False
-        self._counted = False
+        super().initialize(app)
         self._running = False
         self._gone = False
         self._work: asyncio.Future[None] | None = None
@@ -70,80 +56,12 @@ class ApiHandler(RequestHandler):
         self.set_header("Content-Type", "application/json; charset=UTF-8")
         self.clear_header("Server")
 
-    # -- before the body ------------------------------------------------------------------------
-    async def prepare(self) -> None:
-        """Authenticate and check limits. Runs before the body is read.
+    def _nothing_here(self, *_: str, **__: str) -> None:
+        raise self._api_error(405)
 
-        A refusal waits until the body has been read and thrown away: a client that is answered while it
-        still writes sees a broken pipe instead of the answer. Only a client that asked first
-        (``Expect: 100-continue``) and one with far too much to say are answered at once.
-        """
-        self.stages = stages.begin()
-        self.version = int(self.path_kwargs.pop("version", None) or 0)
-        try:
-            await self._admit()
-        except ApiError as error:
-            self._refuse(error)
-            if self._body_must_not_come():
-                self._early = True
-                raise
-
-    async def _admit(self) -> None:
-        declared = operation_of(getattr(self, (self.request.method or "").lower(), None))
-        connection: Any = self.request.connection
-        connection.set_max_body_size(self.app.config.max_body_size * LINGER_FACTOR)
-        if declared is not None and declared.public:
-            return  # a full server still tells how it is
-        # In this order: who has no token takes up neither a place nor memory.
-        self.owner = await self.app.auth.owner(self.request.headers.get("Authorization"))
-        self._counted = True
-        self.app.requests.enter()
-        if declared is not None and declared.takes_photos:
-            self.app.photos.check_room()
-        self._limit = self._body_limit() if declared is not None else 0
-        if self._limit and self._announced_length() > self._limit:
-            raise self._too_large()
-
-    def _refuse(self, error: ApiError) -> None:
-        """Note the answer that waits for the end of the body, and make room at once."""
-        self._refusal = error
-        self._chunks.clear()
-        self._leave()
-
-    def _body_limit(self) -> int:
-        """Return how large a body may be. Only multipart bodies hold photos; parsing text blocks the loop."""
-        most = self.app.config.max_body_size
-        kind = self.request.headers.get("Content-Type", "").lower()
-        return most if kind.startswith("multipart/") else min(most, TEXT_LIMIT)
-
-    def _announced_length(self) -> int:
-        announced = self.request.headers.get("Content-Length", "")
-        return int(announced) if re.fullmatch(r"[0-9]{1,18}", announced) else 0
-
-    def _body_must_not_come(self) -> bool:
-        asked = self.request.headers.get("Expect", "").lower() == "100-continue"
-        return asked or self._announced_length() > self.app.config.max_body_size * LINGER_FACTOR
-
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"The body is larger than {self._limit} bytes")
-
-    def data_received(self, chunk: bytes) -> None:
-        """Collect the body, up to the limit; throw away what nobody will read."""
-        if self._refusal is not None or not self._limit:
-            return
-        self._chunks.append(chunk)
-        self._received += len(chunk)
-        if self._received > self._limit:
-            self._refuse(self._too_large())
+    patch = other = _nothing_here
 
     # -- the request ----------------------------------------------------------------------------
-    @cached_property
-    def parameters(self) -> Parameters:
-        """The parameters of body and query. Raises BadParam, MalformedJson, and what :meth:`prepare` put off."""
-        if self._refusal is not None:
-            raise self._refusal
-        return read_parameters(self.request.headers, self.request.query, b"".join(self._chunks))
-
     async def run(self, work: Coroutine[Any, Any, None], interruptible: bool) -> None:
         """Do the work of a method; a client that hangs up ends it if it is interruptible.
 
@@ -160,22 +78,17 @@ class ApiHandler(RequestHandler):
         finally:
             self._running = False
             if self._gone:
-                self._leave()
+                self.place.leave()
 
     def on_connection_close(self) -> None:
         """Cancel what is no longer of use to anybody."""
         super().on_connection_close()
         self._gone = True
-        self._chunks.clear()
+        self._forget_deadline()
         if self._work is not None:
             self._work.cancel()
         if not self._running:
-            self._leave()
-
-    def _leave(self) -> None:
-        if self._counted:
-            self._counted = False
-            self.app.requests.leave()
+            self.place.leave()
 
     # -- the answer -----------------------------------------------------------------------------
     def answer(self, value: Any, status: int = 200) -> None:
@@ -183,7 +96,9 @@ class ApiHandler(RequestHandler):
         self.answer_text(jsonio.dumps(value), status)
 
     def answer_text(self, text: str | bytes, status: int = 200) -> None:
-        """Finish with a body that is JSON already."""
+        """Finish with a body that is JSON already. Raises Overloaded if too much waits for clients to read."""
+        if len(text) > _LARGE:  # a change that is done is never answered as if it were not
+            self.place.hold_answer(len(text), needed=self.method not in self.reading)
         self.set_status(status)
         self.finish(text)
 
@@ -195,16 +110,38 @@ class ApiHandler(RequestHandler):
 
     def finish(self, chunk: Any = None) -> Any:
         """End the answer; while the server drains, or with a body unread, the connection ends with it."""
+        self._forget_deadline()
         self.set_header("X-Request-Id", self.request_id)
-        if self.app.draining or self._early:
+        for name, value in cors.answer_headers(self.app.config, self.request.headers).items():
+            self.set_header(name, value)
+        ends = self.app.draining or not self.exchange.complete
+        if ends:
             self.set_header("Connection", "close")
         if self.request.headers.get("X-Timing"):
             timings = [f"{name};dur={1000 * spent:.1f}" for name, spent in self.stages.items()]
             timings.append(f"total;dur={1000 * self.request.request_time():.1f}")
             self.set_header("Server-Timing", ", ".join(timings))
+        connection: Any = self.request.connection
         written = super().finish(chunk)
-        written.add_done_callback(lambda _: self._leave())  # a drain waits for the last byte
+        written.add_done_callback(lambda _: self._written(connection if ends else None))
         return written
+
+    def _written(self, connection: Any) -> None:
+        """Make room after the last byte, for which a drain waits, and close what was said to be closed."""
+        self.place.leave()
+        if connection is not None:
+            connection.close()
+
+    async def options(self, **_: str) -> None:
+        """Answer a browser that asks whether a page may send a request; for anybody else there is no such method."""
+        if self._refusal is not None:
+            raise self._refusal
+        allowed = cors.preflight_headers(self.app.config, self.request.headers, self.allowed)
+        if not allowed:
+            raise self._api_error(405)
+        for name, value in allowed.items():
+            self.set_header(name, value)
+        self.answer_nothing()
 
     def compute_etag(self) -> None:
         """Return no ETag: hashing every answer costs more than it saves."""
@@ -219,6 +156,7 @@ class ApiHandler(RequestHandler):
         _, error, _ = kwargs.get("exc_info", (None, None, None))
         if not isinstance(error, ApiError):
             error = self._api_error(status_code)
+        self.refused = error
         for name, value in error.headers().items():
             self.set_header(name, value)
         self.answer(error.body(self.version), error.status)
@@ -228,7 +166,7 @@ class ApiHandler(RequestHandler):
         if self._refusal is not None:
             return self._refusal
         if status_code == 405:
-            return MethodNotAllowed(self.request.method or "", self.allowed)
+            return MethodNotAllowed(self.method, self.allowed)
         if 400 <= status_code < 500:
             return BadParam("path", None, "The request cannot be read")
         return ApiError("The server made a mistake; its log has the details")

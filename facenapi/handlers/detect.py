@@ -19,6 +19,8 @@ from facenapi.services.selection import faces_in_boxes
 class DetectHandler(ApiHandler):
     """Finds faces."""
 
+    reading = ("GET", "HEAD", "POST")
+
     @operation(
         "Find the faces on a photo",
         PHOTO,

@@ -11,6 +11,8 @@ from facenapi.process import metrics
 class LiveHandler(ApiHandler):
     """Whether the process answers at all."""
 
+    probe = True
+
     @operation("Whether the process lives", answer=record({"status": TEXT}), public=True)
     async def get(self) -> None:
         """Answer, which is all that is asked."""
@@ -19,6 +21,8 @@ class LiveHandler(ApiHandler):
 
 class ReadyHandler(ApiHandler):
     """Whether requests can be served now, and by what."""
+
+    probe = True
 
     @operation("Whether requests can be served", answer=record({"ready": TRUTH}), public=True)
     async def get(self) -> None:
@@ -29,6 +33,8 @@ class ReadyHandler(ApiHandler):
 
 class MetricsHandler(ApiHandler):
     """Figures for Prometheus."""
+
+    probe = True
 
     @operation("Figures in Prometheus' text format", answer=TEXT, public=True)
     async def get(self) -> None:

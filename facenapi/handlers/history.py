@@ -47,6 +47,8 @@ class _EventsHandler(ApiHandler):
 class HistoryHandler(_EventsHandler):
     """All events."""
 
+    reading = ("GET", "HEAD", "POST")
+
     @operation(
         "Search the camera history",
         Param("person_id", integer(1), "Only events of this person"),

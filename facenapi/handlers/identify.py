@@ -34,6 +34,8 @@ _CORNERS = tuple(
 class IdentifyHandler(ApiHandler):
     """Searches the owner's faces."""
 
+    reading = ("GET", "HEAD", "POST")
+
     @operation(
         "Find the stored faces that are most similar",
         PHOTO,

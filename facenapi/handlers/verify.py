@@ -18,6 +18,8 @@ _PAIR = record({"bbox1": BOX_REF, "bbox2": BOX_REF, "confidence": CONFIDENCE}, {
 class VerifyHandler(ApiHandler):
     """Compares two photos."""
 
+    reading = ("GET", "HEAD", "POST")
+
     @operation(
         "Compare the faces of two photos",
         Param("photo1", photo("photo1"), "The first photo: a file part, or a URL", required=True),

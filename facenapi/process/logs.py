@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler, TimedRotatingFileHandler
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from facenapi.errors import StartupError
 
@@ -13,6 +15,29 @@ if TYPE_CHECKING:
     from facenapi.config.options import Config
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class Fields(dict[str, Any]):
+    """A message of named values: ``name=value name=value`` as text, members of their own in JSON."""
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in self.items())
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+        }
+        line |= record.msg if isinstance(record.msg, Fields) else {"message": record.getMessage()}
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
 
 
 def set_up_logging(config: Config) -> None:
@@ -33,8 +58,9 @@ def set_up_logging(config: Config) -> None:
             raise StartupError(
                 f"The log file {config.log_file_prefix} cannot be written: {error.strerror}"
             ) from error
+    formatter = JsonFormatter() if config.log_format == "json" else logging.Formatter(FORMAT)
     for handler in handlers:
-        handler.setFormatter(logging.Formatter(FORMAT))
+        handler.setFormatter(formatter)
         root.addHandler(handler)
 
 

@@ -48,32 +48,29 @@ class Authenticator:
         self._buckets: dict[str, tuple[float, float]] = {}
         self._cache: dict[str, tuple[float, Token | None]] = {}
 
-    async def owner(self, header: str | None) -> str:
-        """Return the owner.
-
-        Raises:
-            AuthFailed: no header, another scheme, an unknown or an inactive token.
-            Overloaded: this token has used up its rate (429).
-        """
+    async def token(self, header: str | None) -> Token:
+        """Return the token that an Authorization header names; raise AuthFailed if it is none that is good."""
         if not header:
             raise AuthFailed("A token is needed: Authorization: Token KEY")
-        scheme, _, key = header.strip().partition(" ")
-        if scheme.lower() != "token" or not key.strip():
+        scheme, *keys = header.split(maxsplit=1)
+        if scheme.lower() != "token" or not keys:
             raise AuthFailed("The Authorization header must be: Token KEY")
-        key_hash = hash_key(key.strip())
+        key_hash = hash_key(keys[0].strip())
         token = await self._find(key_hash)
         if token is None or not hmac.compare_digest(token.key_hash, key_hash) or not token.active:
             raise AuthFailed("The token is unknown or not active")
-        self._take(key_hash)
-        return token.owner
+        return token
 
     def forget(self) -> None:
         """Look tokens up anew."""
         self._cache.clear()
 
-    def _take(self, key_hash: str) -> None:
-        """Take one request out of the token's bucket, which fills at ``rate_limit`` and holds two seconds' worth."""
-        rate = self._config.rate_limit
+    def take(self, token: Token) -> None:
+        """Take one request out of the token's bucket, which fills at ``rate_limit`` and holds two seconds' worth.
+
+        Raises Overloaded (429) if it is empty.
+        """
+        rate, key_hash = self._config.rate_limit, token.key_hash
         if not rate:
             return
         now, full = time.monotonic(), max(2 * rate, 1.0)
