@@ -39,7 +39,7 @@ class _EventsHandler(ApiHandler):
         found = await window(
             single(lambda asked: self.app.store.list_faces(self.owner, where, asked)), lambda face: face.id, page
         )
-        next_page = link(self.request, self.parameters, max_id=found.next_max_id)
+        next_page = link(self, max_id=found.next_max_id)
         more = {} if next_page is None else {"next_page": next_page}
         self.answer({"results": [view(face) for face in found.items], **more})
 

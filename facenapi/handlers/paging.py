@@ -7,13 +7,11 @@ from urllib.parse import quote, urlencode
 
 from facenapi.api import jsonio
 from facenapi.api.params import LARGEST_ID, Param, integer
-from facenapi.api.request import Parameters, Texts, Upload
+from facenapi.api.request import Texts, Upload
 from facenapi.handlers.base import ApiHandler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from tornado.httputil import HTTPServerRequest
 
     from facenapi.handlers.views import Json
     from facenapi.services.paging import Window
@@ -36,20 +34,21 @@ class PageHandler(ApiHandler):
         """Finish with the results of a page and with links to its neighbours."""
         self.answer(
             {
-                "next_page": link(self.request, self.parameters, max_id=page.next_max_id),
-                "prev_page": link(self.request, self.parameters, min_id=page.prev_min_id),
+                "next_page": link(self, max_id=page.next_max_id),
+                "prev_page": link(self, min_id=page.prev_min_id),
                 "results": list(views),
             }
         )
 
 
-def link(request: HTTPServerRequest, parameters: Parameters, **bound: int | None) -> str | None:
+def link(handler: ApiHandler, **bound: int | None) -> str | None:
     """Return path and query of a neighbouring page, None if there is none.
 
     It is the request's own path and query with the bound replaced. A filter that came in a body moves into
     the query, so that it survives.
     """
     [(name, value)] = bound.items()
+    parameters = handler.parameters
     if value is None:
         return None
     pairs: list[tuple[str, bytes]] = []
@@ -58,7 +57,7 @@ def link(request: HTTPServerRequest, parameters: Parameters, **bound: int | None
         if key not in ("max_id", "min_id") and raw is not None:
             pairs += [(key, item) for item in _texts(raw)]
     query = urlencode([*pairs, (name, str(min(value, LARGEST_ID)))], quote_via=quote, safe=":,")
-    return f"{request.path}?{query}"
+    return f"{handler.exchange.seen.prefix}{handler.request.path}?{query}"
 
 
 def _texts(raw: Any) -> tuple[bytes, ...]:

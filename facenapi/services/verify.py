@@ -49,7 +49,8 @@ class Verifier:
             for source, wanted in zip(sources, boxes, strict=True)
         ]
         try:
-            (boxes1, vectors1), (boxes2, vectors2) = await asyncio.gather(*both)
+            # In order, not as they end: which photo a refusal names must not depend on which was quicker.
+            (boxes1, vectors1), (boxes2, vectors2) = [await work for work in both]
         except BaseException:
             for work in both:  # one photo is refused: the other is of no use
                 work.cancel()

@@ -1,0 +1,195 @@
+"""The limits of connections, over real sockets: in every phase, in number, and shared out by owner."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import logging
+import socket
+from contextlib import AsyncExitStack
+
+import pytest
+
+from facenapi.config.options import Config
+from facenapi.errors import Overloaded
+from facenapi.process import descriptors
+from facenapi.process.acceptor import Acceptor
+from facenapi.process.admission import Admission, Shares
+from facenapi.services.auth import create_token
+from tests.support.server import RED, multipart, picture, serving
+from tests.test_app import until
+from tests.test_clients import connected, head, one_answer, refused
+
+MB = 1 << 20
+
+
+def test_the_last_quarter_is_for_those_who_hold_little():
+    shares = Shares(lambda: 100)
+    for _ in range(75):
+        assert shares.has_room("greedy", 1)
+        shares.take("greedy", 1)
+    assert not shares.has_room("greedy", 1)
+    for owner in ("a", "b"):
+        for _ in range(10):
+            assert shares.has_room(owner, 1)
+            shares.take(owner, 1)
+    assert not shares.has_room("c", 6)
+    assert shares.has_room("c", 5)
+    shares.give_back("greedy", 75)
+    assert shares.has_room("greedy", 1)
+
+
+def test_a_place_gives_everything_back():
+    admission = Admission(Config(max_requests=4, max_body_memory=4 * MB, max_answer_memory=MB, max_body_size=MB))
+    places = [admission.enter("x") for _ in range(3)]
+    places[0].hold_body(3 * MB)
+    with pytest.raises(Overloaded):
+        places[1].hold_body(1)
+    places[2].hold_answer(MB, needed=True)
+    with pytest.raises(Overloaded):
+        places[2].hold_answer(1, needed=False)
+    for place in places * 2:
+        place.leave()
+    assert (admission.running, admission.bodies.used, admission.answers.used) == (0, 0, 0)
+
+
+async def test_one_owners_slow_uploads_leave_the_others_theirs(tmp_path):
+    async with serving(tmp_path, max_requests=16) as client, AsyncExitStack() as stack:
+        upload = head(client, "POST", "/v1/detect", Content_Type="image/png", Content_Length=999_999)
+        places = []
+        for _ in range(40):
+            reader, writer = await stack.enter_async_context(connected(client))
+            writer.write(upload + b"x" * 1000)
+            places.append((reader, writer))
+        await until(lambda: client.app.requests.running == 12)
+        answers = [await asyncio.wait_for(reader.read(), 10) for reader, _ in places[12:]]
+        assert {answer[:12] for answer in answers} == {b"HTTP/1.1 503"}
+        assert all(b"Retry-After: 1\r\n" in answer and b"Connection: close" in answer for answer in answers)
+        key, _ = await create_token(client.app.store)
+        reply = await client("POST", "/v1/detect", parts={"photo": picture(RED)}, key=key)
+        assert reply.status == 200
+
+
+async def test_bytes_of_bodies_in_flight_are_bounded_and_come_back(tmp_path):
+    async with serving(tmp_path, max_body_memory=4 * MB, max_body_size=2 * MB) as client, AsyncExitStack() as stack:
+        bodies = client.app.requests.bodies
+        places = []
+        for _ in range(6):
+            reader, writer = await stack.enter_async_context(connected(client))
+            writer.write(head(client, "POST", "/v1/detect", Content_Type="image/png", Content_Length=MB + 100))
+            writer.write(bytes(MB))
+            places.append((reader, writer))
+        await until(lambda: 2 * MB < bodies.used <= 3 * MB)
+        answers = await asyncio.gather(*(asyncio.wait_for(reader.read(100), 2) for reader, _ in places),
+                                       return_exceptions=True)  # fmt: skip
+        assert sum(isinstance(answer, bytes) and answer.startswith(b"HTTP/1.1 503") for answer in answers) >= 3
+        for _, writer in places:
+            writer.close()
+        await until(lambda: bodies.used == 0 and client.app.requests.running == 0)
+
+
+async def test_a_client_that_does_not_read_is_cut_off(tmp_path, caplog):
+    async with serving(tmp_path, write_timeout=0.5) as client:
+        client.app.store.list_galleries = _many_galleries
+        host, port = client.base.removeprefix("http://").split(":")
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect((host, int(port)))
+            deaf.sendall(head(client))
+            await until(lambda: client.app.requests.answers.used > 8 * MB)
+            await until(lambda: client.app.requests.answers.used == 0)
+            await until(lambda: "does not read its answer" in caplog.text)
+        assert client.app.requests.running == 0
+
+
+async def _many_galleries(owner):
+    del owner
+    return [f"g{number:048}" for number in range(200_000)]
+
+
+async def test_answers_that_nobody_reads_are_bounded(tmp_path):
+    async with serving(tmp_path, max_answer_memory=24 * MB) as client, AsyncExitStack() as stack:
+        client.app.store.list_galleries = _many_galleries
+        first = []
+        for _ in range(4):
+            reader, writer = await stack.enter_async_context(connected(client))
+            writer.write(head(client))
+            first.append(await asyncio.wait_for(reader.readuntil(b"\r\n"), 10))
+        assert first == [b"HTTP/1.1 200 OK\r\n"] * 1 + [b"HTTP/1.1 503 Service Unavailable\r\n"] * 3
+        assert (await client("DELETE", "/v1/face/meta/x")).status == 204
+
+
+async def test_connections_are_bounded_and_idle_ones_make_room(tmp_path, caplog):
+    async with serving(tmp_path, max_connections=4) as client, AsyncExitStack() as stack:
+        for _ in range(4):
+            reader, writer = await stack.enter_async_context(connected(client))
+            writer.write(head(client)[:-2])  # unfinished heads: not idle
+        reader, writer = await stack.enter_async_context(connected(client))
+        answer = await asyncio.wait_for(reader.read(), 10)
+        refused(answer, 503, "OVERLOADED")
+        assert b"Retry-After: 1\r\n" in answer
+        assert "status=503 code=OVERLOADED" in caplog.text
+    async with serving(tmp_path / "2", max_connections=4) as client, AsyncExitStack() as stack:
+        idle = [await stack.enter_async_context(connected(client)) for _ in range(4)]
+        await asyncio.sleep(1.1)
+        reader, writer = await stack.enter_async_context(connected(client))
+        writer.write(head(client))
+        assert (await one_answer(reader))[0].startswith("HTTP/1.1 200 ")
+        assert await asyncio.wait_for(idle[0][0].read(), 10) == b""  # the one that was idle for longest
+
+
+async def test_errors_of_accept_do_not_spin(caplog):
+    class Exhausted:
+        calls = 0
+
+        def __init__(self):
+            self._pair = socket.socketpair()
+            self._pair[1].send(b"x")  # readable for ever
+
+        def close(self):
+            for end in self._pair:
+                end.close()
+
+        def fileno(self):
+            return self._pair[0].fileno()
+
+        def accept(self):
+            Exhausted.calls += 1
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    taken = []
+    listening = Exhausted()
+    acceptor = Acceptor(listening, lambda *found: taken.append(found))
+    await asyncio.sleep(1.2)
+    acceptor.stop()
+    listening.close()
+    assert 2 <= Exhausted.calls <= 4
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert taken == []
+
+
+def test_connections_stay_below_the_limit_of_descriptors():
+    limit = descriptors.limit()
+    assert 0 < descriptors.for_clients(Config()) < limit
+    assert descriptors.for_clients(Config(max_connections=7)) == 7
+    assert descriptors.for_clients(Config(max_connections=999_999)) < limit
+    assert descriptors.raise_limit() >= limit
+
+
+async def test_a_refusal_reaches_a_client_that_still_writes(tmp_path):
+    """What it writes is thrown away for a while: a reset would take the answer with it."""
+    kind, body = multipart({"photo": bytes(18 * MB)})
+    async with (
+        serving(tmp_path, max_requests=1, max_body_size=20 * MB) as client,
+        connected(client) as (_, holding),
+        connected(client) as (reader, writer),
+    ):
+        holding.write(head(client, "POST", "/v1/detect", Content_Type="image/png", Content_Length=9999))
+        await until(lambda: client.app.requests.running == 1)
+        writer.write(head(client, "POST", "/v1/detect", Content_Type=kind, Content_Length=len(body)))
+        for start in range(0, len(body), MB):
+            writer.write(body[start : start + MB])
+            await asyncio.wait_for(writer.drain(), 10)
+        found, content = await one_answer(reader)
+        assert (found.split()[1], json.loads(content)["code"]) == ("503", "OVERLOADED")
