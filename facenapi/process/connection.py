@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from asyncio import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tornado.iostream import IOStream, UnsatisfiableReadError
 
@@ -19,11 +20,23 @@ if TYPE_CHECKING:
 
     from tornado.httputil import RequestStartLine
 
-    from facenapi.process.listener import Listener
+log = logging.getLogger(__name__)
 
 _BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # how Tornado refuses what it cannot parse
 _REASONS = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large", 503: "Overloaded"}
 _LEAST_TAKEN = 1 << 16  # bytes that a client has to take of its answer in each write_timeout
+
+
+class Keeper(Protocol):
+    """Who keeps the connections. ``idle``: those that wait for the begin of a head, the longest first."""
+
+    idle: dict[Connection, None]
+
+    def linger(self, sock: socket.socket) -> None:
+        """See a connection off whose client may still write."""
+
+    def forget(self, stream: Connection) -> None:
+        """A connection is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +51,13 @@ class Limits:
 class Connection(IOStream):
     """A stream that knows what it waits for: the begin of a head, its end, a body, or that the client reads.
 
-    The listener calls :meth:`check` again and again.
+    Its keeper calls :meth:`check` again and again.
     """
 
-    def __init__(self, sock: socket.socket, listener: Listener, address: str, limits: Limits) -> None:
-        super().__init__(sock, max_buffer_size=listener.max_buffer_size, read_chunk_size=listener.read_chunk_size)
+    def __init__(self, sock: socket.socket, keeper: Keeper, address: str, limits: Limits) -> None:
+        super().__init__(sock)
         self.address = address
-        self._listener = listener
+        self._keeper = keeper
         self._limits = limits
         self._since = time.monotonic()  # when it began to wait for what it waits for
         self._in_head = True
@@ -66,12 +79,12 @@ class Connection(IOStream):
         self._in_head, self._begun, self._answering, self._unread = True, False, False, False
         self._start_line = None
         self._since = time.monotonic()
-        self._listener.idle[self] = None
+        self._keeper.idle[self] = None
 
     def head_came(self, start_line: RequestStartLine) -> None:
         """A head was read; a body may come."""
         self._in_head, self._unread, self._start_line = False, True, start_line
-        self._listener.idle.pop(self, None)
+        self._keeper.idle.pop(self, None)
 
     def request_came(self) -> None:
         """The request was read to its end."""
@@ -83,7 +96,7 @@ class Connection(IOStream):
         if read and self._in_head and not self._begun:
             self._begun = True
             self._since = time.monotonic()
-            self._listener.idle.pop(self, None)
+            self._keeper.idle.pop(self, None)
         return read
 
     # -- what the client has to take --------------------------------------------------------------
@@ -110,7 +123,7 @@ class Connection(IOStream):
         if self._unsent:
             if now - self._writing_since > self._limits.write_s:
                 if self._taken < _LEAST_TAKEN:
-                    self._listener.tell_unread(self)
+                    log.warning("from=%s does not read its answer: the connection is closed", self.address)
                     self.close()
                 self._writing_since, self._taken = now, 0
         elif self._in_head and self._begun:
@@ -140,8 +153,8 @@ class Connection(IOStream):
             long = HeadTooLong("The head of the request is too long")
             self.write_quietly(self._refusal(long if self._in_head else _not_http()))
         if self._answering and self._unread and not self._unsent and self.socket is not None:
-            self._listener.linger(self.socket)
-        self._listener.forget(self)
+            self._keeper.linger(self.socket)
+        self._keeper.forget(self)
         super().close(exc_info)
 
     def write_quietly(self, data: bytes) -> None:

@@ -131,10 +131,6 @@ class Listener(HTTPServer):
         self._streams.discard(stream)
         self.idle.pop(stream, None)
 
-    def tell_unread(self, stream: Connection) -> None:
-        """Note that a client does not read its answer."""
-        log.warning("from=%s does not read its answer: the connection is closed", stream.address)
-
     async def _check(self) -> None:
         """Look at all connections again and again."""
         limits = self._limits
