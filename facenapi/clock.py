@@ -22,17 +22,15 @@ def to_text(milliseconds: int) -> str:
     >>> to_text(1465816002075)
     '2016-06-13T11:06:42.075000'
     """
-    day, rest = divmod(milliseconds, MILLISECONDS_A_DAY)
-    seconds, fraction = divmod(rest, 1000)
-    minutes, second = divmod(seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{_date(day)}T{hour:02}:{minute:02}:{second:02}.{fraction:03}000"
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{_minute(minutes)}:{rest // 1000:02}.{rest % 1000:03}000"
 
 
 @functools.lru_cache(1024)
-def _date(day: int) -> str:
-    """Return the date of a day, counted from 1970; a page of faces has few of them."""
-    return date.fromordinal(_EPOCH.toordinal() + day).isoformat()
+def _minute(minutes: int) -> str:
+    """Return date, hour and minute of a minute, counted from 1970; a page of faces has few of them."""
+    day, rest = divmod(minutes, 1440)
+    return f"{date.fromordinal(_EPOCH.toordinal() + day).isoformat()}T{rest // 60:02}:{rest % 60:02}"
 
 
 def from_text(text: str) -> int:

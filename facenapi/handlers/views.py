@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-# Fields that an answer has only when they apply: those of a face whose camera or person is known.
-_SIGHTED = ("person_id", "friend", "cam_id")
-
 
 def face_view(face: Face) -> Json:
     """Return the contract's Face object."""
@@ -30,8 +27,12 @@ def face_view(face: Face) -> Json:
         "photo_hash": face.photo_hash,
         "timestamp": clock.to_text(face.timestamp_ms),
     }
-    if face.cam_id is not None or face.person_id is not None:
-        view |= {name: value for name in _SIGHTED if (value := getattr(face, name)) is not None}
+    if face.person_id is not None:
+        view["person_id"] = face.person_id
+    if face.friend is not None:
+        view["friend"] = face.friend
+    if face.cam_id is not None:
+        view["cam_id"] = face.cam_id
     if face.thumbnail is not None:
         view |= {"thumbnail": face.thumbnail, "normalized": face.normalized}
     if face.age is not None:

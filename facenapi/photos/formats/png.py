@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 
 from facenapi.photos.formats.plain import TRUNCATED, Plain, Refused, check_size, orientation_of
 
@@ -19,17 +20,10 @@ def inspect(data: bytes, max_size: int) -> Plain:
     """Return header, palette, transparency and all pixels in one chunk; ancillary chunks go. Raises Refused."""
     kept: dict[bytes, bytes] = {}
     pixels: list[bytes] = []
-    exif, at = b"", len(SIGNATURE)
-    for _ in range(_MOST_CHUNKS):
-        if at + 8 > len(data):
-            break
-        length, kind = struct.unpack_from(">I4s", data, at)
-        payload = slice(at + 8, at + 8 + length)
-        at += 12 + length
+    exif = b""
+    for kind, payload in _chunks(data):
         if kind == b"IDAT":
             pixels.append(data[payload])
-        elif kind == b"IEND":
-            break
         elif kind in (b"IHDR", b"PLTE", b"tRNS"):
             if kind not in kept and _is_whole(kind, data, payload):
                 kept[kind] = data[payload]
@@ -37,8 +31,6 @@ def inspect(data: bytes, max_size: int) -> Plain:
             exif = data[payload][:_MOST_EXIF]
         elif not kind[0] & _CRITICAL and kind.isalpha():
             raise Refused(f"The photo is a PNG of a kind that is not supported ({kind.decode()})", "png-kind")
-    else:
-        raise Refused("The photo is a PNG of too many chunks", "png-chunks")
     header = kept.get(b"IHDR", b"")
     if len(header) != 13 or not pixels:
         raise Refused(TRUNCATED, "png-damaged")
@@ -49,6 +41,20 @@ def inspect(data: bytes, max_size: int) -> Plain:
     kept[b"IDAT"], kept[b"IEND"] = b"".join(pixels), b""
     plain = SIGNATURE + b"".join(_chunk(kind, kept[kind]) for kind in _ORDER if kind in kept)
     return Plain("PNG", plain, width, height, orientation_of(exif), depth)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, slice]]:
+    """Yield kind and place of each chunk before the end. Raises Refused for too many."""
+    at = len(SIGNATURE)
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > len(data):
+            return
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"IEND":
+            return
+        yield kind, slice(at + 8, at + 8 + length)
+        at += 12 + length
+    raise Refused("The photo is a PNG of too many chunks", "png-chunks")
 
 
 def _is_whole(kind: bytes, data: bytes, payload: slice) -> bool:
