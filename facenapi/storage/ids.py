@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from facenapi.errors import Unavailable
 from facenapi.storage.base import CELL_COUNT
 
 TICKS_PER_SECOND = 2500
 CELL_BITS = 10
 MAX_ID = 2**53 - 1
+MOST_AHEAD_S = 3600.0
+SECONDS_A_YEAR = 365.2425 * 86_400
 
 
 def make_id(seconds: float, cell: int) -> int:
@@ -41,11 +44,19 @@ def seconds_of(face_id: int) -> float:
     return (face_id >> CELL_BITS) / TICKS_PER_SECOND
 
 
-class IdMaker:
-    """Makes ids that only ever grow, also when the clock is set back or many fall on one tick.
+def highest_at(seconds: float) -> int:
+    """Return an id above all that can have been made by then, clocks being what they are.
 
-    Not for use from several threads. Two makers (two servers) may clash: the database finds out, and
-    the face is stored under a new id.
+    Faces with higher ids were stored while a clock was wrong. New ids do not count on from those.
+    """
+    return make_id(seconds + MOST_AHEAD_S, 0)
+
+
+class IdMaker:
+    """Makes ids that only ever grow, also when the clock is set back a little or many fall on one tick.
+
+    What a clock said that was wrong by hours is forgotten when it is right again. Not for use from several threads.
+    Two makers (two servers) may clash: the database finds out, and the face is stored under a new id.
     """
 
     def __init__(self, last: int = 0, clock: Callable[[], float] = time.time) -> None:
@@ -53,11 +64,14 @@ class IdMaker:
         self._clock = clock
 
     def next(self, cell: int) -> int:
-        """Return a new id in a cell, above all made before."""
-        face_id = make_id(self._clock(), cell)
-        if face_id <= self._last:
+        """Return a new id in a cell, above all made before; raise Unavailable if the clock is past the last id."""
+        now = self._clock()
+        face_id = make_id(now, cell)
+        if face_id <= self._last < highest_at(now):
             face_id = self._last - cell_of(self._last) + cell
             if face_id <= self._last:
                 face_id += CELL_COUNT
+        if not 0 < face_id <= MAX_ID:
+            raise Unavailable(f"The clock is wrong: it says {now / SECONDS_A_YEAR + 1970:.0f}, so no face is stored")
         self._last = face_id
         return face_id

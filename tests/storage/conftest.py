@@ -10,22 +10,29 @@ import pytest
 from facenapi.config.options import Config
 from facenapi.storage.mongo import MongoStore
 from facenapi.storage.sqlite import SqliteStore
+from tests.support import ferret
 from tests.support.wire import WireDouble
 
+FERRET = ferret.program()
 REAL_URI = os.environ.get("FACENAPI_TEST_MONGO_URI", "")
 BACKENDS = [
     "sqlite-full",
     "sqlite-normal",
     "motor-double",
     "pymongo-double",
+    *(["motor-ferret", "pymongo-ferret"] if FERRET else []),
     *(["motor-real", "pymongo-real"] if REAL_URI else []),
 ]
+
+# FerretDB reads the whole collection for every query: what asks it much asks it less often.
+QUICK_BACKENDS = [name for name in BACKENDS if not name.endswith("-ferret")]
 
 
 def pytest_terminal_summary(terminalreporter):
     """Say which stores were tested: nobody may think that a real MongoDB was when it was not."""
     real = "" if REAL_URI else "; no real MongoDB (set FACENAPI_TEST_MONGO_URI)"
-    terminalreporter.write_line(f"Stores tested: {', '.join(BACKENDS)}{real}")
+    other = "" if FERRET else "; no FerretDB (scripts/build_ferretdb makes it)"
+    terminalreporter.write_line(f"Stores tested: {', '.join(BACKENDS)}{other}{real}")
 
 
 @pytest.fixture
@@ -35,8 +42,15 @@ def double():
         yield double
 
 
-def mongo_config(double: WireDouble, **options) -> Config:
-    """The options that lead to a double."""
+@pytest.fixture(scope="session")
+def ferretdb(tmp_path_factory):
+    """A FerretDB that says it is a standalone server."""
+    with ferret.Ferret(tmp_path_factory.mktemp("ferretdb")) as server:
+        yield server
+
+
+def mongo_config(double: WireDouble | ferret.Ferret, **options) -> Config:
+    """The options that lead to a server here."""
     return Config(mongo_host="127.0.0.1", mongo_port=double.port, **options)
 
 
@@ -48,6 +62,8 @@ def open_store(name: str, request, folder):
     if place == "double":
         return MongoStore(mongo_config(request.getfixturevalue("double"), mongo_driver=kind))
     name = f"facenapi_test_{uuid.uuid4().hex[:12]}"
+    if place == "ferret":
+        return MongoStore(mongo_config(request.getfixturevalue("ferretdb"), mongo_db=name, mongo_driver=kind))
     return MongoStore(Config(mongo_uri=REAL_URI, mongo_db=name, mongo_driver=kind))
 
 
@@ -57,6 +73,6 @@ def store(request, io_loop, tmp_path):
     store = open_store(request.param, request, tmp_path)
     io_loop.run_sync(store.start)
     yield store
-    if request.param.endswith("-real"):
+    if request.param.endswith(("-real", "-ferret")):
         io_loop.run_sync(store.driver.drop)
     io_loop.run_sync(store.close)

@@ -18,6 +18,7 @@ from facenapi.storage.base import (
     UnknownGalleryError,
     UnknownPersonError,
 )
+from tests.storage.conftest import BACKENDS, QUICK_BACKENDS
 from tests.storage.oracle import DAY_MS, Oracle
 
 OWNERS = ("ann", "bob")
@@ -279,6 +280,14 @@ async def test_300_random_operations(store):
 
 @pytest.mark.slow
 @pytest.mark.gen_test(timeout=280)
+@pytest.mark.parametrize("store", QUICK_BACKENDS, indirect=True)
 @pytest.mark.parametrize("seed", range(10, 50))
 async def test_20000_random_operations(store, seed):
     await walk(store, seed, steps=500)
+
+
+@pytest.mark.slow
+@pytest.mark.gen_test(timeout=280)
+@pytest.mark.parametrize("store", [name for name in BACKENDS if name not in QUICK_BACKENDS], indirect=True)
+async def test_500_random_operations_on_ferretdb(store):
+    await walk(store, seed=10, steps=500)

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from facenapi.errors import Unavailable
 from facenapi.storage.ids import MAX_ID, IdMaker, cell_of, make_id, seconds_of
 
 
@@ -34,6 +35,23 @@ def test_ids_grow_when_the_clock_stands_still_or_runs_back():
     ids = [maker.next(cell) for cell in cells]
     assert all(one < other for one, other in itertools.pairwise(ids))
     assert [cell_of(face_id) for face_id in ids] == cells
+
+
+def test_a_clock_that_was_wrong_by_hours_is_forgotten():
+    times = iter([9e8, 1e9, 1e9])
+    maker = IdMaker(last=make_id(2e9, 0), clock=lambda: next(times))
+    assert maker.next(3) == make_id(9e8, 3)
+    assert maker.next(2) == make_id(1e9, 2)
+    assert maker.next(1) == make_id(1e9, 1) + 1024
+
+
+@pytest.mark.parametrize("seconds", [3_534_364_800, 1e12, -1e9])
+def test_no_id_is_made_that_clients_could_not_use(seconds):
+    maker = IdMaker(clock=lambda: seconds)
+    with pytest.raises(Unavailable, match="clock"):
+        maker.next(1)
+    maker._clock = lambda: 1.0
+    assert maker.next(1) == make_id(1.0, 1)
 
 
 def test_ids_start_above_the_last_one_stored():

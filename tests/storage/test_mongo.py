@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 
 import pymongo.common
 import pytest
@@ -17,12 +18,12 @@ from bson.int64 import Int64
 from facenapi.config.options import Config
 from facenapi.errors import Overloaded, StartupError, Unavailable
 from facenapi.storage.base import FaceChange, FaceFilter, Page, UnknownGalleryError
-from facenapi.storage.mongo import MongoStore, base, faces, galleries, lists
-from facenapi.storage.mongo import store as store_module
-from facenapi.storage.mongo.base import INDEXES
+from facenapi.storage.ids import seconds_of
+from facenapi.storage.mongo import MongoStore, base, clock, faces, galleries, leases, lists
+from facenapi.storage.mongo.indexes import INDEXES
 from tests.storage.conftest import REAL_URI, mongo_config
 from tests.storage.samples import add, new_face, read_feed
-from tests.support.wire import Fault
+from tests.support.wire import Fault, WireDouble
 
 LASTING = 1000  # more often than anything tries again
 
@@ -162,7 +163,7 @@ async def test_an_edit_that_cannot_be_stored_is_reported(store, double):
 async def test_an_id_that_is_taken_is_replaced(store, double):
     [taken] = await add(store, "a", cell=3)
     store.ids._last = taken.id - 1024
-    store.ids._clock = lambda: 0.0
+    store.ids._clock = lambda: seconds_of(taken.id) - 60
     added = await store.add_faces([new_face(cell=3, meta="b"), new_face(cell=3, meta="c")])
     assert [face.id for face in added] == [taken.id + 2048, taken.id + 1024]
     assert len(await everything(store)) == 3
@@ -392,6 +393,46 @@ async def test_a_face_whose_gallery_goes_meanwhile_is_taken_back(store, double):
     assert await store.list_metas("ann", "staff", Page()) == []
 
 
+# -- clocks ---------------------------------------------------------------------------------------
+
+
+async def test_a_server_whose_clock_is_minutes_wrong_tells_the_time_by_the_database(store, double, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 600)
+    [face] = await add(store, "a")
+    stored = await store.faces.find_one({"_id": face.id})
+    assert abs(seconds_of(face.id) - now) < 300
+    assert abs(stored["changed"] / 1000 - now) < 300
+
+
+@pytest.mark.parametrize("ahead", [86_400, -86_400])
+async def test_a_server_whose_clock_is_hours_wrong_stores_nothing(store, double, monkeypatch, ahead):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + ahead)
+    with pytest.raises(Unavailable, match="clock"):
+        await add(store, "a")
+    monkeypatch.undo()
+    assert await everything(store) == []
+    assert await store.list_metas("ann", None, Page()) == []
+
+
+async def test_a_wrong_clock_of_the_database_is_forgotten_when_it_is_right_again(store, double, monkeypatch):
+    monkeypatch.setattr(clock, "RENEW_S", 0.0)
+    monkeypatch.setattr(clock, "MOST_APART_S", 1e9)
+    double.ahead = timedelta(days=9000)
+    store.clock._renew_at = 0.0
+    [strange] = await add(store, "a")
+    assert seconds_of(strange.id) > time.time() + 8000 * 86_400
+    double.ahead = timedelta()
+    [face] = await add(store, "b")
+    restarted = MongoStore(mongo_config(double))
+    await restarted.start()
+    [other] = await add(restarted, "c")
+    await restarted.close()
+    assert max(seconds_of(face.id), seconds_of(other.id)) < time.time() + 3600
+    assert set(await store.get_faces("ann", [strange.id, face.id, other.id])) == {strange.id, face.id, other.id}
+
+
 # -- locks ----------------------------------------------------------------------------------------
 
 
@@ -412,7 +453,7 @@ async def test_a_lock_excludes_other_servers_and_a_dead_one_only_for_a_time(stor
     await store.leases.insert_one({"_id": "b", "holder": "dead", "until": Int64(time.time() * 1000 + 100)})
     async with other.lock("b"):
         pass
-    monkeypatch.setattr(store_module, "MAX_WAIT_S", 0.1)
+    monkeypatch.setattr(leases, "MAX_WAIT_S", 0.1)
     await store.leases.insert_one({"_id": "c", "holder": "other", "until": Int64(2**50)})
     with pytest.raises(Unavailable):
         async with other.lock("c"):
@@ -421,7 +462,7 @@ async def test_a_lock_excludes_other_servers_and_a_dead_one_only_for_a_time(stor
 
 
 async def test_a_lease_is_renewed_while_it_is_held(store, double, monkeypatch):
-    monkeypatch.setattr(store_module, "LEASE_S", 0.1)
+    monkeypatch.setattr(leases, "LEASE_S", 0.1)
     async with store.lock("a"):
         first = (await store.leases.find_one({"_id": "a"}))["until"]
         while (await store.leases.find_one({"_id": "a"}))["until"] == first:
@@ -454,9 +495,42 @@ async def test_a_uri_that_is_none_is_refused_without_repeating_it(kind, uri):
     assert "s3" not in await refused(Config(mongo_uri=uri, mongo_driver=kind))
 
 
-async def test_a_standalone_server_is_refused_with_advice(kind, double):
-    double.hello = {"setName": None, "hosts": None, "primary": None, "setVersion": None}
-    assert "replica set" in await refused(mongo_config(double, mongo_driver=kind))
+async def test_a_standalone_server_is_written_by_its_journal_and_read_as_it_can(kind, caplog):
+    with WireDouble(standalone=True) as double:
+        store = MongoStore(mongo_config(double, mongo_driver=kind))
+        await store.start()
+        double.faults = [Fault("insert", "drop after"), Fault("findAndModify", "drop before")]
+        [face] = await add(store, "a")
+        assert await everything(store) == [face]
+        assert (await read_feed(store))[0] == [face]
+        assert await store.delete_face("ann", face.id) == face
+        await store.close()
+    warned = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warned) == 1
+    assert "standalone" in warned[0]
+
+
+@pytest.mark.parametrize(
+    "wish", ["readPreference=secondary", "readConcernLevel=available", "w=0", "w=1&journal=false"]
+)
+async def test_what_a_uri_says_weakens_no_read_and_no_write(kind, double, wish):
+    """The double refuses weaker writes; it cannot tell a secondary, so what is asked of it is looked at."""
+    uri = f"mongodb://127.0.0.1:{double.port}/?{wish}"
+    store = MongoStore(Config(mongo_uri=uri, mongo_driver=kind))
+    await store.start()
+    [face] = await add(store, "a")
+    assert await everything(store) == [face]
+    await store.close()
+    for command in double.seen:
+        assert command.get("$readPreference", {"mode": "primary"})["mode"] in ("primary", "primaryPreferred"), command
+        assert command.get("readConcern", {"level": "local"})["level"] in ("local", "majority"), command
+
+
+async def test_making_an_index_may_take_longer_than_an_answer(kind, double):
+    double.faults = [Fault("createIndexes", "slow", seconds=1.0)]
+    store = MongoStore(mongo_config(double, mongo_driver=kind, mongo_timeout=0.2))
+    await store.start()  # an answer may take three times the time-out
+    await store.close()
 
 
 async def test_a_database_of_a_newer_release_is_refused(store, double):

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 
 from facenapi.errors import Overloaded, StartupError, Unavailable
 from facenapi.storage.base import FaceChange, FaceFilter, Page, Token
+from facenapi.storage.ids import seconds_of
 from facenapi.storage.sqlite import SqliteStore, folder, lists, schema
 from facenapi.storage.sqlite.reader import Readers
 from facenapi.storage.sqlite.writer import Writer
@@ -466,3 +468,25 @@ async def test_reads_are_bounded_and_their_errors_are_unavailable(tmp_path):
     assert await readers.submit(lambda db: 7) == 7
     await readers.close()
     await writer.close()
+
+
+# -- clocks ---------------------------------------------------------------------------------------
+
+
+async def test_a_clock_that_was_wrong_spoils_no_later_face(tmp_path):
+    store = await opened(tmp_path)
+    store._ids._clock = lambda: 3_534_364_800  # 2082: such an id would be no exact number in JSON
+    with pytest.raises(Unavailable, match="clock"):
+        await add(store, "a")
+    assert await store.count_faces("ann") == 0
+    store._ids._clock = lambda: 2_500_000_000  # 2049
+    [strange] = await add(store, "a")
+    store._ids._clock = time.time
+    [face] = await add(store, "b")
+    await store.close()
+    store = await opened(tmp_path)
+    [other] = await add(store, "c")
+    assert strange.id > other.id > face.id
+    assert seconds_of(other.id) < time.time() + 3600
+    assert set(await store.get_faces("ann", [strange.id, face.id, other.id])) == {strange.id, face.id, other.id}
+    await store.close()

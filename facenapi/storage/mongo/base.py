@@ -6,40 +6,21 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
 from facenapi.config.options import Config
 from facenapi.storage.ids import IdMaker
 from facenapi.storage.locks import NamedLocks
-from facenapi.storage.mongo.driver import AFTER, Driver, int64, unknown_outcome
+from facenapi.storage.mongo.clock import DatabaseClock
+from facenapi.storage.mongo.driver import AFTER, Driver, Server, duplicate_key, int64, unknown_outcome
 
 T = TypeVar("T")
 
 SCHEMA_VERSION = 1
 COLLECTIONS = ("about", "counters", "tokens", "galleries", "persons", "cameras", "faces", "metas", "leases")
 PAUSES = (0.05, 0.2, 0.8)
-
-# By collection and name: keys, and for partial indexes which documents. Every filter of the API has one.
-INDEXES: dict[str, dict[str, tuple[dict[str, int], dict[str, Any] | None]]] = {
-    "faces": {
-        "members": ({"owner": 1, "galleries": 1, "_id": 1}, None),
-        "metas": ({"owner": 1, "galleries": 1, "meta": 1, "_id": 1}, None),
-        "persons": ({"owner": 1, "person_id": 1, "_id": 1}, {"person_id": {"$exists": True}}),
-        "sightings": ({"owner": 1, "person_id": 1, "cam_key": 1, "timestamp": 1}, {"cam_key": {"$exists": True}}),
-        "events": ({"owner": 1, "event": 1, "_id": 1}, {"event": True}),
-        "friends": ({"owner": 1, "event": 1, "friend": 1, "_id": 1}, {"event": True}),
-        "cameras": ({"owner": 1, "cam_key": 1, "_id": 1}, {"cam_key": {"$exists": True}}),
-        "times": ({"owner": 1, "event": 1, "timestamp": 1}, {"event": True}),
-        "feed": ({"rev": 1, "cell": 1}, None),
-        "tombstones": ({"gone": 1, "rev": 1}, {"gone": True}),
-    },
-    "metas": {"by_first": ({"owner": 1, "gallery": 1, "first": 1}, None)},
-    "galleries": {"names": ({"owner": 1, "name": 1}, None)},
-    "persons": {"numbers": ({"owner": 1, "number": 1}, None)},
-    "cameras": {"order": ({"owner": 1, "seq": 1}, None)},
-}
 
 
 def key(*parts: str | int) -> str:
@@ -54,8 +35,14 @@ class MongoBase:
         self.driver = Driver(config)
         self.max_in_flight = 100 * config.mongo_pool_size
         self.in_flight = 0
-        self.ids = IdMaker()
+        self.clock = DatabaseClock(lambda: self.driver.command("hello"))
+        self.ids = IdMaker(clock=self.clock.seconds)
         self.local_locks = NamedLocks()
+
+    async def meet(self) -> Server:
+        """Reach the server and open the collections as it needs it."""
+        server = await self.driver.meet()
+        await self.clock.renew()
         (
             self.about,
             self.counters,
@@ -68,21 +55,7 @@ class MongoBase:
             self.leases,
         ) = (self.driver.collection(name) for name in COLLECTIONS)
         self.settled_faces = self.driver.collection("faces", settled=True)
-
-    async def missing_indexes(self) -> list[str]:
-        """Return the indexes that the lists need and that are not there, as collection.name."""
-        missing = []
-        for collection, indexes in INDEXES.items():
-            try:
-                found = await self.driver.index_names(self.driver.collection(collection))
-            except OperationFailure as error:
-                if error.code != 26:  # NamespaceNotFound: nothing was ever stored in it
-                    raise
-                found = {}
-            missing += [
-                f"{collection}.{name}" for name, (keys, _) in indexes.items() if found.get(name) != list(keys.items())
-            ]
-        return missing
+        return server
 
     async def repeated(self, write: Callable[[], Awaitable[T]]) -> T:
         """Run a write that may happen twice without harm until its outcome is known.
@@ -93,21 +66,21 @@ class MongoBase:
         for pause in PAUSES:
             try:
                 return await write()
-            except DuplicateKeyError:
-                await asyncio.sleep(0)
             except PyMongoError as error:
-                if not unknown_outcome(error):
+                if not (duplicate_key(error) or unknown_outcome(error)):
                     raise
-                await asyncio.sleep(pause)
+                await asyncio.sleep(0 if duplicate_key(error) else pause)
         return await write()
 
     async def count_up(self, name: str, by: int = 1) -> int:
         """Add to a counter and return it; after an unknown outcome some numbers stay unused."""
+        # The counter of revisions holds more, which FerretDB cannot leave out.
+        fields = None if self.driver.server.ferret else {"value": 1}
         found = await self.repeated(
             lambda: self.counters.find_one_and_update(
                 {"_id": name},
                 {"$inc": {"value": int64(by)}},
-                {"value": 1},  # that of revisions holds more
+                fields,
                 upsert=True,
                 return_document=AFTER,
             )

@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from bson.int64 import Int64
@@ -18,6 +19,7 @@ from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
+    DuplicateKeyError,
     InvalidURI,
     OperationFailure,
     PyMongoError,
@@ -26,6 +28,7 @@ from pymongo.errors import (
     WriteConcernError,
 )
 from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
@@ -40,12 +43,24 @@ R = TypeVar("R")
 AFTER = ReturnDocument.AFTER
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What runs at the other end. ``ferret``: FerretDB 1, which speaks MongoDB's protocol without all it can do."""
+
+    version: str
+    place: str
+    standalone: bool
+    ferret: bool
+
+
 class Driver:
-    """A client and a database, majority writes, reads from the primary."""
+    """A client and a database: durable writes, reads from the primary, whatever the URI says of these."""
+
+    server: Server
 
     def __init__(self, config: Config) -> None:
         uri = config.mongo_uri or _uri_of(config)
-        milliseconds = round(config.mongo_timeout * 1000)
+        milliseconds = self._milliseconds = round(config.mongo_timeout * 1000)
         self._awaits = config.mongo_driver == "pymongo"
         try:
             parse_uri(uri, validate=True)
@@ -66,12 +81,35 @@ class Driver:
                 "mongo_uri, mongo_host or mongo_db is not valid: see MongoDB's connection string format"
             ) from None
         self._client: Any = client
-        self._db = client.get_database(config.mongo_db, write_concern=WriteConcern("majority", wtimeout=milliseconds))
+        self._db = client.get_database(
+            config.mongo_db, read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("local")
+        )
+        self._settled = self._db
+
+    async def meet(self) -> Server:
+        """Ask the server what it is, and choose what makes a write durable and a read lasting there.
+
+        Replica sets and sharded clusters: a majority. A standalone server: its journal; it knows no majority, and
+        refuses to read by one.
+        """
+        hello, build = await self.command("hello"), await self.command("buildInfo")
+        sharded, name = hello.get("msg") == "isdbgrid", hello.get("setName")
+        place = "sharded cluster" if sharded else f"replica set {name}" if name else "standalone server"
+        ferret = str(build.get("ferretdbVersion", ""))
+        version = f"FerretDB {ferret}" if ferret else f"MongoDB {build['version']}"
+        self.server = Server(version, place, not (sharded or name), ferret.startswith("v1."))
+        if self.server.standalone:
+            durable = WriteConcern(1, j=True)
+        else:
+            durable = WriteConcern("majority", wtimeout=self._milliseconds)
+        self._db = self._db.with_options(write_concern=durable)
         # Survives a failover: what a local read shows may be rolled back.
-        self._settled = self._db.with_options(read_concern=ReadConcern("majority"))
+        level = "local" if self.server.standalone else "majority"
+        self._settled = self._db.with_options(read_concern=ReadConcern(level))
+        return self.server
 
     def collection(self, name: str, *, settled: bool = False) -> Any:
-        """Return a collection; ``settled`` reads see only what a majority has."""
+        """Return a collection, after :meth:`meet`; ``settled`` reads see only what a majority has."""
         return (self._settled if settled else self._db)[name]
 
     async def command(self, name: str) -> dict[str, Any]:
@@ -84,12 +122,34 @@ class Driver:
         cursor = collection.aggregate(stages, **options)
         return [entry async for entry in (await cursor if self._awaits else cursor)]
 
-    async def index_names(self, collection: Any) -> dict[str, list[tuple[str, int]]]:
-        """Return the keys of a collection's indexes by name."""
-        cursor = collection.list_indexes()
-        return {
-            entry["name"]: list(entry["key"].items()) async for entry in (await cursor if self._awaits else cursor)
-        }
+    async def extremes(
+        self, collection: Any, match: dict[str, Any], field: str, hint: str
+    ) -> dict[Any, tuple[int, int, int]]:
+        """Return for each value of a field how many documents match, and their lowest and highest _id."""
+        found: dict[Any, tuple[int, int, int]] = {}
+        if self.server.ferret:  # it can count groups, not find their ends
+            async for entry in collection.find(match, {field: 1}):
+                count, first, last = found.get(entry[field], (0, entry["_id"], entry["_id"]))
+                found[entry[field]] = (count + 1, min(first, entry["_id"]), max(last, entry["_id"]))
+            return found
+        ends = {"count": {"$sum": 1}, "first": {"$min": "$_id"}, "last": {"$max": "$_id"}}
+        stages = [{"$match": match}, {"$group": {"_id": f"${field}", **ends}}]
+        for entry in await self.aggregate(collection, stages, hint=hint):
+            found[entry["_id"]] = (entry["count"], entry["first"], entry["last"])
+        return found
+
+    async def indexes(self, name: str) -> dict[str, list[tuple[str, int]]]:
+        """Return the keys of a collection's indexes by name; none if nothing was ever stored in it."""
+        try:
+            cursor = self.collection(name).list_indexes()
+            return {
+                entry["name"]: list(entry["key"].items())
+                async for entry in (await cursor if self._awaits else cursor)
+            }
+        except OperationFailure as error:
+            if error.code != 26:  # NamespaceNotFound
+                raise
+            return {}
 
     async def drop(self) -> None:
         """Delete the whole database: for tests and trials."""
@@ -116,6 +176,15 @@ def _client_class(config: Config) -> Any:
     from motor.motor_asyncio import AsyncIOMotorClient  # noqa: PLC0415  (after the line above)
 
     return AsyncIOMotorClient
+
+
+def duplicate_key(error: PyMongoError) -> bool:
+    """Whether all that failed of a write did so because another had made the same document in that moment."""
+    if isinstance(error, BulkWriteError):
+        details = error.details or {}
+        errors = details.get("writeErrors", [])
+        return not details.get("writeConcernErrors") and {entry.get("code") for entry in errors} == {11000}
+    return isinstance(error, DuplicateKeyError)
 
 
 def unknown_outcome(error: BaseException) -> bool:

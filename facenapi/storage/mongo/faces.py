@@ -58,7 +58,8 @@ class Faces(Metas, Galleries, Lists):
 
     async def stamp(self, count: int) -> Stamp:
         """Take revisions."""
-        changed_ms, taken = round(time.time() * 1000), time.monotonic()
+        await self.clock.renew()
+        changed_ms, taken = self.clock.milliseconds(), time.monotonic()
         last = await self.count_up("rev", count)
         return Stamp(range(last - count + 1, last + 1), changed_ms, taken)
 
@@ -77,6 +78,8 @@ class Faces(Metas, Galleries, Lists):
         if not new:
             return []
         births = await self._require_all(new)
+        await self.clock.renew()
+        self.clock.compare()
         stamp = await self.stamp(len(new))
         faces = [
             Face(

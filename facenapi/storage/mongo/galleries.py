@@ -22,10 +22,6 @@ from facenapi.storage.mongo.driver import AFTER, int64, operation
 CLOSING_S = 30.0
 
 
-def _now_ms() -> int:
-    return round(time.time() * 1000)
-
-
 class Galleries(MongoBase):
     """The part of the store that keeps galleries."""
 
@@ -63,8 +59,10 @@ class Galleries(MongoBase):
         if name == DEFAULT_GALLERY:
             raise UnknownGalleryError(name)
         place = {"_id": key(owner, name)}
-        mark = {"closing": int64(_now_ms()), "closer": uuid.uuid4().hex}
-        stale = {"closing": {"$lt": int64(_now_ms() - round(CLOSING_S * 1000))}}
+        await self.clock.renew()
+        now = self.clock.milliseconds()
+        mark = {"closing": int64(now), "closer": uuid.uuid4().hex}
+        stale = {"closing": {"$lt": int64(now - round(CLOSING_S * 1000))}}
         mine = {**place, "closer": mark["closer"]}
         marked = await self.repeated(
             lambda: self.galleries.find_one_and_update(
@@ -81,7 +79,7 @@ class Galleries(MongoBase):
             await self.repeated(lambda: self.galleries.update_one(mine, {"$unset": {"closing": "", "closer": ""}}))
             return False
         await self.repeated(lambda: self.galleries.delete_one(mine))
-        await self.metas.delete_many({"owner": owner, "gallery": name})
+        await self.repeated(lambda: self.metas.delete_many({"owner": owner, "gallery": name}))
         return True
 
     async def births(self, owner: str, names: Iterable[str]) -> dict[str, str]:
@@ -102,7 +100,8 @@ class Galleries(MongoBase):
         while births:
             cursor = self.galleries.find({"_id": {"$in": [key(owner, name) for name in births]}})
             found = {document["name"]: document async for document in cursor}
-            stale = _now_ms() - CLOSING_S * 1000
+            await self.clock.renew()
+            stale = self.clock.milliseconds() - CLOSING_S * 1000
             if not any(document.get("closing", 0) > stale for document in found.values()):
                 return {name for name, born in births.items() if name not in found or found[name]["born"] != born}
             if time.monotonic() > deadline:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from facenapi.storage.rules import camera_key
 # Up to so many events in a time range are sorted by id; more of them are found sooner by walking the ids.
 SORTED_EVENTS = 5000
 # A revision may be committed this long after a later one: as long as a write may take before it is given
-# a new revision (faces.py), and as far as the clocks of servers may differ.
+# a new revision (faces.py), with room to spare.
 MARGIN_MS = 10_000
 
 
@@ -37,6 +36,8 @@ class Lists(Lineages):
 
     async def fetch(self, owner: str, ids: Sequence[int]) -> dict[int, Face]:
         """Return those of the ids that exist."""
+        if not ids:
+            return {}
         cursor = self.faces.find({"_id": {"$in": [int64(i) for i in ids]}, "owner": owner, "gone": None})
         return {int(document["_id"]): face_of(document) async for document in cursor}
 
@@ -47,6 +48,8 @@ class Lists(Lineages):
 
     async def matching(self, owner: str, where: FaceFilter, page: Page) -> list[Face]:
         """Return a page of faces, newest first."""
+        if where.cam_ids == ():
+            return []  # no partial index may be asked for nothing
         conditions = _conditions(owner, where)
         if page.max_id is not None or page.min_id is not None:
             conditions["_id"] = _range(page.min_id, page.max_id, "$gt", "$lt")
@@ -90,6 +93,7 @@ class Lists(Lineages):
         conditions: Document = {"rev": {"$gt": int64(rev)}}
         if cells is not None:
             conditions["cell"] = {"$in": sorted(cells)}
+        await self.clock.renew()
         lineage = await self.read_lineage()
         while True:
             cursor = self.settled_faces.find(conditions, hint="feed").sort("rev", 1).limit(limit + 1)
@@ -109,7 +113,7 @@ class Lists(Lineages):
 
     def _next_rev(self, rev: int, page: list[Document], more: bool) -> int:
         last = int(page[-1]["rev"]) if page else rev
-        old = time.time() * 1000 - MARGIN_MS
+        old = self.clock.milliseconds() - MARGIN_MS
         # Whatever comes late has a revision above that of every change that is old.
         ancient = list(itertools.takewhile(lambda document: document["changed"] <= old, page))
         settled = last if len(ancient) == len(page) else int(ancient[-1]["rev"]) if ancient else rev

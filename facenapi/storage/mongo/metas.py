@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from pymongo import UpdateOne
 
@@ -93,12 +92,9 @@ class Metas(MongoBase):
 
     async def _truth(self, owner: str, gallery: str, metas: list[str]) -> dict[str, tuple[int, int | None]]:
         """Return (count, first id) of those metas that have faces."""
-        stages: list[dict[str, Any]] = [
-            {"$match": {"owner": owner, "galleries": gallery, "meta": {"$in": metas}}},
-            {"$group": {"_id": "$meta", "count": {"$sum": 1}, "first": {"$min": "$_id"}}},
-        ]
-        found = await self.driver.aggregate(self.faces, stages, hint="metas") if metas else []
-        return {entry["_id"]: (entry["count"], entry["first"]) for entry in found}
+        match = {"owner": owner, "galleries": gallery, "meta": {"$in": metas}}
+        found = await self.driver.extremes(self.faces, match, "meta", "metas") if metas else {}
+        return {meta: (count, first) for meta, (count, first, _) in found.items()}
 
     async def _correct(self, hint: Document, first: int | None) -> None:
         """Put a hint right, unless a face has come meanwhile."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from pymongo import UpdateOne
 
 from facenapi.storage.base import Page, Person
 from facenapi.storage.mongo.base import key
-from facenapi.storage.mongo.documents import Document
 from facenapi.storage.mongo.driver import int64, operation
 from facenapi.storage.mongo.lists import Lists
 from facenapi.storage.rules import camera_key, day_of
@@ -73,27 +71,14 @@ class Persons(Lists):
 
     async def _persons(self, owner: str, ids: Sequence[int]) -> list[Person]:
         """Return persons that exist, with what the faces say of them."""
-        stages: list[Document] = [
-            {"$match": {"owner": owner, "person_id": {"$in": [int64(i) for i in ids]}}},
-            {
-                "$group": {
-                    "_id": "$person_id",
-                    "count": {"$sum": 1},
-                    "first": {"$min": "$_id"},
-                    "last": {"$max": "$_id"},
-                }
-            },
-        ]
-        found = await self.driver.aggregate(self.faces, stages, hint="persons") if ids else []
-        seen = {entry["_id"]: entry for entry in found}
-        faces = await self.fetch(owner, [entry[end] for entry in found for end in ("first", "last")])
+        match = {"owner": owner, "person_id": {"$in": [int64(i) for i in ids]}}
+        seen = await self.driver.extremes(self.faces, match, "person_id", "persons") if ids else {}
+        faces = await self.fetch(owner, [end for _, *ends in seen.values() for end in ends])
         persons = []
         for person_id in ids:
-            entry: Mapping[str, Any] = seen.get(person_id, {})
-            last = faces.get(entry.get("last", 0))
-            persons.append(
-                Person(person_id, last.meta if last else "", entry.get("count", 0), faces.get(entry.get("first", 0)))
-            )
+            count, first, last = seen.get(person_id, (0, 0, 0))
+            newest = faces.get(last)
+            persons.append(Person(person_id, newest.meta if newest else "", count, faces.get(first)))
         return persons
 
     @operation

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from facenapi.storage.base import DEFAULT_GALLERY, Finding
-from facenapi.storage.mongo.base import INDEXES, MongoBase, key
+from facenapi.storage.mongo import indexes
+from facenapi.storage.mongo.base import MongoBase, key
 from facenapi.storage.mongo.documents import Document
 
 
 async def report(store: MongoBase) -> list[Finding]:
     """Return all findings; walks the galleries' index."""
-    hello = await store.driver.command("hello")
-    build = await store.driver.command("buildInfo")
-    place = f"replica set {hello['setName']}" if "setName" in hello else "sharded cluster"
+    server = store.driver.server
     faces = await store.faces.estimated_document_count()
     return [
-        Finding(True, f"MongoDB {build['version']}, {place}, about {faces} faces and tombstones"),
+        Finding(True, f"{server.version}, {server.place}, about {faces} faces and tombstones"),
         await _indexes(store),
         await _homeless(store),
     ]
 
 
 async def _indexes(store: MongoBase) -> Finding:
-    count = sum(map(len, INDEXES.values()))
-    missing = await store.missing_indexes()
+    count, missing = indexes.COUNT, await indexes.missing(store.driver)
     if missing:
         return Finding(
             False,
@@ -34,15 +32,17 @@ async def _indexes(store: MongoBase) -> Finding:
 
 async def _homeless(store: MongoBase) -> Finding:
     """Look for faces in galleries that are gone: a server died between storing a face and looking again."""
-    stages: list[Document] = [
-        {"$match": {"owner": {"$gte": ""}}},
-        {"$unwind": "$galleries"},
-        {"$group": {"_id": {"owner": "$owner", "gallery": "$galleries"}, "faces": {"$sum": 1}}},
-    ]
-    found = {
-        (entry["_id"]["owner"], entry["_id"]["gallery"])
-        for entry in await store.driver.aggregate(store.faces, stages, hint="members")
-    }
+    every: list[Document] = [{"$match": {"owner": {"$gte": ""}}}, {"$group": {"_id": "$owner"}}]
+    owners = [group["_id"] for group in await store.driver.aggregate(store.faces, every, hint="members")]
+    found = []
+    for owner in owners:
+        stages: list[Document] = [
+            {"$match": {"owner": owner}},
+            {"$unwind": "$galleries"},
+            {"$group": {"_id": "$galleries", "faces": {"$sum": 1}}},
+        ]
+        groups = await store.driver.aggregate(store.faces, stages, hint="members")
+        found += [(owner, group["_id"]) for group in groups]
     named = {key(*place): place for place in found if place[1] != DEFAULT_GALLERY}
     cursor = store.galleries.find({"_id": {"$in": sorted(named)}}, {"_id": 1})
     there = {document["_id"] async for document in cursor}

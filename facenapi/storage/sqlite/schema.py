@@ -9,9 +9,11 @@ the same with ten faces and with ten million.
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 from facenapi.errors import StartupError
+from facenapi.storage.ids import highest_at
 
 SYNC_LEVELS = ("full", "normal")
 
@@ -153,8 +155,9 @@ def version_of(db: sqlite3.Connection) -> int:
 
 
 def last_id(db: sqlite3.Connection) -> int:
-    """Return the highest face id."""
-    return int(db.execute("SELECT ifnull(max(id), 0) FROM faces").fetchone()[0])
+    """Return the highest face id, those apart that were made while the clock was wrong by hours."""
+    highest = min(highest_at(time.time()), 2**63 - 1)
+    return int(db.execute("SELECT ifnull(max(id), 0) FROM faces WHERE id < ?", (highest,)).fetchone()[0])
 
 
 def migrate(db: sqlite3.Connection) -> None:

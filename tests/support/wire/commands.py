@@ -50,7 +50,8 @@ class Refused(Exception):
 class Commands:
     """A database server: state and commands."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, standalone: bool = False) -> None:
+        self._standalone = standalone
         self._client = mongomock.MongoClient()
         self._cursors: dict[int, list[Any]] = {}
         self._numbers = itertools.count(1000)
@@ -64,6 +65,8 @@ class Commands:
         if name not in FIELDS:
             raise Refused(59, "CommandNotFound", f"no such command: '{name}'")
         _only(command, {name, *COMMON, *FIELDS[name]}, name)
+        if self._standalone and command.get("readConcern", {}).get("level") == "majority":
+            raise Refused(123, "NotAReplicaSet", "node needs to be a replica set member to use read concern")
         if name in MODIFYING:
             return self._once(name, command)
         method: Callable[[Command], Answer] = getattr(self, f"_{name}")
@@ -72,7 +75,12 @@ class Commands:
     def _once(self, name: str, command: Command) -> Answer:
         """Run a write, unless it is the second try of one that has been done."""
         concern = command.get("writeConcern", {})
-        if concern.get("w") != "majority" or not concern.get("wtimeout"):
+        if self._standalone:
+            if concern != {"w": 1, "j": True}:
+                raise Refused(100, "UnsatisfiableWriteConcern", f"the double: not journalled: {concern}")
+            if "txnNumber" in command:
+                raise Refused(20, "IllegalOperation", "Transaction numbers are only allowed on a replica set member")
+        elif concern.get("w") != "majority" or not concern.get("wtimeout"):
             raise Refused(100, "UnsatisfiableWriteConcern", f"the double: not majority with timeout: {concern}")
         if command.get("readConcern"):
             raise Refused(72, "InvalidOptions", "a write has no read concern")
@@ -204,6 +212,8 @@ class Commands:
             raise Refused(2, "BadValue", f"hint {name} does not correspond to an existing index")
         if next(iter(index["key"])) not in query:
             raise Refused(2, "BadValue", f"the double: the query does not begin where index {name} does")
+        if "partialFilterExpression" in index and {"$in": []} in query.values():
+            raise Refused(291, "NoQueryExecutionPlans", "No query solutions: nothing can be in an empty list")
         for field, value in index.get("partialFilterExpression", {}).items():
             if field not in query or (value is True and query[field] is not True):
                 raise Refused(2, "BadValue", f"the double: partial index {name} does not cover the query")

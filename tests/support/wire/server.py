@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson.int64 import Int64
@@ -29,6 +30,7 @@ HELLO = {
     "maxWireVersion": 21,
     "ok": 1.0,
 }
+OF_REPLICA_SET = ("setName", "setVersion", "hosts", "me", "primary", "secondary")
 NOT_PRIMARY = Refused(10107, "NotWritablePrimary", "not primary", "RetryableWriteError").answer
 UNCONFIRMED = {
     "code": 64,
@@ -57,12 +59,14 @@ class Fault:
 
 
 class WireDouble:
-    """A context manager: a MongoDB on ``host:port`` that poses as the primary of a replica set."""
+    """A context manager: a MongoDB on ``host:port`` that poses as the primary of a replica set, or stands alone."""
 
-    def __init__(self) -> None:
-        self.commands = Commands()
+    def __init__(self, *, standalone: bool = False) -> None:
+        """``standalone``: it belongs to no replica set."""
+        self.commands = Commands(standalone=standalone)
         self.faults: list[Fault] = []
-        self.hello: dict[str, Any] = {}
+        self.hello: dict[str, Any] = dict.fromkeys(OF_REPLICA_SET) if standalone else {}
+        self.ahead = timedelta()  # of the time that others have
         self.seen: list[dict[str, Any]] = []
         self.port = 0
         self._ready = threading.Event()
@@ -134,6 +138,7 @@ class WireDouble:
             "me": place,
             "primary": place,
             "electionId": None,
+            "localTime": datetime.now(UTC) + self.ahead,
             "connectionId": Int64(1),
             **self.hello,
         }
