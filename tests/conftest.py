@@ -27,6 +27,13 @@ for name, count in (("quick", 25), ("all", 100)):  # scripts/test chooses the se
 hypothesis.settings.load_profile("quick")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """A run of everything is shared out; files that are named run right here, where a debugger works."""
+    whole = {str(ROOT), *config.getini("testpaths")}
+    return min(4, os.cpu_count() or 1) if set(config.args) <= whole else 0
+
+
 @pytest.fixture
 def io_loop():
     """A loop for one test; replaces pytest-tornado's, whose calls current Tornado deprecates."""
