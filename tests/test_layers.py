@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "facenapi"
 # All that stands at the root, from the ground up. A room may use those on floors below its own.
 FLOORS = (
     {"__init__", "errors", "geometry", "clock"},
+    {"client"},
     {"api", "config"},
     {"process"},
     {"photos", "storage"},
@@ -56,8 +57,10 @@ def imported(path: Path) -> frozenset[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            folders = ("facenapi", *path.relative_to(PACKAGE).parts)[: -node.level] if node.level else ()
+            base = ".".join([*folders, *filter(None, [node.module])])
+            found |= {f"{base}.{alias.name}" for alias in node.names}
     return frozenset(found)
 
 
@@ -138,6 +141,18 @@ def test_arrows_point_downward():
 def test_no_module_is_part_of_a_circle():
     sys.setrecursionlimit(10_000)
     assert circles(graph()) == []
+
+
+def test_the_client_needs_nothing_of_ours_and_only_httpx():
+    """It is a distribution of its own under another name: imports of its own modules are relative."""
+    paths = (PACKAGE / "client").rglob("*.py")
+    names = {name for path in paths for name in imported(path)}
+    assert {
+        name for name in names if name.startswith("facenapi.") and not name.startswith("facenapi.client.")
+    } == set()
+    absolute = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"facenapi", "__future__"}
+    # anyio comes with httpx; a photo may be an object of numpy's or Pillow's, which nobody has to have.
+    assert absolute == {"httpx", "anyio", "numpy", "PIL"}
 
 
 @pytest.mark.parametrize("parent", ["", "detector", "search", "storage"])

@@ -43,7 +43,11 @@ class ShardClient:
         await asyncio.gather(*(shard.close() for shard in self.shards))
 
     async def apply(self, changes: Sequence[Change]) -> None:
-        """Send each change to the shard of its cell; raise Unavailable unless all acknowledged."""
+        """Send each change to the shard of its cell; raise Unavailable unless all acknowledged.
+
+        A shard that is busy is away, too, as far as the caller is concerned: OVERLOADED tells clients that nothing
+        was done and that they may try again, while these changes are stored.
+        """
         groups: dict[int, list[Change]] = {}
         for change in changes:
             groups.setdefault(self._shard_of[change.id % CELL_COUNT], []).append(change)
@@ -52,6 +56,8 @@ class ShardClient:
             return_exceptions=True,
         )
         for result in results:
+            if isinstance(result, Overloaded):
+                raise Unavailable("A search shard is too busy to take what was stored; it will catch up") from result
             if isinstance(result, BaseException):
                 raise result
 

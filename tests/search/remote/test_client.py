@@ -172,6 +172,18 @@ async def test_a_busy_shard_is_overloaded(tmp_path, store):
     await server.close()
 
 
+async def test_what_is_stored_is_never_refused_as_if_nothing_had_been_done(store, monkeypatch):
+    shard = RemoteShard("127.0.0.1:9")
+
+    async def busy(_):
+        raise Overloaded("busy")
+
+    monkeypatch.setattr(shard, "apply", busy)
+    with pytest.raises(Unavailable, match="catch up"):
+        await ShardClient([(shard, None)]).apply([store.put(1, VECTORS[0])])
+    await shard.close()
+
+
 async def test_a_shard_waits_for_the_store(tmp_path, store, monkeypatch):
     monkeypatch.setattr("facenapi.search.remote.server.RETRY_S", 0.01)
     store.down = True
