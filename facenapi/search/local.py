@@ -47,10 +47,16 @@ class LocalShard:
         queue: int = 256,
         capacity: int | None = None,
         niceness: int = NICENESS,
+        hears: bool = False,
     ) -> None:
-        """``cells``: which cells of the store belong here, None for all. ``queue``: searches that may wait."""
+        """``cells``: which cells of the store belong here, None for all. ``queue``: searches that may wait.
+
+        ``hears``: other processes, which do not tell this one, may add and delete faces too, and a search must know
+        of them at once. Not for a shard that all servers send their changes to before they acknowledge them.
+        """
         self._cells = cells
         self._poll_s = poll_s
+        self._hears = hears
         self._index = Index(capacity)
         self._threads = Threads("search", Batcher(self._index.search_batch, threads), queue)
         self._tasks = Tasks("Search")
@@ -135,8 +141,16 @@ class LocalShard:
         await self._follower.take(changes)
 
     async def search(self, query: Query) -> list[Hit]:
-        """Return the hits, best first. Raises Unavailable, Overloaded, or ValueError for a bad probe."""
+        """Return the hits, best first, of all that any server has acknowledged by now.
+
+        Raises Unavailable, Overloaded, or ValueError for a bad probe.
+        """
         self._check_ready()
+        if self._hears:
+            try:
+                await self._follower.hear()
+            except StoreChangedError as error:
+                raise Unavailable("The search index begins anew: the store was put back") from error
         return await self._threads.search(query)
 
     @property

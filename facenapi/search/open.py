@@ -31,7 +31,7 @@ def open_searcher(config: Config, store: Store) -> ShardClient:
         return ShardClient([(_milvus_shard(config, store), None)], timeout_s)
     if not config.tntapi_servers_file:
         return ShardClient(
-            [(LocalShard(Path(config.data_dir) / "index", store), None)], config.tntapi_request_timeout
+            [(LocalShard(Path(config.data_dir) / "index", store, hears=True), None)], config.tntapi_request_timeout
         )
     table = read_table(Path(config.tntapi_servers_file))
     shards = [

@@ -204,6 +204,13 @@ class Store(Protocol):
     async def last_rev(self) -> int:
         """Return the revision of the latest change."""
 
+    async def news_since(self, mark: int) -> tuple[int, bool]:
+        """Return whether other processes have acknowledged changes of faces since ``mark``, and the mark to ask next.
+
+        0 is the mark to begin with. Cheap: for who must know, before an answer, of all that was acknowledged to
+        anybody before the question. What this process has changed is no news; its index is told by who changed it.
+        """
+
     # -- which store it is ------------------------------------------------------------------------
     async def lineage(self) -> Lineage:
         """Return which store this is, its epochs, and how far its feed reaches."""

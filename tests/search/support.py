@@ -87,6 +87,12 @@ class FeedStore:
             raise Unavailable("The database is down")
         return self.rev
 
+    async def news_since(self, mark: int) -> tuple[int, bool]:
+        """Return whether others have acknowledged changes: here all changes are others'."""
+        if self.down:
+            raise Unavailable("The database is down")
+        return max(mark, self.rev), mark < self.rev
+
     async def lineage(self) -> Lineage:
         """Return which store this is."""
         if self.down:

@@ -56,6 +56,36 @@ async def test_changes_may_come_twice_and_in_any_order(tmp_path):
     await shard.close()
 
 
+async def test_a_search_knows_what_other_processes_acknowledged_before_it(tmp_path):
+    store = FeedStore()
+    shard = await started(tmp_path, store, poll_s=1000.0, hears=True)
+    client = ShardClient([(shard, None)], 0.2)
+    change = store.put(1, VECTORS[0])
+    found = await asyncio.gather(*(client.search(query(VECTORS[0]), strict=True) for _ in range(5)))
+    assert [[hit.id for hit in answer.hits] for answer in found] == [[change.id]] * 5
+    store.remove(1)
+    assert (await client.search(query(VECTORS[0]), strict=True)).hits == []
+    reads = len(store.asked_from)
+    assert (await client.search(query(VECTORS[0]), strict=True)).hits == []
+    assert len(store.asked_from) == reads  # without news the feed is left alone
+    store.down = True
+    with pytest.raises(Unavailable):
+        await client.search(query(VECTORS[0]), strict=True)
+    await shard.close()
+
+
+async def test_a_search_waits_for_news_only_so_long(tmp_path):
+    store = FeedStore()
+    shard = await started(tmp_path, store, poll_s=1000.0, hears=True)
+    store.put(1, VECTORS[0])
+    await shard._follower._reading.acquire()  # a page that does not come
+    with pytest.raises(Unavailable, match="within"):
+        await ShardClient([(shard, None)], 0.05).search(query(VECTORS[0]), strict=True)
+    shard._follower._reading.release()
+    assert [hit.id for hit in await shard.search(query(VECTORS[0]))] == [1]
+    await shard.close()
+
+
 async def test_other_processes_writes_arrive_by_the_feed(tmp_path):
     store = FeedStore()
     shard = await started(tmp_path, store)

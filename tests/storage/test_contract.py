@@ -598,3 +598,15 @@ async def test_a_page_of_the_feed_belongs_to_one_epoch(store):
         return all(lineage.holds(page.identity, max(face.rev for face in page.faces)) for page in pages)
 
     assert (await asyncio.gather(begin(), read()))[1]
+
+
+async def test_what_a_process_has_changed_itself_is_no_news_to_it(store):
+    assert await store.news_since(0) == (0, False)
+    [face, other] = await add(store, "a", "b")
+    await store.update_face("ann", face.id, FaceChange(meta="c"))
+    await store.delete_face("ann", face.id)
+    await store.delete_faces("ann", ALL)
+    await store.restore_faces([other])
+    mark, news = await store.news_since(0)
+    assert not news
+    assert await store.news_since(mark) == (mark, False)

@@ -358,6 +358,43 @@ async def test_a_write_that_took_long_gets_a_new_revision(store, double, monkeyp
     assert (stored.id, stored.rev > face.rev) == (face.id, True)
 
 
+async def test_news_are_what_other_servers_acknowledged(store, double):
+    other = MongoStore(mongo_config(double))
+    await other.start()
+    mark = 0
+
+    async def is_news(change):
+        nonlocal mark
+        await change
+        before, (mark, news) = mark, await store.news_since(mark)
+        await add(store, "own", owner="bob")
+        assert not (await store.news_since(mark))[1]
+        return news and mark > before
+
+    assert await is_news(add(other, "a", "b"))
+    [face, _] = await everything(other)
+    assert await is_news(other.update_face("ann", face.id, FaceChange(meta="c")))
+    assert await is_news(other.delete_face("ann", face.id))
+    assert await is_news(other.restore_faces([face]))
+    assert await is_news(other.delete_faces("ann", FaceFilter()))
+    await other.close()
+
+
+async def test_news_come_after_the_change_can_be_read_and_before_it_is_acknowledged(store, double):
+    other = MongoStore(mongo_config(double))
+    await other.start()
+    double.faults = [Fault("insert", "slow", seconds=0.3)]
+    adding = asyncio.ensure_future(add(store, "a"))
+    while not seen(double, "insert"):
+        await asyncio.sleep(0.01)
+    mark, news = await other.news_since(0)
+    assert not news  # its revision is given out, but a reader of the feed would not find it yet
+    [face] = await adding
+    assert (await other.news_since(mark))[1]
+    assert (await read_feed(other))[0] == [face]
+    await other.close()
+
+
 # -- metas and galleries after a crash ------------------------------------------------------------
 
 

@@ -38,6 +38,10 @@ class Feed:
         """Return the latest revision of the whole store."""
         return await self._store.last_rev()
 
+    async def news_since(self, mark: int) -> tuple[int, bool]:
+        """Return whether other servers have acknowledged changes since a mark, and the mark to ask next."""
+        return await self._store.news_since(mark)
+
     async def begin(self, identity: StoreIdentity | None, rev: int, newest: int) -> bool:
         """Begin to read for who has read up to ``rev`` of a store, and knows of changes up to ``newest``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -35,6 +36,8 @@ class Follower:
         self._compare_s = compare_s
         self._compare_at = 0.0
         self._heard = 0
+        self._reading = asyncio.Lock()
+        self._mark = 0  # what others acknowledged up to it is in the index
 
     @property
     def identity(self) -> StoreIdentity | None:
@@ -43,6 +46,7 @@ class Follower:
 
     async def begin(self, identity: StoreIdentity | None) -> bool:
         """Begin to follow; false if what the index has, read of a store of that identity, is not true of this one."""
+        self._mark = 0
         return await self._feed.begin(identity, self._index.rev, self._index.newest)
 
     async def follow(self, *, lagging: bool) -> None:
@@ -58,7 +62,31 @@ class Follower:
 
     async def catch_up(self) -> None:
         """Take all that is new."""
+        mark, _ = await self._feed.news_since(self._mark)
+        async with self._reading:
+            await self._read(mark)
+
+    async def hear(self) -> None:
+        """Take what other servers have acknowledged by now; call it before a search, with a deadline.
+
+        With it a face that was added by one API server is found by the very next request to any other. The mark is
+        read before the feed: whatever was acknowledged before the question is then in the index. It costs one read
+        of the store, none where no other server can be, and a page of the feed only if there is news.
+
+        Raises Unavailable if the store cannot be asked, StoreChangedError as :meth:`follow`.
+        """
+        mark, news = await self._feed.news_since(self._mark)
+        if not news:
+            self._mark = max(mark, self._mark)
+            return
+        async with self._reading:
+            if self._mark < mark:  # nobody else has read as far meanwhile
+                await self._read(mark)
+
+    async def _read(self, mark: int) -> None:
+        """Read the feed to its end; ``mark`` was asked for before."""
         await self._feed.read(self._index.rev, self._take_page)
+        self._mark = max(mark, self._mark)
 
     async def take(self, changes: Sequence[Change]) -> None:
         """Take changes, wherever they come from."""

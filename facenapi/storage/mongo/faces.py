@@ -31,6 +31,7 @@ from facenapi.storage.mongo.driver import int64, operation, unknown_outcome
 from facenapi.storage.mongo.galleries import Galleries
 from facenapi.storage.mongo.lists import Lists
 from facenapi.storage.mongo.metas import Metas
+from facenapi.storage.mongo.news import News
 from facenapi.storage.rules import changed, gallery_order, named_galleries
 
 _OF_NEW_FACE = [f.name for f in fields(NewFace)]
@@ -53,7 +54,7 @@ class Stamp:
         return time.monotonic() - self.taken > LATE_S
 
 
-class Faces(Metas, Galleries, Lists):
+class Faces(Metas, Galleries, Lists, News):
     """The part of the store that writes faces."""
 
     async def stamp(self, count: int) -> Stamp:
@@ -94,8 +95,8 @@ class Faces(Metas, Galleries, Lists):
         ]
         await self.hint(faces)
         faces = await self._insert(faces, stamp)
-        await self.hint(faces)
         await self._restamp([face.id for face in faces], stamp)
+        await asyncio.gather(self.hint(faces), self.announce())
         for owner, born in births:
             lost = await self.lost(owner, born)
             if lost:
@@ -188,8 +189,8 @@ class Faces(Metas, Galleries, Lists):
             ],
             upsert=True,
         )
-        await self.hint(new)
         await self._restamp([face.id for face in new], stamp)
+        await asyncio.gather(self.hint(new), self.announce())
         return len(new)
 
     async def _replace(self, steps: Sequence[tuple[Document, Document]], *, upsert: bool = False) -> None:
@@ -230,9 +231,8 @@ class Faces(Metas, Galleries, Lists):
         query = {"_id": int64(old.id), "rev": {"$in": [int64(old.rev), int64(new.rev)]}}
         document = document_of(new, stamp.changed_ms)
         result = await self.repeated(lambda: self.faces.replace_one(query, document))
-        await self.hint([new])
-        await self.unhint([old])
         await self._restamp([new.id], stamp)
+        await asyncio.gather(self.hint([new]), self.unhint([old]), self.announce())
         return bool(result.matched_count)
 
     # -- deleting -------------------------------------------------------------------------------
@@ -268,6 +268,6 @@ class Faces(Metas, Galleries, Lists):
         )
         stored = await self._stored_revs([face.id for face in faces])
         gone = [face for face, rev in zip(faces, stamp.revs, strict=True) if stored.get(face.id) == rev]
-        await self.unhint(gone)
         await self._restamp([face.id for face in gone], stamp)
+        await asyncio.gather(self.unhint(gone), self.announce())
         return gone

@@ -230,6 +230,10 @@ class SqliteStore:
         """Return the revision of the latest change."""
         return (await self.lineage()).last
 
+    async def news_since(self, mark: int) -> tuple[int, bool]:
+        """Return that there is none: no other server has this file."""
+        return mark, False
+
     async def lineage(self) -> base.Lineage:
         """Return what the store tells of itself."""
         return await self._read(lineage.lineage)
