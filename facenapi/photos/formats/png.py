@@ -44,7 +44,7 @@ def inspect(data: bytes, max_size: int) -> Plain:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, slice]]:
-    """Yield kind and place of each chunk before the end. Raises Refused for too many."""
+    """Yield kind and place of each chunk's payload, up to the end of the picture or of the file."""
     at = len(SIGNATURE)
     for _ in range(_MOST_CHUNKS):
         if at + 8 > len(data):

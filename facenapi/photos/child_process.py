@@ -1,0 +1,139 @@
+"""One child of the decode pool, as its parent holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import mmap
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import facenapi
+from facenapi.photos.child import MESSAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_START_S = 60.0  # until a child must be ready, on a machine that is busy
+_END_S = 5.0  # between the end of a connection and that of its process
+_ROOT = Path(facenapi.__file__).resolve().parent.parent
+# As process/allocator.py has it for the parent: the memory of photos goes back when they do.
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "2000000", "MALLOC_TRIM_THRESHOLD_": "20000000", "MALLOC_ARENA_MAX": "2"}
+
+
+class DiedError(Exception):
+    """A child is of no more use; the text says what it did."""
+
+
+class NotStartedError(DiedError):
+    """It has never been ready: no photo can be blamed."""
+
+
+class TooSlowError(Exception):
+    """A child did not answer within its time."""
+
+
+class Memory:
+    """Anonymous memory to be shared with a child, by its descriptor; goes with this object."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.descriptor = os.memfd_create("photo", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        with open(self.descriptor, "wb", closefd=False) as out:
+            out.write(data)
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+    def pixels(self, width: int, height: int) -> NDArray[np.uint8]:
+        """Return the (height, width, 3) that a child has written, in place; raise DiedError if it has not.
+
+        Sealed first: memory that shrinks while it is read would end this process.
+        """
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        size, needed = os.fstat(self.descriptor).st_size, width * height * 3
+        if size < needed:
+            raise DiedError("wrote too few pixels")
+        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+        mapped = mmap.mmap(self.descriptor, size, flags=flags, prot=mmap.PROT_READ)
+        return np.frombuffer(mapped, np.uint8, needed, size - needed).reshape(height, width, 3)
+
+
+class ChildProcess:
+    """A child that was started. Not thread-safe, but for :meth:`end`.
+
+    ``key``: the photo that it has at hand, if any.
+    """
+
+    def __init__(self) -> None:
+        self.key: int | None = None
+        self._ready = False
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+            self._process = subprocess.Popen(  # noqa: S603 - nothing of it is from outside
+                [sys.executable, "-P", "-m", "facenapi.photos.child", str(theirs.fileno())],
+                stdin=subprocess.PIPE,  # closed with this process: see child.py
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=os.environ | _MALLOC | {"PYTHONPATH": path},
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def ask(self, request: dict[str, Any], memories: Sequence[Memory], timeout_s: float) -> dict[str, Any]:
+        """Send a request and return the answer. Raises TooSlowError and DiedError: it must be closed then."""
+        try:
+            if not self._ready:
+                self._receive(_START_S)
+                self._ready = True
+            descriptors = [memory.descriptor for memory in memories]
+            socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
+            return self._receive(timeout_s)
+        except TimeoutError as error:
+            raise (TooSlowError() if self._ready else NotStartedError("did not start in time")) from error
+        except OSError as error:
+            raise DiedError(f"went away ({error.strerror})") from error
+
+    def forget(self) -> None:
+        """Let the photo at hand go."""
+        self.key = None
+        with contextlib.suppress(OSError):  # it is dead: who asks next will find out
+            self._control.send(b'{"op": "forget"}')
+
+    def end(self) -> None:
+        """Kill it, from any thread; whoever waits for its answer gets DiedError, and has to call :meth:`close`."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """Kill it and let go of everything."""
+        self.end()
+        self._control.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _receive(self, timeout_s: float) -> dict[str, Any]:
+        self._control.settimeout(timeout_s)
+        message = self._control.recv(MESSAGE)
+        if not message:
+            status = self._process.wait(_END_S)
+            raise (DiedError if self._ready else NotStartedError)(f"ended with status {status}")
+        try:
+            answer = json.loads(message)
+        except ValueError as error:
+            raise DiedError("answered nonsense") from error
+        if not isinstance(answer, dict):
+            raise DiedError("answered nonsense")
+        return answer
