@@ -85,6 +85,7 @@ class Application:
             self._started.append(part)
             systemd.status(f"Starting the {type(part).__name__}")
             await part.start()
+        await self.photos.start()
         self._pulse = asyncio.create_task(beat(self.metrics))
 
     def listen(self) -> int:
@@ -133,6 +134,7 @@ class Application:
         yield "tasks", {}, len(asyncio.all_tasks())
         yield "threads", {}, threading.active_count()
         yield "decode_queue", {}, self.photos.busy
+        yield "decoders_replaced", {}, self.photos.deaths
         for name, depth in self.detector.info().get("queues", {}).items():
             yield "inference_queue", {"network": name}, depth
         for number, shard in enumerate(self.searcher.shards):

@@ -96,7 +96,7 @@ async def test_only_so_many_photos_are_open_at_a_time(tmp_path):
         running = [
             asyncio.ensure_future(client("POST", "/v1/detect", parts={"photo": picture(RED)})) for _ in range(5)
         ]
-        await until(lambda: client.app.photos.busy == 5)
+        await until(lambda: client.app.photos.busy == 5 and detector.waiting == 2)
         await asyncio.sleep(0.1)
         assert detector.waiting == 2
         detector.gate.set()

@@ -119,7 +119,8 @@ class Config:
     open_photos: int = option(
         "Limits",
         0,
-        "Photos decoded and in work at a time; bounds memory. 0: two per thread, and two.",
+        "Photos of one owner that are decoded and in work at a time, and one more of others; bounds memory. "
+        "0: two per thread, and two.",
         low=0,
         high=100000,
     )
@@ -142,6 +143,9 @@ class Config:
     # -- Photos ---------------------------------------------------------------------------------
     max_size: int = option("Photos", 6000, "Longest side of a photo, in pixels.", low=16, high=65535, reload=True)
     max_photo_bytes: int = option("Photos", 10 * 1024 * 1024, "Largest photo file, in bytes.", low=1024, high=1 << 30)
+    decode_timeout: float = option(
+        "Photos", 10.0, "Seconds that decoding a photo may take; then it is ended and refused.", low=0.1, high=600
+    )
     fetch_timeout: float = option(
         "Photos", 10.0, "Seconds in which a photo URL must have been fetched.", low=0.1, high=600
     )

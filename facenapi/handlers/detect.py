@@ -50,7 +50,7 @@ class DetectHandler(ApiHandler):
         """Answer boxes, with the attributes and the quality if they were asked for."""
         wanted = wanted_attributes(self.app, gender=gender, age=age, emotions=emotions)
         detector = self.app.detector
-        async with self.app.photos.open(photo) as picture:
+        async with self.app.photos.open(photo, self.owner) as picture:
             if bbox:
                 faces = await faces_in_boxes(detector, picture, bbox)
             else:

@@ -44,7 +44,7 @@ class VerifyHandler(ApiHandler):
         mf_selector: str,
     ) -> None:
         """Answer every pair, and whether each face of the first photo has a match on the second."""
-        rows = await self.app.verifier.verify((photo1, photo2), (bbox1, bbox2), mf_selector)
+        rows = await self.app.verifier.verify(self.owner, (photo1, photo2), (bbox1, bbox2), mf_selector)
         views: list[dict[str, Any]] = [
             {"bbox1": pair.box1.as_dict(), "bbox2": pair.box2.as_dict(), "confidence": pair.confidence}
             for row in rows

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _START_S = 60.0  # until a child must be ready, on a machine that is busy
-_END_S = 5.0  # between the end of a connection and that of its process
 _ROOT = Path(facenapi.__file__).resolve().parent.parent
 # As process/allocator.py has it for the parent: the memory of photos goes back when they do.
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": "2000000", "MALLOC_TRIM_THRESHOLD_": "20000000", "MALLOC_ARENA_MAX": "2"}
@@ -128,8 +127,8 @@ class ChildProcess:
         self._control.settimeout(timeout_s)
         message = self._control.recv(MESSAGE)
         if not message:
-            status = self._process.wait(_END_S)
-            raise (DiedError if self._ready else NotStartedError)(f"ended with status {status}")
+            self.end()  # if it has only closed its end; otherwise the status is its own
+            raise (DiedError if self._ready else NotStartedError)(f"ended with status {self._process.returncode}")
         try:
             answer = json.loads(message)
         except ValueError as error:

@@ -40,7 +40,7 @@ class DecodePool:
 
     def __init__(self, threads: int, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._places = Places(threads + 1)
+        self._places = Places(threads)
         self._idle: list[ChildProcess] = []
         self._busy: set[ChildProcess] = set()
         self._lock = threading.Lock()

@@ -15,13 +15,14 @@ from facenapi.errors import Overloaded
 class Places:
     """Grants places, from any thread.
 
-    Of those who wait, the owner that holds the fewest is next, among equals the one whose turn it was longest ago.
-    Where there is more than one place, no owner holds all of them: a single one never keeps the others waiting.
+    Of those who wait, the owner that holds the fewest is next, among equals the one that has waited longest.
+    There is one more than an owner may hold: a single one never keeps all the others waiting.
     """
 
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._most = max(1, count - 1)
+    def __init__(self, most: int) -> None:
+        """``most``: places for one owner."""
+        self._free = most + 1
+        self._most = most
         self._held: Counter[str] = Counter()
         self._waiting: dict[str, deque[Future[None]]] = {}
         self._lock = threading.Lock()

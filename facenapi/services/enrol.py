@@ -79,7 +79,7 @@ class Enroller:
                 the shard will catch up.
         """
         await self._check_references(enrolment)
-        async with self._photos.open(enrolment.source) as photo:
+        async with self._photos.open(enrolment.source, enrolment.owner) as photo:
             param = enrolment.source.param
             faces = await select_faces(self._detector, photo, enrolment.boxes, enrolment.selector, param)
             qualities = await self._gate.judge(photo, faces, param, wanted=enrolment.quality)

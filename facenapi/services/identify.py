@@ -75,7 +75,7 @@ class Identifier:
             BadImage, NoFaces, TooManyFaces, Overloaded.
             Unavailable: a shard is down and the search is strict, or all are.
         """
-        async with self._photos.open(source) as photo:
+        async with self._photos.open(source, search.owner) as photo:
             faces = await select_faces(self._detector, photo, boxes, selector, source.param)
             with stage("embed"):
                 vectors = await self._detector.embed(photo, faces)

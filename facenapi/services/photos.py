@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from facenapi.config.lists import hosts_of, networks_of, ports_of
 from facenapi.errors import BadImage, Overloaded
 from facenapi.photos.fetch import Fetcher
 from facenapi.photos.photo import Photo
+from facenapi.photos.pool import DecodePool
 from facenapi.photos.targets import Targets
+from facenapi.process.places import Places
 from facenapi.process.stages import stage
 from facenapi.process.workers import Workers
 
@@ -39,10 +42,21 @@ class PhotoLoader:
             proxy=config.fetch_proxy,
         )
         threads = config.threads or os.cpu_count() or 1
-        self._workers = Workers("decode", threads, config.max_decode_jobs)
         # Pixels are what costs memory: only so many photos are open at a time, the others wait as files.
-        self._slots = asyncio.Semaphore(config.open_photos or 2 * threads + 2)
+        most = config.open_photos or 2 * threads + 2
+        self._open = Places(most)
+        self._pool = DecodePool(threads, config.decode_timeout)
+        self._workers = Workers("decode", most + 1, config.max_decode_jobs)  # which wait for a child of the pool
         self.busy = 0
+
+    async def start(self) -> None:
+        """Start decoding, so that the first photo does not wait for it."""
+        await self._workers.run(self._pool.start)
+
+    @property
+    def deaths(self) -> int:
+        """How many decoders had to be replaced."""
+        return self._pool.deaths
 
     def check_room(self) -> None:
         """Raise Overloaded if too many photos wait already: better asked before one more is received."""
@@ -50,8 +64,8 @@ class PhotoLoader:
             raise Overloaded("Too many photos are waiting")
 
     @asynccontextmanager
-    async def open(self, source: PhotoSource) -> AsyncIterator[Photo]:
-        """Decode the photo for as long as the context lasts.
+    async def open(self, source: PhotoSource, owner: str) -> AsyncIterator[Photo]:
+        """Decode the photo, within the share of its owner, for as long as the context lasts.
 
         Raises:
             BadImage: it cannot be had, or is not a picture that we take.
@@ -67,20 +81,32 @@ class PhotoLoader:
         self.check_room()
         self.busy += 1
         try:
-            with stage("queue"):
-                await self._slots.acquire()
-            try:
+            async with AsyncExitStack() as stack:
+                with stage("queue"):
+                    await stack.enter_async_context(self._open.held_async(owner))
                 with stage("decode"):
-                    photo = await self._workers.run(
-                        Photo, data, source.param, self._config.max_size, self._config.detect_size
-                    )
+                    photo = await self._decode(data, source.param, owner)
+                stack.callback(photo.close)
                 yield photo
-            finally:
-                self._slots.release()
         finally:
             self.busy -= 1
 
+    async def _decode(self, data: bytes, param: str, owner: str) -> Photo:
+        """Return the photo. A client that hangs up keeps its place until the work that it made has ended."""
+        decode = partial(self._pool.decode, owner)
+        max_size, side = self._config.max_size, self._config.detect_size
+        work = asyncio.ensure_future(self._workers.run(Photo, data, param, max_size, side, decode))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait({work})
+            if work.exception() is None:
+                work.result().close()
+            raise
+
     def close(self) -> None:
-        """Stop fetching and decoding."""
+        """Stop fetching and decoding, whatever is being decoded."""
         self._fetcher.close()
+        self._open.close()
+        self._pool.close()
         self._workers.close()

@@ -86,7 +86,7 @@ class Regenerator:
 
     async def _embed(self, face: Face) -> bytes:
         """Return the face's vector as it is stored. Raises BadImage if the photo is not to be had."""
-        async with self._photos.open(await self._source(face)) as photo:
+        async with self._photos.open(await self._source(face), face.owner) as photo:
             if photo.md5 != face.photo_hash:
                 raise BadImage("photo", "The photo at its URL is another one now")
             box = Box(face.x1, face.y1, face.x2, face.y2)

@@ -37,7 +37,7 @@ class Verifier:
         self._detector = detector
 
     async def verify(
-        self, sources: Sequence[PhotoSource], boxes: Sequence[Sequence[Box] | None], selector: str
+        self, owner: str, sources: Sequence[PhotoSource], boxes: Sequence[Sequence[Box] | None], selector: str
     ) -> list[list[Pair]]:
         """Return every pair of selected faces, a row for each face of the first photo.
 
@@ -45,7 +45,7 @@ class Verifier:
             BadImage, NoFaces, TooManyFaces, Overloaded.
         """
         both = [
-            asyncio.ensure_future(self._embed(source, wanted, selector))
+            asyncio.ensure_future(self._embed(owner, source, wanted, selector))
             for source, wanted in zip(sources, boxes, strict=True)
         ]
         try:
@@ -66,9 +66,9 @@ class Verifier:
         ]
 
     async def _embed(
-        self, source: PhotoSource, boxes: Sequence[Box] | None, selector: str
+        self, owner: str, source: PhotoSource, boxes: Sequence[Box] | None, selector: str
     ) -> tuple[list[Box], NDArray[np.float32]]:
-        async with self._photos.open(source) as photo:
+        async with self._photos.open(source, owner) as photo:
             faces = await select_faces(self._detector, photo, boxes, selector, source.param)
             with stage("embed"):
                 return [face.box for face in faces], await self._detector.embed(photo, faces)

@@ -1,0 +1,270 @@
+"""Decoding in children: the same pixels, and what becomes of children that hang, die or lie."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facenapi.errors import BadImage, Overloaded, Unavailable
+from facenapi.photos import child_process
+from facenapi.photos.photo import Photo
+from facenapi.photos.pool import DecodePool
+from tests.support import hostile
+from tests.support.photos import encode
+
+PIXELS = np.random.default_rng(5).integers(0, 256, (150, 230, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+FILES = {kind: encode(PIXELS, kind) for kind in ("JPEG", "PNG", "WEBP")}
+SMALL = encode(PIXELS[:40, :60])
+
+# A child that says it is ready, and then does one thing with the first photo that it gets; {} is that thing.
+ODD_CHILD = """
+import json, os, signal, socket, sys, time
+control = socket.socket(fileno=int(sys.argv[-1]))
+control.send(b'{{"ready": true}}')
+def answer(text):
+    os.ftruncate(pixels, 9999)
+    control.send(text.encode())
+while True:
+    message, (file, pixels), _, _ = socket.recv_fds(control, 4096, 2)
+    {}
+"""
+NONSENSE = (
+    "control.send(b'nonsense')",
+    "control.send(b'[]')",
+    "control.send(b'{}')",
+    "control.send(b'\\xff')",
+    """control.send(b'{"width": 60, "height": 40, "orientation": 1, "shape": [60, 40]}')""",  # and no pixels
+    """answer('{"width": 1e9, "height": 40, "orientation": 1, "shape": [60, 40]}')""",
+    """answer('{"width": 60, "height": 40, "orientation": 9, "shape": [60, 40]}')""",
+    """answer('{"width": 60, "height": 40, "orientation": 1, "shape": [61, 40]}')""",
+)
+DYING = ("sys.exit(3)", "os.kill(os.getpid(), signal.SIGSEGV)", "control.close(); time.sleep(60)")
+
+
+@pytest.fixture
+def pool():
+    running = DecodePool(2, 20.0)
+    yield running
+    running.close()
+
+
+def open_photo(pool, data, side=1280, owner="me"):
+    return Photo(data, "photo", 6000, side, partial(pool.decode, owner))
+
+
+def children():
+    """Return the process ids of this process' decoders."""
+    command = ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [int(line.split()[0]) for line in lines if "facenapi.photos.child" in line]
+
+
+def descriptors(pid="self"):
+    """Return what a process has open."""
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.append(str(entry.readlink()))
+        except FileNotFoundError:  # the one that lists them
+            continue
+    return found
+
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def odd(monkeypatch):
+    """Return a function that makes the next children odd ones; a ``count`` of them."""
+
+    def use(action, count=1):
+        popen, left = subprocess.Popen, [count]
+
+        def start(command, **kwargs):
+            left[0] -= 1
+            odd_one = [sys.executable, "-c", ODD_CHILD.format(action), command[-1]]
+            return popen(odd_one if left[0] >= 0 else command, **kwargs)
+
+        monkeypatch.setattr(child_process.subprocess, "Popen", start)
+
+    return use
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_pixels_are_those_of_this_process(pool, kind):
+    here, there = Photo(FILES[kind], "photo", 6000, 300), open_photo(pool, FILES[kind], 300)
+    np.testing.assert_array_equal(there.reduced.pixels, here.reduced.pixels)
+    for at in ((3, 5, 60, 41), (300, 200, 555, 444), (0, 0, 920, 600)):
+        np.testing.assert_array_equal(there.part(*at), here.part(*at))
+    there.close()
+
+
+def test_a_photo_whose_child_went_on_to_another_is_decoded_again_and_once(pool):
+    photo = open_photo(pool, FILES["JPEG"], 300)
+    expected = Photo(FILES["JPEG"], "photo", 6000, 300).part(0, 0, 920, 600)
+    np.testing.assert_array_equal(photo.part(1, 2, 30, 40), expected[2:40, 1:30])
+    others = [open_photo(pool, SMALL, owner=name) for name in "abc"]
+    np.testing.assert_array_equal(photo.part(100, 100, 140, 140), expected[100:140, 100:140])
+    pool.close()  # it has everything now
+    np.testing.assert_array_equal(photo.part(500, 300, 900, 600), expected[300:600, 500:900])
+    assert others[0].width == 60
+
+
+def test_what_is_refused_is_refused_with_the_same_reason(pool):
+    for data in (b"hello", FILES["JPEG"][:900], FILES["PNG"][:900], encode(np.zeros((8, 6001, 3), np.uint8))):
+        with pytest.raises(BadImage) as here:
+            Photo(data, "photo", 6000, 1280)
+        with pytest.raises(BadImage) as there:
+            open_photo(pool, data)
+        assert (there.value.reason, there.value.rule) == (here.value.reason, here.value.rule)
+    assert pool.deaths == 0
+
+
+@pytest.mark.parametrize("action", [*NONSENSE, *DYING])
+def test_a_child_that_dies_or_lies_is_replaced_and_its_photo_read_all_the_same(pool, odd, action):
+    odd(action)
+    np.testing.assert_array_equal(open_photo(pool, SMALL).reduced.pixels, PIXELS[:40, :60])
+    assert pool.deaths == 1
+
+
+@pytest.mark.parametrize("action", [NONSENSE[0], DYING[1]])
+def test_a_photo_that_two_children_die_of_is_refused(pool, odd, action):
+    odd(action, 2)
+    with pytest.raises(BadImage, match="cannot be decoded") as caught:
+        open_photo(pool, SMALL)
+    assert caught.value.rule == "crash"
+    assert open_photo(pool, SMALL).width == 60
+
+
+def test_a_child_that_hangs_is_ended_at_the_deadline_and_its_photo_refused(odd):
+    odd("signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); time.sleep(600)")
+    pool = DecodePool(2, 0.5)
+    try:
+        with pytest.raises(BadImage, match=r"takes longer than 0.5 seconds") as caught:
+            open_photo(pool, SMALL)
+        assert caught.value.rule == "timeout"
+        assert pool.deaths == 1
+    finally:
+        pool.close()
+
+
+def test_children_that_do_not_start_are_the_servers_fault(pool, odd, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(Unavailable):
+        open_photo(pool, SMALL)
+
+
+def test_a_child_that_was_killed_while_idle_is_replaced(pool):
+    open_photo(pool, SMALL)
+    for pid in children():
+        os.kill(pid, signal.SIGKILL)
+    assert open_photo(pool, SMALL).width == 60
+
+
+def test_a_hanging_photo_keeps_no_one_but_its_owner_waiting(odd):
+    odd("time.sleep(600)", 2)
+    pool = DecodePool(2, 5.0)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            slow = [threads.submit(open_photo, pool, SMALL, owner="slow") for _ in range(4)]
+            until(lambda: len(pool._busy) == 2)
+            assert open_photo(pool, SMALL, owner="other").width == 60
+            assert not any(work.done() for work in slow)
+            pool.close()
+            assert {type(work.exception()) for work in slow} == {Unavailable, Overloaded}
+    finally:
+        pool.close()
+
+
+def test_closing_ends_what_is_being_decoded(odd):
+    odd("time.sleep(600)")
+    pool = DecodePool(1, 600.0)
+    with ThreadPoolExecutor(1) as threads:
+        work = threads.submit(open_photo, pool, SMALL)
+        until(lambda: pool._busy)
+        threading.Timer(0.2, pool.close).start()
+        assert isinstance(work.exception(20), Unavailable)
+    with pytest.raises(Exception, match="stopping"):
+        open_photo(pool, SMALL)
+
+
+def test_nothing_is_left_open(pool):
+    photos = [open_photo(pool, data, 300) for data in FILES.values()]
+    before = len(descriptors())
+    for _ in range(5):
+        for data in (*FILES.values(), b"hello"):
+            try:
+                photo = open_photo(pool, data, 300)
+                photo.part(5, 5, 50, 50)
+                photo.close()
+            except BadImage:
+                continue
+    del photo
+    gc.collect()
+    assert len(descriptors()) <= before
+    del photos
+    gc.collect()
+    pool.close()
+    assert len(descriptors()) < before
+
+
+PARENT = """
+import sys, time, socket
+from functools import partial
+from facenapi.photos.photo import Photo
+from facenapi.photos.pool import DecodePool
+listener = socket.create_server(("127.0.0.1", 0))
+pool = DecodePool(1, 600.0)
+Photo(open(sys.argv[2], "rb").read(), "photo", 6000, 1280, partial(pool.decode, "me"))
+[child] = pool._idle
+print(child.pid, flush=True)
+if sys.argv[3] == "busy":
+    import threading, facenapi.photos.child_process as own
+    file, pixels = own.Memory(open(sys.argv[1], "rb").read()), own.Memory()
+    slow = {"op": "open", "key": 1, "max_size": 6000, "side": 1280}
+    threading.Thread(target=child.ask, args=(slow, (file, pixels), 600.0), daemon=True).start()
+    time.sleep(0.2)
+    print("asked", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("state", ["idle", "busy"])
+def test_children_end_with_their_parent_and_have_nothing_of_it(tmp_path, state):
+    file = tmp_path / "photo"
+    file.write_bytes(hostile.jpeg_of_scans(3100, 3100, 95) if state == "busy" else FILES["PNG"])
+    (tmp_path / "small").write_bytes(SMALL)
+    command = [sys.executable, "-c", PARENT, file, tmp_path / "small", state]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        pid = int(parent.stdout.readline())
+        if state == "busy":
+            parent.stdout.readline()
+        assert sum(link.startswith("socket:") for link in descriptors(pid)) == 1  # to its parent
+        os.kill(parent.pid, signal.SIGKILL)
+        until(lambda: not is_alive(pid))
+    finally:
+        parent.kill()
+        parent.communicate()
