@@ -12,10 +12,11 @@ import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders, HTTPInputError
+from tornado.iostream import UnsatisfiableReadError
 from tornado.netutil import Resolver
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
@@ -23,7 +24,7 @@ from facenapi.errors import BadImage, Overloaded, StartupError
 from facenapi.photos.targets import Targets
 
 MAX_URL_LENGTH = 2048
-_CURL_TIMEOUT, _CURL_ABORTED = 28, 42
+_CURL_TIMEOUT, _CURL_ABORTED, _CURL_TOO_LARGE = 28, 42, 100
 
 
 class ForbiddenTargetError(Exception):
@@ -88,12 +89,13 @@ class Fetcher:
             BadImage: the URL is refused or does not lead to a file that we take; the reason says which.
             Overloaded: too many fetches are running.
         """
-        check_url(url, param, self._targets)
+        uri = uri_of(url, param)
+        check_url(uri, param, self._targets)
         if self._running >= self._max_clients:
             raise Overloaded("Too many photos are being fetched")
         self._running += 1
         try:
-            return await self._fetch(url, param)
+            return await self._fetch(uri, param)
         finally:
             self._running -= 1
 
@@ -105,7 +107,7 @@ class Fetcher:
             request_timeout=self._timeout_s,
             follow_redirects=False,
             decompress_response=False,
-            headers=HTTPHeaders({"Accept": "image/*", "User-Agent": "facenapi"}),
+            headers=HTTPHeaders({"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "facenapi"}),
             header_callback=seen.header,
             streaming_callback=seen.chunk,
             **self._proxy,
@@ -113,18 +115,17 @@ class Fetcher:
         )
         try:
             response: HTTPResponse = await self._client.fetch(request, raise_error=False)
-            if response.error is not None and (
-                response.code == 599 or not isinstance(response.error, HTTPClientError)
-            ):
-                raise response.error
-        except (ForbiddenTargetError, HTTPClientError, OSError, ValueError) as error:
-            raise BadImage(param, self._reason(error, seen)) from None
+            _raise_unless_answered(response)
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's server provokes in two HTTP clients
+            raise BadImage(param, self._reason(error, seen), "fetch") from None
         if seen.too_large:
             raise BadImage(param, f"The photo at the URL is larger than {self._max_bytes} bytes")
         if 300 <= response.code < 400:
             raise BadImage(param, "The URL redirects; redirects are not followed")
         if response.code != 200:
             raise BadImage(param, f"The URL answered with status {response.code}")
+        if seen.encoding not in ("", "identity"):
+            raise BadImage(param, "The URL answered with a content encoding, which was not asked for")
         return bytes(seen.body)
 
     def _reason(self, error: Exception, seen: _Seen) -> str:
@@ -136,6 +137,10 @@ class Fetcher:
             return f"The URL did not answer within {self._timeout_s:g} seconds"
         if seen.too_large or errno == _CURL_ABORTED:
             return f"The photo at the URL is larger than {self._max_bytes} bytes"
+        if isinstance(error, UnsatisfiableReadError) or errno == _CURL_TOO_LARGE:
+            return "The URL answered with a head that is too long"
+        if seen.began:
+            return "The answer of the URL broke off, or is no proper HTTP"
         return "The photo at the URL is not reachable"
 
     def _limit_curl(self, curl: Any) -> None:
@@ -148,6 +153,12 @@ class Fetcher:
         self._client.close()
         if self._resolver is not None:
             self._resolver.close()
+
+
+def _raise_unless_answered(response: HTTPResponse) -> None:
+    """Raise what a client has kept instead of an answer; a status that is an error is an answer."""
+    if response.error is not None and (response.code == 599 or not isinstance(response.error, HTTPClientError)):
+        raise response.error
 
 
 def _proxy_options(proxy: str) -> dict[str, Any]:
@@ -173,6 +184,8 @@ class _Seen:
     def __init__(self, max_bytes: int, *, stop: bool) -> None:
         """``stop``: raise at the limit, which makes the simple client close the connection."""
         self.body = bytearray()
+        self.encoding = ""
+        self.began = False
         self._stop = stop
         self._max_bytes = max_bytes
         self._announced = 0
@@ -182,6 +195,10 @@ class _Seen:
         return max(self._announced, len(self.body)) > self._max_bytes
 
     def header(self, line: str) -> None:
+        self.began = True
+        name, _, value = line.partition(":")
+        if name.strip().lower() == "content-encoding":
+            self.encoding = value.strip().lower()
         match = re.fullmatch(r"content-length:\s*(\d{1,18})\s*", line, re.IGNORECASE)
         if match:
             self._announced = int(match[1])
@@ -194,6 +211,26 @@ class _Seen:
     def _stop_if_too_large(self) -> None:
         if self.too_large and self._stop:
             raise HTTPInputError("the photo is too large")
+
+
+def uri_of(url: str, param: str) -> str:
+    """Return a URL as it is sent: an IRI's host by IDNA, the rest of it percent-encoded UTF-8. Raises BadImage.
+
+    >>> uri_of("http://пример.рф/фото.jpg?лицо=1", "photo")
+    'http://xn--e1afmkfd.xn--p1ai/%D1%84%D0%BE%D1%82%D0%BE.jpg?%D0%BB%D0%B8%D1%86%D0%BE=1'
+    """
+    if url.isascii():
+        return url
+    if reason := _fault(url):
+        raise BadImage(param, f"The photo must be a file or an http(s) URL: {reason}")
+    parts = urlsplit(url)
+    try:
+        host = (parts.hostname or "").encode("idna").decode()
+    except UnicodeError:
+        raise BadImage(param, "The photo must be a file or an http(s) URL: it names no host") from None
+    place = host if parts.port is None else f"{host}:{parts.port}"
+    rest = (quote(part, safe="/%:@!$&'()*+,;=?~[]") for part in (parts.path, parts.query))
+    return urlunsplit((parts.scheme, place, *rest, ""))
 
 
 def check_url(url: str, param: str, targets: Targets) -> None:

@@ -15,6 +15,7 @@ from facenapi.photos.targets import Targets, is_public
 from tests.support.rawserver import RawServer
 
 LIMIT = 1000
+BROKEN = "The answer of the URL broke off, or is no proper HTTP"
 
 
 def make_fetcher(**changes):
@@ -59,6 +60,51 @@ async def test_status_redirect_and_silence_are_told_apart():
     assert await outcome(b"SSH-2.0-hello\r\n\r\n") == "The photo at the URL is not reachable"
     slow = await outcome(ok(b"z" * 900), pause=0.2, timeout_s=0.3)
     assert slow == "The URL did not answer within 0.3 seconds"
+
+
+@pytest.mark.parametrize(("payload", "reason"), [
+    (b"HTTP/1.1 200 OK\r\n" + b"X-A: %b\r\n" % (b"a" * 190) * 500, "The URL answered with a head that is too long"),
+    (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000, "The URL answered with a head that is too long"),
+    (ok(b"x" * 90, b"Content-Encoding: gzip"), "The URL answered with a content encoding, which was not asked for"),
+    (ok(b"x" * 90, b"content-encoding:br"), "The URL answered with a content encoding, which was not asked for"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nshort", BROKEN),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort", BROKEN),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nshort", BROKEN),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nshort", BROKEN),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nshort", BROKEN),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", BROKEN),
+])  # fmt: skip
+async def test_what_a_strangers_server_may_do_is_told_in_a_sentence(payload, reason):
+    assert await outcome(payload) == reason
+
+
+async def test_bytes_beyond_the_announced_length_are_not_the_photo():
+    assert await outcome(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nphoto and more") == b"photo"
+
+
+async def test_an_answer_without_end_is_ended():
+    endless = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 900
+    assert await outcome(endless, pause=0.1, timeout_s=0.3) == "The URL did not answer within 0.3 seconds"
+    drip = b"HTTP/1.1 200 OK\r\n" + b"X-Header: of many\r\n" * 500
+    assert await outcome(drip, pause=0.1, timeout_s=0.3) == "The URL did not answer within 0.3 seconds"
+
+
+async def test_an_iri_is_fetched_as_its_uri():
+    asked = []
+
+    class Noting(RawServer):
+        async def handle_stream(self, stream, address):
+            asked.append(await stream.read_until(b"\r\n"))
+            await super().handle_stream(stream, address)
+
+    server, fetcher = Noting(ok(b"here")), make_fetcher()
+    url = server.url.replace("photo.jpg", "фото/a%20b.jpg?лицо=да&x=é")
+    assert await fetcher.fetch(url, "photo") == b"here"
+    assert asked == [
+        b"GET /%D1%84%D0%BE%D1%82%D0%BE/a%20b.jpg?%D0%BB%D0%B8%D1%86%D0%BE=%D0%B4%D0%B0&x=%C3%A9 HTTP/1.1\r\n"
+    ]
+    fetcher.close()
+    server.stop()
 
 
 async def test_a_closed_port_is_not_reachable():
