@@ -13,7 +13,7 @@ from tornado.routing import URLSpec
 from facenapi.handlers.base import ApiHandler, NotFoundHandler
 from facenapi.handlers.cameras import CameraHandler, CamerasHandler
 from facenapi.handlers.detect import DetectHandler
-from facenapi.handlers.docs import DocsHandler, DocsPageHandler, OpenApiHandler
+from facenapi.handlers.docs import DocsHandler, DocsPageHandler, NoDocsHandler, OpenApiHandler, OverviewHandler
 from facenapi.handlers.faces import FaceHandler, FacesHandler
 from facenapi.handlers.galleries import GalleriesHandler, GalleryHandler
 from facenapi.handlers.health import LiveHandler, MetricsHandler, ReadyHandler
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from facenapi.handlers.server import Server
 
 # Pieces of a path: what stands in braces, and FACE, which may be written in singular or plural.
-PATTERNS = {"meta": r".+?"}
+PATTERNS = {"meta": r".*?"}
 ANYTHING = r"[^/]+"
 
 API: list[tuple[str, type[ApiHandler]]] = [
@@ -58,10 +58,11 @@ API: list[tuple[str, type[ApiHandler]]] = [
 DOCS: list[tuple[str, type[ApiHandler]]] = [
     ("/docs", DocsHandler),
     ("/docs/{documented}", DocsPageHandler),
+    ("/docs/{documented}/overview.html", OverviewHandler),
     ("/docs/{documented}/openapi.json", OpenApiHandler),
 ]
 
-# Kept photos, to their owner; their names are in the faces.
+# Kept photos; their addresses are in the faces.
 UPLOADS: list[tuple[str, type[ApiHandler]]] = [("/uploads/{picture}", UploadHandler)]
 
 # For machines and people who operate the server; without a version, without a token.
@@ -91,6 +92,7 @@ def routes(app: Server) -> list[Any]:
     return [
         *(URLSpec(f"{version}{pattern(path)}/?", handler, target) for path, handler in API),
         *(URLSpec(f"{version}{pattern(path)}/?", handler, documented) for path, handler in DOCS),
+        URLSpec(f"{version}/docs/.*", NoDocsHandler, target),
         *(URLSpec(rf"{pattern(path)}/?", handler, target) for path, handler in UPLOADS + SERVICE),
         URLSpec(r".*", NotFoundHandler, target),
     ]

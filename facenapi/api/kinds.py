@@ -114,33 +114,28 @@ def _parse_gallery_edit(raw: Any) -> tuple[str, tuple[str, ...]]:
 
 
 def camera_id(value: str) -> str:
-    """Return the one spelling of a camera's UUID that is stored: 32 lower-case hex digits.
+    """Return the one spelling of a camera's name that is stored: of a UUID its 32 hex digits.
 
-    >>> camera_id("12345678-1234-5678-1234-56781234ABCD")
-    '1234567812345678123456781234abcd'
+    >>> camera_id("12345678-1234-5678-1234-56781234ABCD"), camera_id("Door-1")
+    ('1234567812345678123456781234abcd', 'Door-1')
     """
-    return value.replace("-", "").lower()
+    digits = re.sub(r"^urn:uuid:|[{}-]", "", value.lower())
+    return digits if re.fullmatch(r"[0-9a-f]{32}", digits) else value
 
 
 def _parse_camera(raw: Any) -> str:
-    value = camera_id(word_of(raw))
-    if not re.fullmatch(r"[0-9a-f]{32}", value):
-        raise MustError("must be a UUID")
+    number = isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw <= LARGEST_ID
+    value = camera_id(str(raw) if number else word_of(raw))
+    if not re.fullmatch(_CAMERA_NAME, value):
+        raise MustError("must be 1 to 64 letters, digits, _, ., : or -")
     return value
 
 
 def _parse_cameras(raw: Any) -> tuple[str, ...]:
-    value = list_of(raw)
-    if not all(_may_name_camera(item) for item in value):
-        raise MustError("must be a list of camera ids")
-    return tuple(camera_id(str(item)) for item in value)
-
-
-def _may_name_camera(item: Any) -> bool:
-    """Whether this is a camera's id: a UUID, or what older clients called theirs, a whole number perhaps."""
-    if isinstance(item, int) and not isinstance(item, bool):
-        return 0 <= item <= LARGEST_ID
-    return isinstance(item, str) and re.fullmatch(_CAMERA_NAME, item) is not None
+    try:
+        return tuple(_parse_camera(item) for item in list_of(raw))
+    except MustError as error:
+        raise MustError("must be a list of camera ids") from error
 
 
 def _parse_roi(raw: Any) -> list[int]:
@@ -217,8 +212,13 @@ ROI = Kind(
     form=(_FOUR_SIDES,),
     json=True,
 )
-CAMERA = Kind(_parse_camera, "UUID", texts=(text_schema("(?:-{0,4}[0-9a-fA-F]){32}-{0,4}"),))
 _CAMERA_NAME = "[0-9a-zA-Z_.:-]{1,64}"
+CAMERA = Kind(
+    _parse_camera,
+    "name of a camera (letters, digits, _, ., : and -, at most 64), or whole number",
+    values=({"type": "integer", "minimum": 0, "maximum": LARGEST_ID},),
+    texts=(text_schema(_CAMERA_NAME),),
+)
 _CAMERA_NAMES = {
     "type": "array",
     "items": {

@@ -60,11 +60,14 @@ class Param:
     text: str
     default: Any = None
     required: bool = False
+    cleared: Any = None  # what an empty value means, where it does not count as absent
 
     def read(self, parameters: Parameters) -> Any:
         """Return the value; the default if it is absent. Raises BadParam."""
         raw = parameters.raw(self.name, json=self.kind.json)
         if raw is None:
+            if self.cleared is not None and parameters.names(self.name):
+                return self.cleared
             if self.required:
                 raise BadParam(self.name, None, f"{self.name} is required")
             return self.default

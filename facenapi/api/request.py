@@ -66,6 +66,10 @@ class Parameters:
                 return value
         return None
 
+    def names(self, name: str) -> bool:
+        """Whether the client sent this name, with a value or without."""
+        return name in self.body or name in self.query
+
 
 def _is_empty(value: Any) -> bool:
     if isinstance(value, Texts):

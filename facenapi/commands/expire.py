@@ -15,6 +15,8 @@ from facenapi import clock
 from facenapi.commands.common import parse, parser
 from facenapi.commands.installation import open_kept, open_owners
 from facenapi.config.options import Config
+from facenapi.services.persons import remove_faceless
+from facenapi.storage.base import Face
 from facenapi.storage.expiry import expire_history
 
 _DAY_MS = 86_400_000
@@ -30,7 +32,12 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _run(config: Config, days: float) -> int:
     async with open_owners(config) as (store, _), open_kept(config) as pictures:
-        deleted = await expire_history(store, clock.now_ms() - int(days * _DAY_MS), pictures.forget)
+
+        async def forget(faces: Sequence[Face]) -> None:
+            await remove_faceless(store, faces)
+            await pictures.forget(faces)
+
+        deleted = await expire_history(store, clock.now_ms() - int(days * _DAY_MS), forget)
     print(f"{deleted} faces deleted")
     return 0
 

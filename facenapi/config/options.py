@@ -182,7 +182,7 @@ class Config:
         "Kept photos",
         "off",
         "Whether the photos of stored faces are kept, with a thumbnail and an upright portrait of each face: "
-        "files, below data_dir, served to their owner under /uploads/; webdav, by PUT to ffupload_url.",
+        "files, below data_dir, served under /uploads/; webdav, by PUT to ffupload_url.",
         choices=("off", "files", "webdav"),
     )
     ffupload_url: str = option(
@@ -194,8 +194,16 @@ class Config:
     upload_path: str = option(
         "Kept photos",
         "",
-        "What the URLs of kept photos begin with, if clients reach them elsewhere; "
-        "empty: /uploads with files, ffupload_url with webdav.",
+        "What the URLs of kept photos begin with, if clients reach them elsewhere; empty: this server's address as "
+        "the client used it and /uploads with files, ffupload_url with webdav.",
+    )
+    photo_access: str = option(
+        "Kept photos",
+        "link",
+        "Who gets kept photos from this server: link, whoever has their link, which nobody can guess, so that pages "
+        "can show them; token, their owner only.",
+        choices=("link", "token"),
+        reload=True,
     )
     # -- Storage --------------------------------------------------------------------------------
     store_sync: str = option(

@@ -14,9 +14,11 @@ from facenapi.api.operation import operation_of
 from facenapi.errors import ApiError, BadParam, MethodNotAllowed, NotFound
 from facenapi.handlers import cors
 from facenapi.handlers.intake import OTHER, Intake
+from facenapi.handlers.views import Json, face_view
 
 if TYPE_CHECKING:
     from facenapi.handlers.server import Server
+    from facenapi.storage.base import Face
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +91,10 @@ class ApiHandler(Intake):
             self._work.cancel()
         if not self._running:
             self.place.leave()
+
+    def face_view(self, face: Face) -> Json:
+        """Return the contract's Face object, as this client may use it."""
+        return face_view(face, self.exchange.seen.base)
 
     # -- the answer -----------------------------------------------------------------------------
     def answer(self, value: Any, status: int = 200) -> None:

@@ -1,4 +1,4 @@
-"""GET /docs, /docs/VERSION, /docs/VERSION/openapi.json: the documentation, without a token."""
+"""GET /docs, /docs/VERSION, /docs/VERSION/overview.html, /docs/VERSION/openapi.json: the documentation, without a token."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from facenapi.api.operation import operation
 from facenapi.errors import NotFound
-from facenapi.handlers.base import ApiHandler
-from facenapi.handlers.docs_page import page
+from facenapi.handlers.base import ApiHandler, NotFoundHandler
+from facenapi.handlers.docs_page import page, versions_page
 from facenapi.handlers.openapi import VERSIONS, document
 from facenapi.handlers.views import TEXT, results
 
@@ -19,10 +19,19 @@ if TYPE_CHECKING:
 class _DocsHandler(ApiHandler):
     """Knows the routing table that is documented."""
 
+    needs_token = False  # not even for methods that there are not
+
     def initialize(self, app: Server, table: Table = ()) -> None:
         """Take the application and the table."""
         super().initialize(app)
         self.table = table
+
+    def answer_page(self, page: str) -> None:
+        """Finish with HTML that needs nothing from elsewhere."""
+        content: Any = page
+        self.set_header("Content-Type", "text/html; charset=UTF-8")
+        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.finish(content)
 
     def check(self, name: str) -> str:
         """Return the name of a version; raise NotFound if there is none."""
@@ -36,8 +45,12 @@ class DocsHandler(_DocsHandler):
 
     @operation("List the versions of this API that are documented", answer=results(TEXT), public=True)
     async def get(self) -> None:
-        """Answer their names."""
-        self.answer({"results": list(VERSIONS)})
+        """Answer their names, to browsers as a page."""
+        self.set_header("Vary", "Accept")
+        if "text/html" in self.request.headers.get("Accept", ""):
+            self.answer_page(versions_page(f"{self.exchange.seen.prefix}/docs"))
+        else:
+            self.answer({"results": list(VERSIONS)})
 
 
 class OpenApiHandler(_DocsHandler):
@@ -55,7 +68,21 @@ class DocsPageHandler(_DocsHandler):
     @operation("Read the documentation", errors=("NOT_FOUND",), public=True)
     async def get(self, documented: str) -> None:
         """Answer HTML."""
-        content: Any = page(self.check(documented), self.table, f"{self.request.protocol}://{self.request.host}")
-        self.set_header("Content-Type", "text/html; charset=UTF-8")
-        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-        self.finish(content)
+        self.answer_page(page(self.check(documented), self.table, self.exchange.seen.base))
+
+
+class OverviewHandler(_DocsHandler):
+    """Where the page was in the original."""
+
+    @operation("Find the documentation", status=302, errors=("NOT_FOUND",), public=True)
+    async def get(self, documented: str) -> None:
+        """Lead to the page."""
+        self.set_header("Location", f"{self.exchange.seen.prefix}/docs/{self.check(documented)}")
+        self.set_status(302)
+        self.finish()
+
+
+class NoDocsHandler(NotFoundHandler):
+    """What is not below /docs; nobody needs a token to learn that."""
+
+    needs_token = False

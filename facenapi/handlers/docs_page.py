@@ -9,9 +9,10 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from facenapi import __version__
 from facenapi.api.operation import Operation
 from facenapi.handlers import views
-from facenapi.handlers.openapi import Table, document, operations, path_schema
+from facenapi.handlers.openapi import VERSIONS, Table, document, operations, path_schema
 
 Json = dict[str, Any]
 
@@ -28,6 +29,20 @@ vertical-align: top; border-bottom: 1px solid #eee; } nav a { display: block; } 
 @media (prefers-color-scheme: dark) { body { background: #16181c; color: #ddd; } pre, code { background: #24272d; }
 h2, td, th { border-color: #333; } a { color: #8ab4f8; } }
 """
+
+
+def versions_page(base: str) -> str:
+    """Return the page that leads to the versions; ``base`` is the path of the documentation."""
+    links = "".join(
+        f'<a href="{escape(base)}/{name}">Version {name[1:]}</a>'
+        f'<a href="{escape(base)}/{name}/openapi.json">Version {name[1:]} as OpenAPI</a>'
+        for name in VERSIONS
+    )
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>facenapi</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style>'
+        f"<h1>facenapi {escape(__version__)}</h1><p>A face recognition server.</p><nav>{links}</nav></html>"
+    )
 
 
 def page(version: str, table: Table, base: str) -> str:

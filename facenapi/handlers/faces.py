@@ -11,11 +11,11 @@ from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import ATTRIBUTES, BBOX, MF_SELECTOR, PHOTO, QUALITY, path_id, wanted_attributes
 from facenapi.handlers.lists import FaceListHandler
-from facenapi.handlers.views import ADDED_FACE, FACE_REF, face_view, quality_view, results
+from facenapi.handlers.views import ADDED_FACE, FACE_REF, quality_view, results
 from facenapi.services.enrol import Enrolment
 from facenapi.storage.base import DEFAULT_GALLERY, FaceChange
 
-_PERSON = Param("person_id", integer(1), "The person whose face it is")
+_PERSON = Param("person_id", integer(1), "The person whose face it is; one who is new comes into being")
 
 
 class FacesHandler(FaceListHandler):
@@ -72,7 +72,7 @@ class FacesHandler(FaceListHandler):
             quality=quality,
         )
         added = await self.app.enroller.enrol(enrolment)
-        views = [face_view(face) | (quality_view(judged) if judged else {}) for face, judged in added]
+        views = [self.face_view(face) | (quality_view(judged) if judged else {}) for face, judged in added]
         self.answer({"results": views})
 
 
@@ -82,11 +82,11 @@ class FaceHandler(ApiHandler):
     @operation("Get a face", answer=FACE_REF, errors=("NOT_FOUND",))
     async def get(self, face_id: str) -> None:
         """Answer the face."""
-        self.answer(face_view(await self.app.faces.get(self.owner, path_id(face_id, "face"))))
+        self.answer(self.face_view(await self.app.faces.get(self.owner, path_id(face_id, "face"))))
 
     @operation(
         "Change a face",
-        Param("meta", text(), "The new meta"),
+        Param("meta", text(), "The new meta; empty: none", cleared=""),
         _PERSON,
         Param("galleries", GALLERY_EDIT, "Galleries to add, to delete or to set"),
         answer=FACE_REF,
@@ -107,7 +107,7 @@ class FaceHandler(ApiHandler):
             add_galleries=names if verb == "add" else (),
             del_galleries=names if verb == "del" else (),
         )
-        self.answer(face_view(await self.app.faces.edit(self.owner, path_id(face_id, "face"), change)))
+        self.answer(self.face_view(await self.app.faces.edit(self.owner, path_id(face_id, "face"), change)))
 
     @operation("Delete a face", status=204, errors=("NOT_FOUND",))
     async def delete(self, face_id: str) -> None:

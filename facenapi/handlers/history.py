@@ -12,7 +12,7 @@ from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import path_id
 from facenapi.handlers.paging import MAX_ID, MOST, link
-from facenapi.handlers.views import FACE_REF, INTEGER, MOMENT, TEXT, Json, array, face_view, record
+from facenapi.handlers.views import FACE_REF, INTEGER, MOMENT, TEXT, Json, absolute, array, record
 from facenapi.services.paging import single, window
 from facenapi.storage.base import Face, FaceFilter, Page
 
@@ -76,7 +76,7 @@ class HistoryHandler(_EventsHandler):
         where = FaceFilter(
             person_id=person_id, events=True, cam_ids=cam_ids, start_ms=start, end_ms=end, friend=friend
         )
-        await self.answer_events(where, Page(limit or MOST, max_id), face_view)
+        await self.answer_events(where, Page(limit or MOST, max_id), self.face_view)
 
     get = post
 
@@ -109,15 +109,14 @@ class PersonHistoryHandler(_EventsHandler):
         if await self.app.store.get_person(self.owner, number) is None:
             raise NotFound(f"There is no person {number}")
         where = FaceFilter(person_id=number, events=True, cam_ids=cam_ids, start_ms=start, end_ms=end)
-        await self.answer_events(where, Page(limit or MOST, max_id), _sighting)
+        await self.answer_events(where, Page(limit or MOST, max_id), self._sighting)
 
-
-def _sighting(face: Face) -> Json:
-    return {
-        "person_id": face.person_id,
-        "face_id": face.id,
-        "cam_id": face.cam_id,
-        "meta": face.meta,
-        "screenshot": face.thumbnail or face.photo,
-        "timestamp": clock.to_text(face.timestamp_ms),
-    }
+    def _sighting(self, face: Face) -> Json:
+        return {
+            "person_id": face.person_id,
+            "face_id": face.id,
+            "cam_id": face.cam_id,
+            "meta": face.meta,
+            "screenshot": absolute(face.thumbnail or face.photo, self.exchange.seen.base),
+            "timestamp": clock.to_text(face.timestamp_ms),
+        }

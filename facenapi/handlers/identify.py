@@ -13,7 +13,7 @@ from facenapi.errors import BadParam
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import BBOX, MF_SELECTOR, PHOTO, THRESHOLD_PARAM
-from facenapi.handlers.views import CONFIDENCE, FACE_REF, array, face_view, record
+from facenapi.handlers.views import CONFIDENCE, FACE_REF, array, record
 from facenapi.services.identify import Identified, Search
 from facenapi.storage.base import DEFAULT_GALLERY
 
@@ -74,9 +74,9 @@ class IdentifyHandler(ApiHandler):
         found = await self.app.identifier.identify(photo, boxes, mf_selector, search)
         self._say_live(found.live, found.total)
         if sum(map(len, found.matches.values())) < _LONG:
-            self.answer(_view(found))
+            self.answer(self._view(found))
         else:
-            text = await asyncio.to_thread(lambda: jsonio.dumps(_view(found)))
+            text = await asyncio.to_thread(lambda: jsonio.dumps(self._view(found)))
             self.answer_text(text)
 
     def finish(self, chunk: Any = None) -> Any:
@@ -89,14 +89,13 @@ class IdentifyHandler(ApiHandler):
     def _say_live(self, live: int, total: int) -> None:
         self.set_header("X-Live-Servers", f"{live}/{total}")
 
-
-def _view(found: Identified) -> dict[str, Any]:
-    return {
-        "results": {
-            key: [{"confidence": confidence, "face": face_view(face)} for confidence, face in matches]
-            for key, matches in found.matches.items()
+    def _view(self, found: Identified) -> dict[str, Any]:
+        return {
+            "results": {
+                key: [{"confidence": confidence, "face": self.face_view(face)} for confidence, face in matches]
+                for key, matches in found.matches.items()
+            }
         }
-    }
 
 
 def _box_of_corners(*corners: float | None) -> tuple[Box, ...] | None:

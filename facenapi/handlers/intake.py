@@ -64,6 +64,11 @@ class Intake(RequestHandler):
         known = self.method in self.SUPPORTED_METHODS
         return operation_of(getattr(self, self.method.lower(), None)) if known else None
 
+    @property
+    def needs_token(self) -> bool:
+        """Whether the request is somebody's."""
+        return self.declared is None or not self.declared.public
+
     # -- before the body ------------------------------------------------------------------------
     async def prepare(self) -> None:
         """Authenticate and check limits. Runs before the body is read."""
@@ -82,7 +87,7 @@ class Intake(RequestHandler):
 
     async def _admit(self) -> None:
         declared = self.declared
-        if self.method == "OPTIONS" or (declared is not None and declared.public):
+        if self.method == "OPTIONS" or not self.needs_token:
             return  # a full server still tells how it is
         # In this order: who has no token takes up neither a place nor memory.
         token = await self.app.auth.token(self.request.headers.get("Authorization"))

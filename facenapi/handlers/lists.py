@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facenapi.api.operation import operation
 from facenapi.handlers.paging import PAGING, PageHandler
-from facenapi.handlers.views import FACE_REF, face_view, page_links, results
+from facenapi.handlers.views import FACE_REF, page_links, results
 from facenapi.services.paging import single, window
 from facenapi.storage.base import DEFAULT_GALLERY, FaceFilter, Page
 
@@ -29,7 +29,7 @@ class FaceListHandler(PageHandler):
         )
         if not found.items:  # a gallery with faces exists
             await self.app.galleries.require(self.owner, where.gallery or DEFAULT_GALLERY)
-        self.answer_page(map(face_view, found.items), found)
+        self.answer_page(map(self.face_view, found.items), found)
 
 
 class MetaFacesHandler(FaceListHandler):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facenapi.api.operation import operation
 from facenapi.handlers.paging import PAGING, PageHandler
-from facenapi.handlers.views import FACE_REF, INTEGER, META, face_view, page_links, record, results
+from facenapi.handlers.views import FACE_REF, INTEGER, META, page_links, record, results
 from facenapi.services.paging import single, window
 from facenapi.storage.base import DEFAULT_GALLERY, Page
 
@@ -33,6 +33,6 @@ class MetaHandler(PageHandler):
         if not found.items:  # a gallery with faces exists
             await self.app.galleries.require(self.owner, gallery)
         views = (
-            {"count": meta.faces, "face": face_view(meta.first), "meta": meta.first.meta} for meta in found.items
+            {"count": meta.faces, "face": self.face_view(meta.first), "meta": meta.first.meta} for meta in found.items
         )
         self.answer_page(views, found)

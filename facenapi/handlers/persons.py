@@ -9,7 +9,7 @@ from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import path_id
 from facenapi.handlers.paging import PAGING, PageHandler
-from facenapi.handlers.views import FACE_REF, INTEGER, META, face_view, page_links, record, results
+from facenapi.handlers.views import FACE_REF, INTEGER, META, page_links, record, results
 from facenapi.services.paging import single, window
 from facenapi.storage.base import Page
 
@@ -42,7 +42,7 @@ class PersonHandler(ApiHandler):
         """Answer the person with one of the faces and their count."""
         number = path_id(person_id, "person")
         person = await self.app.store.get_person(self.owner, number)
-        if person is None:
+        if person is None or not person.count:  # one without a face is about to come, or to go
             raise NotFound(f"There is no person {number}")
         view: dict[str, Any] = {"id": person.id, "meta": person.meta, "count": person.count}
-        self.answer(view | {"face": face_view(person.face) if person.face else None})
+        self.answer(view | {"face": self.face_view(person.face) if person.face else None})

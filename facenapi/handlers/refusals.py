@@ -8,7 +8,7 @@ from facenapi.handlers.views import BOX_REF, TEXT, array, record
 
 Json = dict[str, Any]
 
-_WORD: Json = {"type": ["string", "number", "boolean", "null"]}
+_VALUE: Json = {"description": "what was sent: as it was, or the beginning of it as text if it is long"}
 _RETRY: Json = {"Retry-After": {"required": True, "description": "Seconds", "schema": {"type": "integer"}}}
 _CHALLENGE: Json = {"WWW-Authenticate": {"required": True, "description": "The scheme", "schema": {"const": "Token"}}}
 
@@ -28,7 +28,7 @@ def error_responses(version: int) -> dict[str, Json]:
     return {
         "400": _response(
             "The request is wrong: a parameter, the JSON, the photo or the number of faces on it",
-            _error("BAD_PARAM", param=TEXT, value=_WORD),
+            _error("BAD_PARAM", param=TEXT, value=_VALUE),
             _error("MALFORMED_JSON"),
             _error("BAD_IMAGE", param=TEXT),
             _error("NO_FACES", param=TEXT),
@@ -36,7 +36,10 @@ def error_responses(version: int) -> dict[str, Json]:
         ),
         "401": _response("No token, or not a good one", _error("AUTH_FAILED"), headers=_CHALLENGE),
         "404": _response("There is no such thing", _error("NOT_FOUND")),
+        "408": _response("The request did not come in time", _error("TIMEOUT")),
         "413": _response("The body is too large", _error("TOO_LARGE")),
+        "415": _response("The content encoding of the body is not known", _error("BAD_ENCODING")),
+        "431": _response("The head of the request is too long", _error("TOO_LARGE")),
         "429": _response("Too many requests", _error("OVERLOADED"), headers=_RETRY),
         "500": _response("The server made a mistake", _error("INTERNAL_ERROR")),
         "503": _response(

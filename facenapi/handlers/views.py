@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-def face_view(face: Face) -> Json:
-    """Return the contract's Face object."""
+def face_view(face: Face, base: str) -> Json:
+    """Return the contract's Face object; ``base`` is what the URLs of pictures that we serve begin with."""
     view: Json = {
         "id": face.id,
         "x1": face.x1,
@@ -23,7 +23,7 @@ def face_view(face: Face) -> Json:
         "y2": face.y2,
         "meta": face.meta,
         "galleries": list(face.galleries),
-        "photo": face.photo,
+        "photo": absolute(face.photo, base),
         "photo_hash": face.photo_hash,
         "timestamp": clock.to_text(face.timestamp_ms),
     }
@@ -34,7 +34,7 @@ def face_view(face: Face) -> Json:
     if face.cam_id is not None:
         view["cam_id"] = face.cam_id
     if face.thumbnail is not None:
-        view |= {"thumbnail": face.thumbnail, "normalized": face.normalized}
+        view |= {"thumbnail": absolute(face.thumbnail, base), "normalized": absolute(face.normalized or "", base)}
     if face.age is not None:
         view["age"] = face.age
     if face.gender is not None:
@@ -42,6 +42,11 @@ def face_view(face: Face) -> Json:
     if face.emotions is not None:
         view["emotions"] = list(face.emotions)
     return view
+
+
+def absolute(url: str, base: str) -> str:
+    """Return the URL of a picture; stored is a path where this server has it, however clients reach the server."""
+    return base + url if url.startswith("/") else url
 
 
 def quality_view(quality: Quality) -> Json:

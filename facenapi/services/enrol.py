@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from facenapi.errors import BadParam, Unavailable
 from facenapi.process.stages import stage
 from facenapi.search.shard import upsert_of
+from facenapi.services.persons import given_person
 from facenapi.services.selection import select_faces
-from facenapi.storage.base import DEFAULT_GALLERY, NewFace, UnknownGalleryError, UnknownPersonError
+from facenapi.storage.base import DEFAULT_GALLERY, NewFace, UnknownGalleryError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +75,7 @@ class Enroller:
         Raises:
             BadImage: the photo, or the quality of one of the faces; nothing is stored.
             NoFaces, TooManyFaces, Overloaded.
-            BadParam: a gallery or the person does not exist; nothing is stored.
+            BadParam: a gallery does not exist; nothing is stored.
             Unavailable: the store failed and nothing is stored, or a shard failed and the faces are:
                 the shard will catch up.
         """
@@ -105,7 +106,7 @@ class Enroller:
             )
             for face, vector, seen in zip(faces, vectors, attributes, strict=True)
         ]
-        kept = await self._pictures.draw(enrolment.owner, photo, faces, with_photo=not enrolment.source.url)
+        kept = await self._pictures.draw(enrolment.owner, photo, faces)
         if kept:
             new = [pictures.on(face) for pictures, face in zip(kept, new, strict=True)]
         return new, vectors, {pictures.thumbnail: pictures for pictures in kept}
@@ -115,10 +116,6 @@ class Enroller:
         for gallery in enrolment.galleries:
             if not await self._store.has_gallery(enrolment.owner, gallery):
                 raise _unknown_gallery(gallery)
-        if enrolment.person_id is not None:
-            person = await self._store.get_person(enrolment.owner, enrolment.person_id)
-            if person is None:
-                raise _unknown_person(enrolment.person_id)
 
     def _new_face(self, enrolment: Enrolment, photo: Photo, box: Box, vector: NDArray[np.float32]) -> NewFace:
         others = sorted(set(enrolment.galleries) - {DEFAULT_GALLERY})
@@ -147,7 +144,10 @@ class Enroller:
         vectors: NDArray[np.float32],
         kept: dict[str | None, Kept],
     ) -> list[Face]:
-        if not self._persons.enabled or enrolment.person_id is not None:
+        if enrolment.person_id is not None:
+            async with given_person(self._store, enrolment.owner, enrolment.person_id):
+                return await self._store_and_index(new, kept)
+        if not self._persons.enabled:
             return await self._store_and_index(new, kept)
         async with self._persons.persons_of(enrolment.owner, enrolment.cam_id, vectors) as persons:
             known = [replace(face, person_id=person) for face, person in zip(new, persons, strict=True)]
@@ -164,11 +164,9 @@ class Enroller:
         try:
             with stage("store"):
                 stored = await self._store.add_faces(judged)
-        except (UnknownGalleryError, UnknownPersonError) as error:
+        except UnknownGalleryError as error:
             await self._pictures.drop(pictures)
-            if isinstance(error, UnknownGalleryError):
-                raise _unknown_gallery(error.name) from error
-            raise _unknown_person(judged[0].person_id) from error
+            raise _unknown_gallery(error.name) from error
         except Unavailable:
             self._pictures.left_over |= bool(pictures)  # the faces may be stored: their pictures must stay
             raise
@@ -179,7 +177,3 @@ class Enroller:
 
 def _unknown_gallery(name: str) -> BadParam:
     return BadParam("galleries", name, f"There is no gallery {name}")
-
-
-def _unknown_person(person_id: int | None) -> BadParam:
-    return BadParam("person_id", person_id, f"There is no person {person_id}")

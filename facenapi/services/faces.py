@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from facenapi.errors import BadParam, NotFound
 from facenapi.search.shard import delete_of, upsert_of
-from facenapi.storage.base import FaceFilter, UnknownGalleryError, UnknownPersonError
+from facenapi.services.persons import given_person, remove_faceless
+from facenapi.storage.base import FaceFilter, UnknownGalleryError
 
 if TYPE_CHECKING:
     from facenapi.search.shard import Searcher
@@ -34,18 +35,27 @@ class FaceKeeper:
 
         Raises:
             NotFound: no such face.
-            BadParam: a gallery or the person does not exist; nothing is changed.
+            BadParam: a gallery does not exist; nothing is changed.
             Unavailable: the store or the shard is down.
         """
+        if change.person_id is None:
+            face = await self._update(owner, face_id, change)
+        else:
+            before = await self.get(owner, face_id)
+            async with given_person(self._store, owner, change.person_id):
+                face = await self._update(owner, face_id, change)
+            if before.person_id != face.person_id:
+                await remove_faceless(self._store, [before])
+        await self._searcher.apply([upsert_of(face)])
+        return face
+
+    async def _update(self, owner: str, face_id: int, change: FaceChange) -> Face:
         try:
             face = await self._store.update_face(owner, face_id, change)
         except UnknownGalleryError as error:
             raise BadParam("galleries", error.name, f"There is no gallery {error.name}") from error
-        except UnknownPersonError as error:
-            raise BadParam("person_id", change.person_id, f"There is no person {change.person_id}") from error
         if face is None:
             raise _no_face(face_id)
-        await self._searcher.apply([upsert_of(face)])
         return face
 
     async def delete(self, owner: str, face_id: int) -> None:
@@ -53,12 +63,14 @@ class FaceKeeper:
         face = await self._store.delete_face(owner, face_id)
         if face is None:
             raise _no_face(face_id)
+        await remove_faceless(self._store, [face])
         await self._pictures.forget([face])
         await self._searcher.apply([delete_of(face)])
 
     async def delete_all(self, owner: str, where: FaceFilter) -> None:
         """Delete all faces that match, in steps that leave room for others."""
         while gone := await self._store.delete_faces(owner, where):
+            await remove_faceless(self._store, gone)
             await self._pictures.forget(gone)
             await self._searcher.apply([delete_of(face) for face in gone])
 

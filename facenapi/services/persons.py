@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,39 @@ if TYPE_CHECKING:
     from facenapi.config.options import Config
     from facenapi.detector.base import Detector
     from facenapi.search.shard import Searcher
-    from facenapi.storage.base import Store
+    from facenapi.storage.base import Face, Store
 
 _NEIGHBOURS = 16  # the nearest may have been deleted a moment ago
+
+
+@asynccontextmanager
+async def given_person(store: Store, owner: str, person_id: int) -> AsyncIterator[None]:
+    """See to it that a person exists while a face is made theirs; one who is new goes again if nothing comes of it.
+
+    Persons come and go under one lock, that of :meth:`PersonFinder.persons_of`.
+    """
+    async with store.lock(f"persons:{owner}"):
+        new = await store.get_person(owner, person_id) is None
+        if new:
+            await store.restore_persons(owner, [person_id])
+        try:
+            yield
+        except ApiError as error:
+            if new and not isinstance(error, Unavailable):  # then the face may be stored all the same
+                with suppress(ApiError):
+                    await store.remove_persons(owner, [person_id])
+            raise
+
+
+async def remove_faceless(store: Store, faces: Sequence[Face]) -> None:
+    """Remove those of the persons of faces, which are gone, who have no other: a person goes with the last face."""
+    found: dict[str, set[int]] = {}
+    for face in faces:
+        if face.person_id is not None:
+            found.setdefault(face.owner, set()).add(face.person_id)
+    for owner, persons in found.items():
+        async with store.lock(f"persons:{owner}"):
+            await store.remove_persons(owner, sorted(persons))
 
 
 class PersonFinder:

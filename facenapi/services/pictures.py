@@ -57,17 +57,16 @@ def stem_of(face: NewFace) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Files to be written, by name, and where clients will find them; ``photo`` is None if a URL was given."""
+    """Files to be written, by name, and where clients will find them."""
 
     files: Mapping[str, bytes]
-    photo: str | None
+    photo: str
     thumbnail: str
     normalized: str
 
     def on(self, face: NewFace) -> NewFace:
         """Return the face with these URLs."""
-        photo = face.photo if self.photo is None else self.photo
-        return replace(face, photo=photo, thumbnail=self.thumbnail, normalized=self.normalized)
+        return replace(face, photo=self.photo, thumbnail=self.thumbnail, normalized=self.normalized)
 
 
 class PictureKeeper:
@@ -90,23 +89,25 @@ class PictureKeeper:
         if self._files is not None:
             await self._files.close()
 
-    async def draw(self, owner: str, photo: Photo, faces: Sequence[Detection], with_photo: bool) -> list[Kept]:
+    async def draw(self, owner: str, photo: Photo, faces: Sequence[Detection]) -> list[Kept]:
         """Return the pictures of each face, not written yet; none if photos are not kept."""
         if self._files is None:
             return []
-        return [await self._workers.run(self._draw, owner, photo, face, with_photo) for face in faces]
+        return [await self._workers.run(self._draw, owner, photo, face) for face in faces]
 
-    def _draw(self, owner: str, photo: Photo, face: Detection, with_photo: bool) -> Kept:
+    def _draw(self, owner: str, photo: Photo, face: Detection) -> Kept:
         hour = time.strftime("%Y%m%d%H", time.gmtime())
         stem = f"{tag_of(owner)}-{hour}-{secrets.token_urlsafe(16)}"
         thumbnail, normalized = f"{stem}_thumb.jpg", f"{stem}_norm.jpg"
-        files = {thumbnail: _jpeg(thumbnail_of(photo, face)), normalized: _jpeg(portrait_of(photo, face))}
         original = f"{stem}.{_extension(photo.data)}"
-        if with_photo:
-            files[original] = photo.data
+        files = {
+            thumbnail: _jpeg(thumbnail_of(photo, face)),
+            normalized: _jpeg(portrait_of(photo, face)),
+            original: photo.data,
+        }
         return Kept(
             files,
-            f"{self._base}/{original}" if with_photo else None,
+            f"{self._base}/{original}",
             f"{self._base}/{thumbnail}",
             f"{self._base}/{normalized}",
         )
@@ -148,9 +149,11 @@ class PictureKeeper:
                 self.left_over = True
                 log.warning("A kept photo could not be removed: %s", error.reason)
 
-    async def read(self, owner: str, name: str) -> bytes | None:
-        """Return a file of the owner; None if there is no such file."""
-        if self._files is None or not re.fullmatch(NAME, name) or not name.startswith(tag_of(owner) + "-"):
+    async def read(self, name: str, owner: str | None = None) -> bytes | None:
+        """Return a file, of this owner if one is named; None if there is no such file. Its name is the key to it."""
+        if self._files is None or not re.fullmatch(NAME, name):
+            return None
+        if owner is not None and not name.startswith(tag_of(owner) + "-"):
             return None
         return await self._files.get(name)
 

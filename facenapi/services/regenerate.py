@@ -101,7 +101,7 @@ class Regenerator:
                 return PhotoSource("photo", data=await asyncio.to_thread(path.read_bytes))
             except OSError as error:
                 raise BadImage("photo", f"{path}: {error.strerror}") from error
-        kept = await self._pictures.read(face.owner, face.photo.rpartition("/")[2])
+        kept = await self._pictures.read(face.photo.rpartition("/")[2], face.owner)
         if kept is not None:
             return PhotoSource("photo", data=kept)
         if not face.photo:

@@ -185,7 +185,7 @@ class Store(Protocol):
         """Return the cameras in the order of their creation, those of one detector if asked."""
 
     async def update_camera(self, owner: str, camera_id: str, fields: Mapping[str, Any]) -> Camera | None:
-        """Merge fields into a camera and return it; None if there is none."""
+        """Merge fields into a camera and return it; a value of None takes a field away. None if there is none."""
 
     async def delete_camera(self, owner: str, camera_id: str) -> bool:
         """Delete a camera; its history stays. False if there is none."""

@@ -40,12 +40,14 @@ class Cameras(MongoBase):
 
     @operation
     async def update_camera(self, owner: str, camera_id: str, fields: Mapping[str, Any]) -> Camera | None:
-        """Merge fields into a camera."""
+        """Merge fields into a camera, without those that are None."""
         place = {"_id": key(owner, camera_id)}
         if not fields:
             document = await self.cameras.find_one(place)
         else:
-            update = {"$set": {f"fields.{name}": value for name, value in fields.items()}}
+            kept = {f"fields.{name}": value for name, value in fields.items() if value is not None}
+            gone = {f"fields.{name}": "" for name, value in fields.items() if value is None}
+            update = {verb: values for verb, values in (("$set", kept), ("$unset", gone)) if values}
             document = await self.repeated(
                 lambda: self.cameras.find_one_and_update(place, update, return_document=AFTER)
             )

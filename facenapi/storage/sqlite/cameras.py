@@ -34,11 +34,12 @@ def cameras(db: sqlite3.Connection, owner: str, detector: str | None) -> list[Ca
 
 
 def update_camera(db: sqlite3.Connection, owner: str, camera_id: str, fields: Mapping[str, Any]) -> Camera | None:
-    """Merge fields into a camera."""
+    """Merge fields into a camera, without those that are None."""
     old = camera(db, owner, camera_id)
     if old is None:
         return None
-    new = Camera(camera_id, owner, {**old.fields, **fields})
+    merged = {**old.fields, **fields}
+    new = Camera(camera_id, owner, {name: value for name, value in merged.items() if value is not None})
     put_camera(db, new)
     return new
 
