@@ -8,6 +8,7 @@ import pytest
 
 from facenapi.api.operation import operation_of
 from facenapi.handlers.base import METHODS, ApiHandler
+from facenapi.handlers.docs import NoDocsHandler
 from facenapi.handlers.openapi import path_schema
 from facenapi.urls import API, DOCS, SERVICE, UPLOADS, routes
 
@@ -37,13 +38,14 @@ GET PUT DELETE /camera/x
 GET /docs
 GET /docs/v0
 GET /docs/v1
+GET /docs/v1/overview.html
 GET /docs/v1/openapi.json
 """
 ROWS = [
     (method, path) for *methods, path in map(str.split, CONTRACT.strip().split("\n")) for method in methods
 ]  # fmt: skip
-PUBLIC = {"/docs", "/docs/{documented}", "/docs/{documented}/openapi.json", "/health", "/health/ready",
-          "/health/live", "/metrics"}  # fmt: skip
+PUBLIC = {"/docs", "/docs/{documented}", "/docs/{documented}/openapi.json", "/docs/{documented}/overview.html",
+          "/health", "/health/ready", "/health/live", "/metrics"}  # fmt: skip
 
 
 def handler_of(path):
@@ -78,7 +80,7 @@ def test_every_method_is_declared_and_public_only_where_it_should_be():
 
 
 def test_nothing_is_routed_past_the_tables():
-    known = {handler for _, handler in (*API, *DOCS, *UPLOADS, *SERVICE)}
+    known = {handler for _, handler in (*API, *DOCS, *UPLOADS, *SERVICE)} | {NoDocsHandler}
     *routed, last = routes(None)
     assert {route.handler_class for route in routed} == known
     assert last.regex.match("/anything")

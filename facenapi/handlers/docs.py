@@ -1,4 +1,4 @@
-"""GET /docs, /docs/VERSION, /docs/VERSION/overview.html, /docs/VERSION/openapi.json: the documentation, without a token."""
+"""GET /docs, /docs/VERSION, and overview.html and openapi.json below it: the documentation, without a token."""
 
 from __future__ import annotations
 

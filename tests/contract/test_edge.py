@@ -239,3 +239,33 @@ def test_the_owner_of_a_refusal_for_overload_is_logged(tmp_path):
         line = logged(server, replies[-1].headers["X-Request-Id"])
     assert f" owner={owner} " in line
     assert " status=429 code=OVERLOADED " in line
+
+
+# -- the documentation ------------------------------------------------------------------------------
+
+
+def test_docs_are_json_for_programs_and_a_page_for_people(edge):
+    api = Api(edge)
+    bare = {"Authorization": None}
+    assert api("GET", "/docs", headers=bare).json == {"results": ["v0", "v1"]}
+    assert api("GET", "/docs", headers=bare | {"Accept": "*/*"}).json == {"results": ["v0", "v1"]}
+    browser = bare | {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    reply = api("GET", "/faces-api/docs", headers=browser)
+    assert reply.headers["Content-Type"] == "text/html; charset=UTF-8"
+    links = re.findall(r'href="([^"]+)"', reply.body.decode())
+    assert links
+    for link in links:
+        assert link.startswith("/faces-api/docs/v")
+        assert api("GET", link, headers=bare).status == 200
+    for path in ("/docs/v1/overview.html", "/v1/docs/v1/overview.html", "/v0/docs/v1/overview.html/"):
+        reply = api("GET", path, headers=bare)
+        assert (reply.status, reply.headers["Location"]) == (302, "/faces-api/docs/v1")
+
+
+def test_nothing_below_docs_asks_for_a_token(api):
+    for path in ("/docs/v7", "/docs/v1/x", "/docs/a/b/c", "/v1/docs/%00", "/docs/v7/openapi.json", "/docs//"):
+        for method in ("GET", "POST", "PROPFIND"):
+            status, code, _ = api.refusal(method, path, headers={"Authorization": None})
+            assert (status, code) in ((404, "NOT_FOUND"), (405, "METHOD_NOT_ALLOWED")), (method, path)
+        assert api.refusal("GET", path, headers={"Authorization": None})[0] == 404
+    assert api.refusal("POST", "/docs", headers={"Authorization": None})[0] == 405

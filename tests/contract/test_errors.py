@@ -77,9 +77,9 @@ def test_auth_comes_before_everything_else(api):
         ("/face", {"photo": b"x", "bbox": "[5, 5, 5, 9]"}, "bbox"),
         ("/face", {"photo": b"x", "bbox": "{"}, "bbox"),
         ("/face", {"photo": b"x", "galleries": "a b"}, "galleries"),
-        ("/face", {"photo": b"x", "cam_id": "nope"}, "cam_id"),
+        ("/face", {"photo": b"x", "cam_id": "no such thing"}, "cam_id"),
+        ("/face", {"photo": b"x", "cam_id": "x" * 65}, "cam_id"),
         ("/face", {"photo": b"x", "person_id": "0"}, "person_id"),
-        ("/face", {"photo": b"x", "person_id": "77"}, "person_id"),
         ("/face", {"photo": b"x", "meta": "x" * 5000}, "meta"),
         ("/face", {"photo": b"x", "timestamp": "soon"}, "timestamp"),
         ("/face", {"photo": b"x", "mf_selector": "best"}, "mf_selector"),
@@ -163,7 +163,7 @@ def test_too_many_faces_differs_between_the_versions(api, path):
 # -- 404, 405, 413, 503 -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/", "/v2/faces", "/nothing", "/v1", "/v1/face/id", "/v1/face/meta/", "/v1/person",
+@pytest.mark.parametrize("path", ["/", "/v2/faces", "/nothing", "/v1", "/v1/face/id", "/v1/face/meta", "/v1/person",
                                   "/v1/faces/x", "/v1//faces", "/detect/x", "/face/id/1/2", "/%2e%2e/x"])  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "FOO"])
 def test_unknown_paths_are_json_404(api, method, path):

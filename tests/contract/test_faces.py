@@ -195,3 +195,15 @@ def test_a_face_can_be_added_through_the_path_of_a_gallery(api):
     assert face["galleries"] == ["default", "ppl"]
     refusal = api.refusal("POST", "/v0/faces/gallery/none", parts={"photo": picture(RED)})
     assert refusal == (404, "NOT_FOUND", None)
+
+
+def test_faces_without_a_meta_are_a_group_too(api):
+    api.gallery("g")
+    plain, named, inside = api.face(), api.face(meta="m"), api.face(galleries="g")
+    assert api.good("GET", "/v1/face/meta/")["results"] == [inside, plain]
+    assert api.good("GET", "/faces/gallery/g/meta/")["results"] == [inside]
+    assert api("DELETE", "/face/gallery/g/meta/").status == 204
+    assert api.good("GET", "/face/meta/")["results"] == [plain]
+    assert api("DELETE", "/v0/face/meta/").status == 204
+    assert api.good("GET", "/faces")["results"] == [named]
+    assert api("DELETE", "/v0/face/meta").status == 404

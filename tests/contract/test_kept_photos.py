@@ -17,7 +17,7 @@ from tests.support.fake_server import FakeServer
 from tests.support.pictures_server import DavServer, serve_pictures
 from tests.support.server import BLUE, RED, picture
 
-URL = r"/uploads/[0-9a-f]{16}-\d{10}-[\w-]{22}%s\.%s"
+URL = r"http://127\.0\.0\.1:\d+/uploads/[0-9a-f]{16}-\d{10}-[\w-]{22}%s\.%s"
 
 
 @pytest.fixture(scope="module", params=STORES)
@@ -73,23 +73,56 @@ def test_a_face_has_the_urls_of_its_pictures(keeper):
     assert keeper.good("GET", f"/face/id/{face['id']}") == face
 
 
-def test_a_url_that_was_given_stays_and_the_pictures_are_kept(keeper):
-    url = serve_pictures([picture(RED)])[0]
-    [face] = keeper.good("POST", "/v1/face", json_body={"photo": url})["results"]
-    assert face["photo"] == url
+def test_a_photo_from_a_url_is_kept_like_any_other(keeper):
+    photo = picture(RED)
+    [face] = keeper.good("POST", "/v1/face", json_body={"photo": serve_pictures([photo])[0]})["results"]
+    assert re.fullmatch(URL % ("", "png"), face["photo"])
+    assert keeper("GET", face["photo"]).body == photo
     assert all(keeper("GET", face[name]).status == 200 for name in ("thumbnail", "normalized"))
     sighting = keeper.face(cam_id="0" * 32)
     assert keeper.good("GET", "/history/search")["results"] == [sighting]
 
 
-def test_only_the_owner_gets_them_and_only_them(keeper):
+def test_urls_are_those_by_which_the_client_came(keeper):
+    face = keeper.face(person_id=7, cam_id="door")
+    through = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "faces.example.com", "X-Forwarded-Prefix": "/api"}
+    seen = keeper("GET", f"/face/id/{face['id']}", headers=through).json
+    assert [url.partition("/uploads/")[0] for url in urls_of(seen)] == ["https://faces.example.com/api"] * 3
+    assert [url.rpartition("/")[2] for url in urls_of(seen)] == [url.rpartition("/")[2] for url in urls_of(face)]
+    [sighting] = keeper("GET", "/person/history/id/7", headers=through).json["results"]
+    assert sighting["screenshot"] == seen["thumbnail"]
+    for path in ("/faces", "/meta", "/person/id/7", "/history/search"):
+        assert b"https://faces.example.com/api/uploads/" in keeper("GET", path, headers=through).body, path
+    found = keeper("POST", "/identify", parts={"photo": picture(RED)}, headers=through)
+    assert b"https://faces.example.com/api/uploads/" in found.body
+
+
+def test_whoever_has_the_name_gets_the_picture_and_nothing_else(keeper):
     url = keeper.face()["photo"]
-    assert keeper.other().refusal("GET", url) == (404, "NOT_FOUND", None)
-    assert keeper.refusal("GET", url, headers={"Authorization": None}) == (401, "AUTH_FAILED", None)
-    tag = url.split("/")[2][:16]
+    for headers in ({"Authorization": None}, {"Authorization": "Bearer x"}, {}):
+        assert keeper("GET", url, headers=headers).body == picture(RED)
+    for method in ("DELETE", "PUT", "POST"):
+        refusal = keeper.refusal(method, url, headers={"Authorization": None})
+        assert refusal == (405, "METHOD_NOT_ALLOWED", None)
+    tag = url.split("/")[4][:16]
     for name in ("x.jpg", f"{tag}-2020010100-{'x' * 22}.jpg", f"{tag}-..-..%2Fx.jpg", f"{url[9:]}.jpg", "running",
                  "%2e%2e%2fstore%2ffacenapi.sqlite"):  # fmt: skip
         assert keeper.refusal("GET", f"/uploads/{name}") == (404, "NOT_FOUND", None), name
+
+
+def test_with_photo_access_token_they_are_their_owners(tmp_path):
+    with serving("sqlite", tmp_path, "--photo_storage=files", "--photo_access=token") as server:
+        api = Api(server)
+        url = api.face()["photo"]
+        assert api("GET", url).status == 200
+        assert api.other().refusal("GET", url) == (404, "NOT_FOUND", None)
+        assert api.refusal("GET", url, headers={"Authorization": None}) == (401, "AUTH_FAILED", None)
+
+
+def test_upload_path_is_what_urls_begin_with(tmp_path):
+    options = ("--photo_storage=files", "--upload_path=https://cdn.example.com/f")
+    with serving("sqlite", tmp_path, *options) as server:
+        assert urls_of(Api(server).face())[1].startswith("https://cdn.example.com/f/")
 
 
 def test_pictures_go_with_their_face_however_it_goes(keeper):
@@ -119,7 +152,7 @@ def test_faces_of_one_photo_do_not_take_each_others_pictures_along(keeper):
 def test_a_refused_face_leaves_no_file(keeper):
     before = files(keeper.server)
     for parts in ({"photo": picture()}, {"photo": b"x"}, {"photo": picture(RED), "galleries": "nowhere"},
-                  {"photo": picture(RED), "person_id": 5}):  # fmt: skip
+                  {"photo": picture(RED), "person_id": "x"}):  # fmt: skip
         assert keeper.refusal("POST", "/face", parts=parts)[0] == 400
     assert files(keeper.server) == before
 

@@ -72,7 +72,7 @@ def test_two_faces_of_one_photo(world):
 
 
 def test_a_refused_photo_makes_no_person(world):
-    for fields in ({"galleries": "nowhere"}, {"person_id": 5}, {"bbox": "[1]"}):
+    for fields in ({"galleries": "nowhere", "person_id": 5}, {"person_id": 0}, {"bbox": "[1]"}):
         assert world("POST", "/face", parts={"photo": picture(RED), **fields}).status == 400
     assert world.good("GET", "/persons")["results"] == []
     assert world.face(RED)["person_id"] == 1
@@ -82,8 +82,53 @@ def test_a_person_that_is_given_is_taken(world):
     assert world.face(RED)["person_id"] == 1
     assert world.face(BLUE, person_id=1)["person_id"] == 1
     assert world.face(BLUE)["person_id"] == 1  # the most similar face is of person 1
-    refusal = world.refusal("POST", "/face", parts={"photo": picture(RED), "person_id": 5})
-    assert refusal == (400, "BAD_PARAM", "person_id")
+
+
+def test_a_person_who_is_named_first_comes_into_being_and_the_counter_goes_on_above(world):
+    assert world.face(RED, person_id=5)["person_id"] == 5
+    assert world.face(BLUE)["person_id"] == 6
+    face = world.face(GREEN)
+    assert world.good("PUT", f"/face/id/{face['id']}", json_body={"person_id": 20})["person_id"] == 20
+    assert [person["id"] for person in world.good("GET", "/persons")["results"]] == [20, 6, 5]
+    assert world.face(YELLOW)["person_id"] == 21
+    assert world.refusal("PUT", "/face/id/7", json_body={"person_id": 99}) == (404, "NOT_FOUND", None)
+    assert world.refusal("GET", "/person/id/99") == (404, "NOT_FOUND", None)
+
+
+def test_a_person_goes_with_the_last_face_however_it_goes(world):
+    world.gallery("g")
+    by_id, again = world.face(RED), world.face(RED)
+    world.face(BLUE, meta="m")
+    world.face(GREEN, galleries="g")
+    moved = world.face(YELLOW)
+
+    def people():
+        return [person["id"] for person in world.good("GET", "/persons")["results"]]
+
+    assert people() == [4, 3, 2, 1]
+    world("DELETE", f"/face/id/{by_id['id']}")
+    assert people() == [4, 3, 2, 1]
+    world("DELETE", f"/face/id/{again['id']}")
+    assert people() == [4, 3, 2]
+    world("DELETE", "/face/meta/m")
+    assert people() == [4, 3]
+    world("DELETE", "/galleries/g")
+    assert people() == [4]
+    world("PUT", f"/face/id/{moved['id']}", json_body={"person_id": 9})
+    assert people() == [9]
+    for person in (1, 2, 3, 4):
+        assert world.refusal("GET", f"/person/id/{person}") == (404, "NOT_FOUND", None)
+        assert world.refusal("GET", f"/person/history/id/{person}") == (404, "NOT_FOUND", None)
+
+
+def test_persons_that_come_and_go_at_once_keep_their_faces(world):
+    def one(number):
+        face = world.face(RED, person_id=3)
+        return number % 2 and world("DELETE", f"/face/id/{face['id']}").status
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(one, range(24))) == {0, 204}
+    assert world.good("GET", "/person/id/3")["count"] == 12
 
 
 def test_fifty_simultaneous_first_sightings_are_one_person(world):
@@ -116,7 +161,6 @@ def test_put_person_id_repairs(world):
     assert world.good("PUT", path, json_body={"person_id": 1}) == second | {"person_id": 1}
     assert world.good("GET", "/person/id/1")["count"] == 2
     assert world.face(BLUE)["person_id"] == 1
-    assert world.refusal("PUT", path, json_body={"person_id": 9}) == (400, "BAD_PARAM", "person_id")
     assert world.good("GET", path)["person_id"] == 1
     assert world.good("GET", "/person/id/1")["face"] == first
 

@@ -74,7 +74,10 @@ async def test_meta_person_and_galleries_can_be_changed(tmp_path):
         path = f"/v0/face/id/{face['id']}"
         assert face["galleries"] == ["default", "ppl"]
         assert (await client("PUT", path, json_body={"meta": "x"})).json == face | {"meta": "x"}
-        assert (await client("PUT", path, json_body={"meta": ""})).json["meta"] == "x"
+        for empty in ("", None, []):
+            assert (await client("PUT", path, json_body={"meta": "y"})).json["meta"] == "y"
+            assert (await client("PUT", path, json_body={"meta": empty})).json == face
+        assert (await client("PUT", path, json_body={"meta": "x"})).json == face | {"meta": "x"}
         for edit, names in (
             ({"add": ["abc"]}, ["default", "abc", "ppl"]),
             ({"del": ["ppl"]}, ["default", "abc"]),
@@ -86,8 +89,9 @@ async def test_meta_person_and_galleries_can_be_changed(tmp_path):
         for bad in ({"add": ["none"]}, {"del": ["default"]}, {"add": [], "del": []}, {}, {"put": ["ppl"]}, "ppl", 3):
             reply = await client("PUT", path, json_body={"galleries": bad})
             assert (reply.status, reply.json["code"], reply.json["param"]) == (400, "BAD_PARAM", "galleries"), bad
-        assert (await client("PUT", path, json_body={"person_id": 7})).json["param"] == "person_id"
-        assert (await client("GET", path)).json == face | {"meta": "x", "galleries": ["default"]}
+        changed = face | {"meta": "x", "galleries": ["default"]}
+        assert (await client("GET", path)).json == changed
+        assert (await client("PUT", path, json_body={"person_id": 7})).json["person_id"] == 7
 
 
 async def test_a_deleted_face_is_gone_everywhere(tmp_path):

@@ -127,7 +127,7 @@ async def test_each_face_of_a_photo_gets_its_own_vector(tmp_path, photos):
 async def test_kept_photos_are_used(tmp_path, photos):
     async with serving(tmp_path / "data", photo_storage="files") as client:
         face = await client.enrol(RED)
-        assert face["photo"].startswith("/uploads/")
+        assert "/uploads/" in face["photo"]
         result, _ = await run(client.app, photos, {})
         assert (result.moved, result.failed) == (1, {})
 

@@ -461,6 +461,9 @@ async def test_cameras(store):
     assert await store.update_camera("ann", "c-2", edit) == changed
     assert await store.list_cameras("ann") == [changed, gate]
     assert await store.update_camera("bob", "c-2", {"rot": 1}) is None
+    for gone in ({"url": None, "meta": "x"}, {"rot": None}, {"none": None}, {}):
+        changed = Camera("c-2", "ann", {k: v for k, v in {**changed.fields, **gone}.items() if v is not None})
+        assert await store.update_camera("ann", "c-2", gone) == changed == await store.get_camera("ann", "c-2")
     assert not await store.delete_camera("bob", "c-2")
     assert await store.delete_camera("ann", "c-2")
     assert await store.list_cameras("ann") == [gate]
