@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tornado.netutil import bind_sockets
 from tornado.web import Application as WebApplication
 
-from facenapi import __version__
+from facenapi import __version__, clock
+from facenapi.clock import MILLISECONDS_A_DAY
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import ApiError, StartupError
 from facenapi.process import systemd
@@ -18,7 +19,8 @@ from facenapi.process.access_log import log_request
 from facenapi.process.admission import Admission
 from facenapi.process.listener import Listener
 from facenapi.process.metrics import Metrics
-from facenapi.process.watchdog import beat
+from facenapi.process.supervised import Loop, Loops, faults, gauges
+from facenapi.process.watchdog import Pulse
 from facenapi.search.open import open_searcher
 from facenapi.services.auth import Authenticator
 from facenapi.services.enrol import Enroller
@@ -42,6 +44,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ASK_S = 2.0  # how old what strangers are told of the store may be
+PATIENCE_S = 60.0
+FORGET_S = 3600.0
+TOMBSTONES_MS = 30 * MILLISECONDS_A_DAY  # a shard that was away for longer reads everything anew
+
 
 class Application:
     """The server and everything in it. Create and use it on one event loop.
@@ -56,7 +63,9 @@ class Application:
         self.metrics = Metrics(self._gauges)
         self.store: Store = store or open_store(config)
         self.detector: Detector = detector or FaceDetector(config, self.metrics.batch)
-        self.searcher = open_searcher(config, self.store)
+        self.searcher = open_searcher(
+            config, self.store, lambda: (self.detector.embedding_name, self.detector.dimension)
+        )
         self.photos = PhotoLoader(config)
         self.auth = Authenticator(config, self.store)
         self.pictures = open_pictures(config, self.store)
@@ -77,7 +86,8 @@ class Application:
         self.web = WebApplication(routes(self), log_function=log_request)
         self._http: Listener | None = None
         self._started: list[Any] = []
-        self._pulse: asyncio.Task[None] | None = None
+        self.loops = Loops("The server")
+        self._store_state = "not asked yet"
 
     async def start(self) -> None:
         """Start everything, in the order of dependence; raise StartupError with advice."""
@@ -86,7 +96,9 @@ class Application:
             systemd.status(f"Starting the {type(part).__name__}")
             await part.start()
         await self.photos.start()
-        self._pulse = asyncio.create_task(beat(self.metrics))
+        self.loops.repeat("beat", Pulse(self.metrics).beat, 0, patience_s=PATIENCE_S)
+        self.loops.repeat("ask the store", self._ask_store, ASK_S, first_s=0, patience_s=PATIENCE_S)
+        self.loops.repeat("forget old deletions", self._forget_tombstones, FORGET_S, first_s=ASK_S)
 
     def listen(self) -> int:
         """Open the port and return its number; raise StartupError if it is taken."""
@@ -107,22 +119,57 @@ class Application:
 
     async def readiness(self) -> dict[str, Any]:
         """Return whether requests can be served, and the state of each part."""
-        store = "ok"
+        await self._ask_store()
+        shards = [shard.info() for shard in self.searcher.shards]
+        reason = self._why_not_ready()
+        return {
+            "version": __version__,
+            "ready": not reason,
+            "reason": reason,
+            "draining": self.draining,
+            "store": self._store_state,
+            "detector": self.detector.info(),
+            "search": {"live": sum(bool(info["ready"]) for info in shards), "total": len(shards), "shards": shards},
+            "requests": self.requests.running,
+        }
+
+    def briefly(self) -> dict[str, Any]:
+        """Return whether requests can be served and why not, for strangers: no addresses, nothing is asked for it."""
+        reason = self._why_not_ready()
+        return {"ready": not reason, "reason": reason}
+
+    def _why_not_ready(self) -> str:
+        if self.draining:
+            return "The server is being stopped"
+        if self._store_state != "ok":
+            return f"The store does not work: {self._store_state}"
+        if not any(shard.ready for shard in self.searcher.shards):
+            return "No search shard is ready"
+        return "; ".join(faults(self._own_loops()))
+
+    def _own_loops(self) -> Iterator[Loop]:
+        """Yield what runs again and again and has to; of several shards each is ready or not by itself."""
+        yield from self.loops
+        if self._http is not None:
+            yield from self._http.loops
+        yield from self.store.loops
+        yield from self.pictures.loops
+        if len(self.searcher.shards) == 1:
+            yield from self.searcher.shards[0].loops
+
+    async def _ask_store(self) -> None:
         try:
             await self.store.ping()
         except ApiError as error:
-            store = error.reason
-        shards = [shard.info() for shard in self.searcher.shards]
-        live = sum(bool(info["ready"]) for info in shards)
-        return {
-            "version": __version__,
-            "ready": store == "ok" and live > 0 and not self.draining,
-            "draining": self.draining,
-            "store": store,
-            "detector": self.detector.info(),
-            "search": {"live": live, "total": len(shards), "shards": shards},
-            "requests": self.requests.running,
-        }
+            self._store_state = error.reason
+        else:
+            self._store_state = "ok"
+
+    async def _forget_tombstones(self) -> None:
+        """Let go of what was deleted so long ago that no reader of the feed can have missed it."""
+        now = clock.now_ms()
+        while await self.store.forget_tombstones(now, now - TOMBSTONES_MS):
+            await asyncio.sleep(0.1)
 
     def _gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
         """Return the figures that are read when Prometheus asks."""
@@ -130,13 +177,15 @@ class Application:
         yield "body_bytes", {}, self.requests.bodies.used
         yield "answer_bytes", {}, self.requests.answers.used
         yield "connections", {}, self._http.connections if self._http else 0
-        yield "ready", {}, not self.draining and any(shard.info()["ready"] for shard in self.searcher.shards)
+        yield "ready", {}, not self._why_not_ready()
         yield "tasks", {}, len(asyncio.all_tasks())
         yield "threads", {}, threading.active_count()
         yield "decode_queue", {}, self.photos.busy
         yield "decoders_replaced", {}, self.photos.deaths
         for name, depth in self.detector.info().get("queues", {}).items():
             yield "inference_queue", {"network": name}, depth
+        others = [loop for shard in self.searcher.shards for loop in shard.loops if len(self.searcher.shards) > 1]
+        yield from gauges([*self._own_loops(), *others])
         for number, shard in enumerate(self.searcher.shards):
             for name, value in shard.info().items():
                 if isinstance(value, int | float):
@@ -157,8 +206,7 @@ class Application:
 
     async def close(self) -> None:
         """Stop what was started, in reverse order."""
-        if self._pulse is not None:
-            self._pulse.cancel()
+        await self.loops.stop()
         self.photos.close()
         while self._started:
             await self._started.pop().close()

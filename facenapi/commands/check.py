@@ -12,11 +12,11 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 from facenapi.commands.common import parse, parser
 from facenapi.config.options import Config
@@ -24,6 +24,7 @@ from facenapi.detector.measure.verify import verify_pack
 from facenapi.detector.run.device import choose_device
 from facenapi.errors import ApiError, StartupError
 from facenapi.search.open import open_milvus
+from facenapi.search.remote.peers import authorization, secret_of
 from facenapi.search.table import read_table
 from facenapi.storage.open import database_file, open_store
 
@@ -114,7 +115,7 @@ def _index(config: Config) -> str:
     table = read_table(Path(config.tntapi_servers_file))
     for address in table:
         try:
-            faces += int(_get(f"http://{address}/health")["faces"])
+            faces += int(_get(f"http://{address}/health", authorization(secret_of(config))).get("faces", 0))
         except ProblemError as error:
             dead.append(f"{address} ({error})")
     if dead:
@@ -131,11 +132,12 @@ def _milvus(config: Config) -> str:
         engine.close()
 
 
-def _get(url: str) -> dict[str, Any]:
+def _get(url: str, headers: Mapping[str, str] = {}) -> dict[str, Any]:
     """Return the JSON object that a part of the installation answers; raise ProblemError."""
     try:
         # Without the proxies of the environment: all parts are near.
-        with build_opener(ProxyHandler({})).open(url, timeout=_TIMEOUT_S) as reply:
+        asked = Request(url, headers=dict(headers))  # noqa: S310 - all are http://
+        with build_opener(ProxyHandler({})).open(asked, timeout=_TIMEOUT_S) as reply:
             answer = json.loads(reply.read())
     except HTTPError as error:
         raise ProblemError(f"answers {error.code}") from error

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from facenapi import __version__
 from facenapi.commands.common import parse, parser
@@ -54,9 +55,8 @@ async def _serve(config: Config) -> int:
         port = await server.start()
         log.info("facenapi %s serves the search shard %s on port %d", __version__, config.shard_address, port)
         systemd.ready()
-        pulse = asyncio.create_task(_beat(server))
+        server.loops.repeat("beat", partial(_beat, server), _period(), first_s=0)
         await _until(stop, server)
-        pulse.cancel()
         log.info("Stopping")
         systemd.stopping()
     finally:
@@ -75,14 +75,16 @@ async def _until(stop: asyncio.Event, server: ShardServer) -> None:
     loading.cancel()
 
 
+def _period() -> float:
+    """Return how often systemd wants to hear of us, in seconds."""
+    return min(_PULSE_S, int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6 or _PULSE_S)
+
+
 async def _beat(server: ShardServer) -> None:
-    """Tell systemd that the loop turns and what the shard holds, until cancelled."""
-    period = min(_PULSE_S, int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6 or _PULSE_S)
-    while True:
-        info = server.shard.info()
-        systemd.watchdog()
-        systemd.status(f"{'Serving' if info['ready'] else 'Loading'} {info['faces']} faces")
-        await asyncio.sleep(period)
+    """Tell systemd that the loop turns and what the shard holds."""
+    info = server.shard.info()
+    systemd.watchdog()
+    systemd.status(f"{'Serving' if info['ready'] else 'Loading'} {info['faces']} faces")
 
 
 def _on_signal(stop: asyncio.Event) -> None:

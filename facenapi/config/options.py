@@ -332,6 +332,12 @@ class Config:
     shard_address: str = option(
         "Search", "127.0.0.1:33001", "Of `facenapi shard`: its address in the table; it listens there."
     )
+    shard_secret: str = option(
+        "Search",
+        "",
+        "Secret that API servers and shards share. Without one a shard listens on loopback addresses only.",
+    )
+    shard_secret_file: str = option("Search", "", "File that holds the secret, instead of shard_secret.")
     milvus_uri: str = option(
         "Search",
         "",

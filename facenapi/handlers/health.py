@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from ipaddress import ip_address
+
 from facenapi.api.operation import operation
+from facenapi.errors import ApiError
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.views import TEXT, TRUTH, record
 from facenapi.process import metrics
+
+_OF_PROXIES = ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via")
 
 
 class LiveHandler(ApiHandler):
@@ -24,11 +30,21 @@ class ReadyHandler(ApiHandler):
 
     probe = True
 
-    @operation("Whether requests can be served", answer=record({"ready": TRUTH}), public=True)
+    @operation("Whether requests can be served", answer=record({"ready": TRUTH, "reason": TEXT}), public=True)
     async def get(self) -> None:
-        """Answer 200 with the state of every part, 503 if it cannot serve; one search shard is enough."""
-        state = await self.app.readiness()
+        """Answer 200, or 503 and why; one search shard is enough. Who has a token or is here sees every part."""
+        state = await self.app.readiness() if await self._is_ours() else self.app.briefly()
         self.answer(state, 200 if state["ready"] else 503)
+
+    async def _is_ours(self) -> bool:
+        """Whether a token, or a connection from this machine that no proxy made for others, asks."""
+        with suppress(ApiError):
+            await self.app.auth.token(self.request.headers.get("Authorization"))
+            return True
+        if any(name in self.request.headers for name in _OF_PROXIES):
+            return False
+        address = ip_address(self.request.remote_ip or "0.0.0.0")  # noqa: S104 - not to listen on
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 class MetricsHandler(ApiHandler):

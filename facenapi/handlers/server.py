@@ -40,5 +40,8 @@ class Server(Protocol):
     identifier: Identifier
     verifier: Verifier
 
+    def briefly(self) -> dict[str, Any]:
+        """Return whether requests can be served and why not, for strangers."""
+
     async def readiness(self) -> dict[str, Any]:
         """Return whether requests can be served, and the state of each part."""

@@ -8,7 +8,6 @@ to accept: of that the path is what they mean.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import secrets
@@ -27,6 +26,7 @@ from facenapi.process.access_log import log_refusal
 from facenapi.process.connection import Connection, Limits, refusal
 from facenapi.process.linger import Lingerer
 from facenapi.process.proxies import Seen, seen
+from facenapi.process.supervised import Loops
 
 if TYPE_CHECKING:
     import socket
@@ -73,7 +73,7 @@ class Listener(HTTPServer):
         self.idle: dict[Connection, None] = {}
         self._lingerer = Lingerer()
         self._refused = 0
-        self._watch: asyncio.Task[None] | None = None
+        self.loops = Loops("The listener")
 
     @property
     def connections(self) -> int:
@@ -86,7 +86,9 @@ class Listener(HTTPServer):
         for listening in sockets:
             self._sockets[listening.fileno()] = listening
             self._handlers[listening.fileno()] = Acceptor(listening, self._take).stop
-        self._watch = asyncio.create_task(self._check())
+        limits = self._limits
+        period = min(_PERIOD_S, limits.idle_s / 4, limits.head_s / 4, limits.write_s / 4)
+        self.loops.repeat("look at its connections", self._check, period)
 
     def _take(self, sock: socket.socket, address: Any) -> None:
         """Serve a connection that was accepted, if there is room."""
@@ -132,22 +134,17 @@ class Listener(HTTPServer):
         self.idle.pop(stream, None)
 
     async def _check(self) -> None:
-        """Look at all connections again and again."""
-        limits = self._limits
-        period = min(_PERIOD_S, limits.idle_s / 4, limits.head_s / 4, limits.write_s / 4)
-        while True:
-            await asyncio.sleep(period)
-            now = time.monotonic()
-            for stream in list(self._streams):
-                stream.check(now)
-            if self._refused:
-                log.warning("%d connections were refused: all %d places are taken", self._refused, self._most)
-                self._refused = 0
+        """Look at all connections."""
+        now = time.monotonic()
+        for stream in list(self._streams):
+            stream.check(now)
+        if self._refused:
+            log.warning("%d connections were refused: all %d places are taken", self._refused, self._most)
+            self._refused = 0
 
     async def close_all_connections(self) -> None:
         """Close what is open."""
-        if self._watch is not None:
-            self._watch.cancel()
+        await self.loops.stop()
         await super().close_all_connections()
         self._lingerer.close()
 

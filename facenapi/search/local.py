@@ -11,9 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from facenapi.errors import Unavailable
+from facenapi.process.supervised import Loops
 from facenapi.search.index.index import Index
 from facenapi.search.run.batching import Batcher
-from facenapi.search.run.tasks import Tasks
 from facenapi.search.run.threads import Threads
 from facenapi.search.upkeep.builder import NICENESS
 from facenapi.search.upkeep.feed import StoreChangedError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from facenapi.search.shard import Change, Hit, Query
-    from facenapi.storage.base import Store
+    from facenapi.storage.base import Lineage, Store, StoreIdentity
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +54,13 @@ class LocalShard:
         ``hears``: other processes, which do not tell this one, may add and delete faces too, and a search must know
         of them at once. Not for a shard that all servers send their changes to before they acknowledge them.
         """
-        self._cells = cells
+        self.cells = cells
+        self._store = store
         self._poll_s = poll_s
         self._hears = hears
         self._index = Index(capacity)
         self._threads = Threads("search", Batcher(self._index.search_batch, threads), queue)
-        self._tasks = Tasks("Search")
+        self.loops = Loops("Search")
         self._follower = Follower(self._index, store, cells, self._threads, compare_s)
         self._upkeep = Upkeep(
             self._index,
@@ -86,8 +87,8 @@ class LocalShard:
             self._upkeep.forget()
         await self._catch_up()
         log.info("Search is ready: %d faces in %.1f s", self._index.live, time.monotonic() - began)
-        self._tasks.repeat("follow the store", self._follow, self._poll_s)
-        self._tasks.repeat("build and save", self._upkeep.keep, self._poll_s)
+        self.loops.repeat("follow the store", self._follow, self._poll_s)
+        self.loops.repeat("build and save", self._upkeep.keep, self._poll_s)
 
     async def _catch_up(self) -> None:
         """Take all that is new, and be ready."""
@@ -120,7 +121,7 @@ class LocalShard:
             return
         self._started = False
         self._upkeep.stop()
-        await self._tasks.stop()
+        await self.loops.stop()
         if self._ready:
             self._ready = False
             await self._upkeep.save()
@@ -134,11 +135,19 @@ class LocalShard:
         They are stored already, so none is refused because builds lag behind: that is for ``info`` to tell
         before a face is stored.
         """
-        self._check_ready()
         for change in changes:
-            if self._cells is not None and change.id % CELL_COUNT not in self._cells:
+            if not self.serves(change.id):
                 raise Unavailable(f"Cell {change.id % CELL_COUNT} is not served by this search shard")
-        await self._follower.take(changes)
+        await self.take(changes)
+
+    def serves(self, face_id: int) -> bool:
+        """Whether a face belongs here, by its cell."""
+        return self.cells is None or face_id % CELL_COUNT in self.cells
+
+    async def take(self, changes: Sequence[Change]) -> list[str]:
+        """Take changes of cells that are served here; return why some cannot be searched for. Raises Unavailable."""
+        self._check_ready()
+        return await self._follower.take(changes)
 
     async def search(self, query: Query) -> list[Hit]:
         """Return the hits, best first, of all that any server has acknowledged by now.
@@ -176,6 +185,19 @@ class LocalShard:
             "segments": sum(len(c.parts) - 1 - c.waiting for c in collections),
             "waiting_tails": sum(c.waiting for c in collections),
         }
+
+    @property
+    def source(self) -> StoreIdentity | None:
+        """The store that it follows, and the epoch in which it was read; None before the start."""
+        return self._follower.identity
+
+    async def lineage(self) -> Lineage:
+        """Return what that store says of itself now. Raises Unavailable."""
+        return await self._store.lineage()
+
+    def dimensions(self) -> dict[str, int]:
+        """Return how many numbers the vectors of each model have."""
+        return {model: c.dim for (_, model), c in list(self._index.collections.items())}
 
     def list_collections(self) -> list[dict[str, Any]]:
         """Return owner, model and sizes of each collection."""

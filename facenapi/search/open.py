@@ -9,11 +9,15 @@ from facenapi.errors import StartupError
 from facenapi.search.client import ShardClient
 from facenapi.search.local import LocalShard
 from facenapi.search.remote.client import RemoteShard
+from facenapi.search.remote.peers import secret_of
 from facenapi.search.table import read_table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from facenapi.config.options import Config
     from facenapi.search.milvus.engine import Engine
+    from facenapi.search.remote.client import Model
     from facenapi.search.shard import Shard
     from facenapi.storage.base import Store
 
@@ -21,8 +25,10 @@ if TYPE_CHECKING:
 GRACE_S = 1.0  # a shard's own deadline comes first, and says more
 
 
-def open_searcher(config: Config, store: Store) -> ShardClient:
+def open_searcher(config: Config, store: Store, model: Callable[[], Model] = lambda: (None, None)) -> ShardClient:
     """Return Milvus, the shards of ``tntapi_servers_file``, or one in this process if neither is set.
+
+    ``model``: says name and dimension of the vectors that will be searched with, when searches begin.
 
     Raises StartupError if the table is wrong, both are set, or Milvus has no driver here.
     """
@@ -38,6 +44,10 @@ def open_searcher(config: Config, store: Store) -> ShardClient:
         (
             RemoteShard(
                 address,
+                store=store,
+                cells=cells,
+                model=model,
+                secret=secret_of(config),
                 connect_timeout_s=config.tntapi_connect_timeout,
                 request_timeout_s=config.tntapi_request_timeout,
                 max_clients=config.tntapi_max_clients,

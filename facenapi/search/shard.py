@@ -8,7 +8,7 @@ they may arrive twice or out of order and the newest wins.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from facenapi.process.supervised import Loop
     from facenapi.storage.base import Face, Tombstone
 
 
@@ -111,6 +112,10 @@ class Answer:
 
 class Shard(Protocol):
     """One holder of vectors: in process, behind HTTP, or on another engine."""
+
+    @property
+    def loops(self) -> Iterable[Loop]:
+        """What it does again and again beside the requests."""
 
     @property
     def ready(self) -> bool:

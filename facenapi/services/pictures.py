@@ -23,6 +23,7 @@ from PIL import Image
 from facenapi.detector.describe.align import crop_matrix, warp
 from facenapi.detector.describe.crops import cut_full
 from facenapi.errors import ApiError
+from facenapi.process.supervised import Loops
 from facenapi.process.workers import Workers
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class PictureKeeper:
         self._files = files
         self._base = base_url.rstrip("/")
         self._workers = Workers("pictures", 2, 256)
+        self.loops = Loops("Kept photos")
         self.left_over = False  # whether files without a face may have stayed
 
     async def start(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,36 +74,27 @@ class SweepingKeeper(FlaggingKeeper):
         super().__init__(files, base_url)
         self._listed = files
         self._store = store
-        self._sweeping: asyncio.Task[None] | None = None
+        self._young = True
 
     async def start(self) -> None:
         """Open the place, and look in the background whether something was left over."""
         await super().start()
-        self._sweeping = asyncio.create_task(self._keep_swept())
+        self.loops.repeat("sweep up kept photos", self._look, _HOUR, first_s=0)
 
     async def close(self) -> None:
         """End the sweep and close the place."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.wait([self._sweeping])
+        await self.loops.stop()
         await super().close()
 
-    async def _keep_swept(self) -> None:
-        """Sweep up what was left over: now what is old enough, the rest, and what comes, at an hourly look."""
-        await self._look(self._sweep_old)
-        while True:
-            await asyncio.sleep(_HOUR)
-            await self._look(self._sweep_all)
-
-    async def _look(self, sweep: Callable[[], Awaitable[None]]) -> None:
+    async def _look(self) -> None:
+        """Sweep up what was left over: at first what is old enough, the rest, and what comes, at an hourly look."""
+        sweep, self._young = self._sweep_old if self._young else self._sweep_all, False
         try:
             await self._take_over()
             if self.left_over:
                 await sweep()
         except (ApiError, OSError) as error:
             log.warning("Kept photos could not be swept up: %s", error)
-        except Exception:
-            log.exception("The sweep of kept photos failed, and comes again in %g s", _HOUR)
 
     async def _take_over(self) -> None:
         """Let the own mark stand for those of processes that are gone."""

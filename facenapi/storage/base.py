@@ -10,10 +10,11 @@ the exceptions of storage/records.py; never a driver's own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from facenapi.process.supervised import Loop
 from facenapi.storage.lineage import Lineage, StoreIdentity
 from facenapi.storage.records import (
     CELL_COUNT,
@@ -61,6 +62,10 @@ __all__ = [
 
 class Store(Protocol):
     """Faces and all that belongs to them, kept for ever."""
+
+    @property
+    def loops(self) -> Iterable[Loop]:
+        """What it does again and again beside what it is asked for."""
 
     # -- life -----------------------------------------------------------------------------------
     async def start(self) -> None:

@@ -135,6 +135,7 @@ def test_the_composed_services_fit_together(files, tmp_path):
         assert service["volumes"][0] == f"{name}:{Config().data_dir}"
         assert service["volumes"][1] == "./conf/tntapi.compose.json:/etc/findface-tntapi.json:ro"
         assert service["read_only"] is True
+        assert "FACENAPI_SHARD_SECRET" in service["environment"]
         seconds = int(service["stop_grace_period"].removesuffix("s"))
         assert seconds > Config().shutdown_timeout
         if name.startswith("shard"):

@@ -222,7 +222,7 @@ async def test_a_folder_serves_one_shard(tmp_path):
 
 
 async def test_a_busy_store_or_a_mistake_costs_a_pause_not_the_shard(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("facenapi.search.run.tasks.RETRY_S", 0.05)
+    monkeypatch.setattr("facenapi.process.supervised.FIRST_PAUSE_S", 0.05)
     store = FeedStore()
     shard = await started(tmp_path, store)
     answer = store.changes_since

@@ -259,7 +259,7 @@ async def test_a_large_file_is_checked_while_the_server_works(tmp_path, monkeypa
     content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
     path.write_bytes(content)
     store = await opened(tmp_path)
-    await store._checking
+    await asyncio.wait([loop.task for loop in store.loops])
     with pytest.raises(Unavailable, match="damaged"):
         await store.ping()
     await store.close()
@@ -269,8 +269,8 @@ async def test_closing_does_not_wait_for_the_check(tmp_path, monkeypatch):
     monkeypatch.setattr(folder, "CHECK_AT_ONCE_BYTES", 0)
     await filled(tmp_path, 2000)
     store = await opened(tmp_path)
-    await store.close()
-    assert store._checking.done()
+    await asyncio.wait_for(store.close(), 10)
+    assert not list(store.loops)
 
 
 # -- writes that fail -----------------------------------------------------------------------------

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facenapi.errors import Overloaded, Unavailable
+from facenapi.process.supervised import Loops
 from facenapi.search.milvus.index import MilvusIndex
 from facenapi.search.milvus.schema import State
 from facenapi.search.run.batching import Batcher
-from facenapi.search.run.tasks import RETRY_S, Tasks
 from facenapi.search.run.threads import Threads
 from facenapi.search.upkeep.feed import Feed, StoreChangedError, changes_of, tell_refused
 from facenapi.storage.base import StoreIdentity
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PAGE = 1000
+RETRY_S = 60.0
 COUNT_S = 10.0  # between looks at how many faces there are
 
 
@@ -58,7 +59,7 @@ class MilvusShard:
         self._ready = self._started = False
         searchers = Batcher(lambda queries: [*map(self._index.search, queries)], threads, most=1)
         self._threads = Threads("milvus", searchers, queue, background=3)  # for each of the works below
-        self._tasks = Tasks("Search in Milvus")
+        self.loops = Loops("Search in Milvus")
         self._counted_at = 0.0
         self._compare_at = 0.0
 
@@ -70,16 +71,16 @@ class MilvusShard:
             await self._attach()
         except (Unavailable, Overloaded) as error:
             log.warning("Search in Milvus is not ready: %s", error)
-        self._tasks.repeat("see whether it lives", self._watch, self._poll_s)
-        self._tasks.repeat("follow the store", self._follow, self._poll_s)
-        self._tasks.repeat("be compared with the store", self._compare_daily, self._poll_s)
+        self.loops.repeat("see whether it lives", self._watch, self._poll_s)
+        self.loops.repeat("follow the store", self._follow, self._poll_s)
+        self.loops.repeat("be compared with the store", self._compare_daily, self._poll_s)
 
     async def close(self) -> None:
         """Stop; may be called twice."""
         if not self._started:
             return
         self._started = self._ready = False
-        await self._tasks.stop()
+        await self.loops.stop()
         await asyncio.get_running_loop().run_in_executor(None, self._stop)
 
     def _stop(self) -> None:

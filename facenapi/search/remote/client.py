@@ -9,25 +9,33 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
+from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-from facenapi.errors import Overloaded, Unavailable
+from facenapi.errors import ApiError, Overloaded, Unavailable
+from facenapi.process.calls import CALL_ERRORS
+from facenapi.process.supervised import Loops, faults
 from facenapi.search.index.segment import check_probe
 from facenapi.search.remote import wire
+from facenapi.search.remote.peers import HEADER, Hello, authorization, digest, fault_of_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from facenapi.search.shard import Change, Hit, Query
+    from facenapi.storage.base import Store
 
 log = logging.getLogger(__name__)
 
 OVERLOADED = 429  # a busy shard; 503 is one that is not ready
+UNAUTHORIZED, FOREIGN, UNUSABLE = 401, 409, 422  # no secret, a peer of another kind, changes that cannot be taken
+Model = tuple[str | None, int | None]
 _MAX_ANSWER = 256 << 20
+WATCH_PATIENCE_S = 60.0
 
 
 class RemoteShard:
@@ -37,19 +45,30 @@ class RemoteShard:
         self,
         address: str,
         *,
+        store: Store | None = None,
+        cells: frozenset[int] | None = None,
+        model: Callable[[], Model] = lambda: (None, None),
+        secret: str = "",
         connect_timeout_s: float = 1.0,
         request_timeout_s: float = 5.0,
         max_clients: int = 100,
         ping_s: float = 1.0,
     ) -> None:
-        """``max_clients``: connections at once; further calls wait until their time is up."""
+        """``max_clients``: connections at once; further calls wait until their time is up.
+
+        ``store``, ``cells`` and ``model`` (name and dimension) are what the shard must have as well; what is not
+        given is not compared. ``secret``: what the shard asks for.
+        """
         self.address = address
+        self._store, self._model, self._secret = store, model, secret
+        self._cells = None if store is None else digest(cells)
+        self._hello = Hello()
         self._connect_s, self._request_s, self._ping_s = connect_timeout_s, request_timeout_s, ping_s
         self._max_clients = max_clients
         self._about: dict[str, Any] = {"ready": False}
         self._client: SimpleAsyncHTTPClient | None = None
         self._pings: SimpleAsyncHTTPClient | None = None
-        self._pinger: asyncio.Task[None] | None = None
+        self.loops = Loops(f"Search shard {address}")
 
     # -- life -----------------------------------------------------------------------------------
     async def start(self) -> None:
@@ -59,41 +78,66 @@ class RemoteShard:
         )
         self._pings = SimpleAsyncHTTPClient(force_instance=True, max_clients=2)
         await self._ping()
-        self._pinger = asyncio.create_task(self._watch())
+        self.loops.repeat("be watched", self._ping, self._ping_s, patience_s=WATCH_PATIENCE_S)
 
     async def close(self) -> None:
         """Stop looking; may be called twice."""
-        if self._pinger is not None and self._client is not None and self._pings is not None:
-            self._pinger.cancel()
-            await asyncio.gather(self._pinger, return_exceptions=True)
+        await self.loops.stop()
+        if self._client is not None and self._pings is not None:
             self._client.close()
             self._pings.close()
-            self._pinger = self._client = self._pings = None
+            self._client = self._pings = None
         self._about = {"ready": False}
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(self._ping_s)
-            await self._ping()
 
     async def _ping(self) -> None:
         if self._pings is None:
             return
         lived = self._about["ready"]
-        try:
-            answer = await self._pings.fetch(
-                HTTPRequest(
-                    f"http://{self.address}/health", connect_timeout=self._connect_s, request_timeout=self._connect_s
-                )
-            )
-            about = json.loads(answer.body)
-            self._about = about if isinstance(about, dict) and about.get("ready") is True else {"ready": False}
-        except (OSError, HTTPClientError, ValueError, RecursionError) as error:
-            self._about = {"ready": False, "reason": str(error) or type(error).__name__}
+        self._about = await self._look(self._pings)
         if lived and not self._about["ready"]:
             log.warning("Search shard %s is gone: %s", self.address, self._about.get("reason", "not ready"))
         elif self._about["ready"] and not lived:
             log.info("Search shard %s is there", self.address)
+
+    async def _look(self, client: SimpleAsyncHTTPClient) -> dict[str, Any]:
+        """Return what the shard says of itself; not ready, with the reason, if it cannot be used."""
+        await self._introduce()
+        request = HTTPRequest(
+            f"http://{self.address}/health",
+            headers=self._headers(),
+            connect_timeout=self._connect_s,
+            request_timeout=self._connect_s,
+            follow_redirects=False,
+        )
+        try:
+            answer = await client.fetch(request, raise_error=False)
+            if answer.code == UNAUTHORIZED:
+                return {"ready": False, "reason": "it asks for another shard_secret"}
+            about = json.loads(answer.body)
+            if not isinstance(about, dict):
+                return {"ready": False, "reason": "it answers nonsense"}
+        except CALL_ERRORS as error:
+            return {"ready": False, "reason": str(error) or type(error).__name__}
+        if answer.code != 200 or about.get("ready") is not True:
+            return {"ready": False, "reason": str(about.get("reason") or f"it answered {answer.code}")}
+        try:
+            # Read after what the shard said, so that the shard cannot be ahead of it.
+            lineage = None if self._store is None else await self._store.lineage()
+        except ApiError:
+            return about  # whatever the shard finds would have to be looked up there
+        fault = fault_of_shard(self._hello, about, lineage)
+        return {"ready": False, "reason": fault} if fault else about
+
+    async def _introduce(self) -> None:
+        """Find out what to say of ourselves; while the store is away, what was so before."""
+        model, dimension = self._model()
+        if self._store is not None:
+            with suppress(ApiError):
+                source = str((await self._store.lineage()).identity)
+                self._hello = Hello(source=source, cells=self._cells, model=model, dimension=dimension)
+
+    def _headers(self) -> dict[str, str]:
+        return {HEADER: self._hello.text(), **authorization(self._secret)}
 
     # -- the protocol ---------------------------------------------------------------------------
     async def apply(self, changes: Sequence[Change]) -> None:
@@ -117,7 +161,7 @@ class RemoteShard:
     @property
     def ready(self) -> bool:
         """Whether it answered the last probe and has caught up with the store."""
-        return bool(self._about["ready"])
+        return bool(self._about["ready"]) and not faults(self.loops)
 
     @property
     def lagging(self) -> bool:
@@ -126,7 +170,7 @@ class RemoteShard:
 
     def info(self) -> dict[str, Any]:
         """Return what the shard said of itself last; ``ready`` is false when it cannot be reached."""
-        return {**self._about, "address": self.address}
+        return {**self._about, "ready": self.ready, "address": self.address}
 
     async def _post(self, path: str, body: bytes) -> bytes:
         if self._client is None or not self._about["ready"]:
@@ -135,6 +179,7 @@ class RemoteShard:
             f"http://{self.address}{path}",
             "POST",
             body=body,
+            headers=self._headers(),
             connect_timeout=self._connect_s,
             request_timeout=self._request_s,
             follow_redirects=False,
@@ -143,7 +188,7 @@ class RemoteShard:
         fetched.add_done_callback(_retrieve)
         try:
             answer: HTTPResponse = await asyncio.shield(fetched)  # Tornado logs a cancelled one as an error
-        except (OSError, HTTPClientError) as error:
+        except CALL_ERRORS as error:
             if self._about["ready"]:
                 await self._ping()  # do not wait for the next second to find out that it has died
             raise Unavailable(f"Search shard {self.address} does not answer") from error
@@ -151,8 +196,11 @@ class RemoteShard:
             return bytes(answer.body)
         if answer.code == OVERLOADED:
             raise Overloaded(f"Search shard {self.address} is busy")
+        if answer.code in (UNAUTHORIZED, FOREIGN):  # it is another one than a moment ago
+            await self._ping()
         if answer.code == 400:
             raise ValueError(answer.body.decode(errors="replace")[:200])
+        log.warning("Search shard %s refused with %d: %.200s", self.address, answer.code, answer.body)
         raise Unavailable(f"Search shard {self.address} answered {answer.code}")
 
 

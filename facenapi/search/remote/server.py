@@ -1,7 +1,7 @@
 """A search shard as a process of its own: ``facenapi shard``.
 
 It holds the cells that the table gives to its address, keeps up with the store by itself, and serves
-searches over HTTP to the API servers. It trusts its network: let nobody else reach its port.
+searches over HTTP to the API servers that prove to belong to it (:mod:`.peers`).
 
 =======================  =====================================================================
 ``POST /search``         ``owner model n [min_similarity] [tag]`` in the query, the probe as raw
@@ -9,7 +9,8 @@ searches over HTTP to the API servers. It trusts its network: let nobody else re
 ``POST /apply``          changes as :mod:`.wire` packs them
 ``GET /stat/list``       the collections with their sizes
 ``GET /stat/info``       the shard as a whole
-``GET /health``          the same; 503 until it has caught up with the store
+``GET /health``          the same; 503 until it has caught up with the store, 409 for a server of another kind;
+                         without the secret no more than whether it is ready and why not
 ``GET /metrics``         figures for Prometheus
 =======================  =====================================================================
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +30,23 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
 from facenapi.errors import Overloaded, StartupError, Unavailable
+from facenapi.process.supervised import Loops, faults
 from facenapi.search.local import LocalShard
 from facenapi.search.remote import wire
-from facenapi.search.remote.client import OVERLOADED
+from facenapi.search.remote.client import FOREIGN, OVERLOADED, UNAUTHORIZED, UNUSABLE
+from facenapi.search.remote.peers import (
+    HEADER,
+    WIRE,
+    Hello,
+    check_host,
+    digest,
+    fault_of_server,
+    is_authorized,
+    secret_of,
+)
 from facenapi.search.shard import Query
 from facenapi.search.table import read_table, split_address
+from facenapi.storage.base import CELL_COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -44,16 +58,24 @@ log = logging.getLogger(__name__)
 
 MAX_BODY = 256 << 20
 RETRY_S = 2.0
+MISDIRECTED = 421
+_ACCEPTED_S, _MOST_PEERS = 10.0, 1000
 
 
 class ShardServer:
     """One shard with its port. ``store`` is started and closed by the caller."""
 
-    def __init__(self, shard: LocalShard, host: str, port: int) -> None:
+    def __init__(self, shard: LocalShard, host: str, port: int, secret: str = "") -> None:
+        check_host(host, secret)
         self.shard = shard
+        self.secret = secret
+        self._waits = "It is being loaded"
+        self._refused = ""
+        self._accepted: dict[tuple[str, str], float] = {}
         self._host, self._port = host, port
         self._http: HTTPServer | None = None
         self._loading: asyncio.Task[None] | None = None
+        self.loops = Loops("The shard")
         self.metrics = Metrics(shard)
 
     @classmethod
@@ -67,7 +89,8 @@ class ShardServer:
                 f"which has {', '.join(table)}"
             )
         host, port = split_address(config.shard_address, "shard_address")
-        return cls(LocalShard(Path(config.data_dir) / f"shard-{host}-{port}", store, cells), host, port)
+        shard = LocalShard(Path(config.data_dir) / f"shard-{host}-{port}", store, cells)
+        return cls(shard, host, port, secret_of(config))
 
     async def start(self) -> int:
         """Open the port, begin to load, and return the port's number; raise StartupError if it is taken."""
@@ -102,6 +125,7 @@ class ShardServer:
 
     async def close(self) -> None:
         """Stop serving and save; may be called twice."""
+        await self.loops.stop()
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.gather(self._loading, return_exceptions=True)
@@ -115,8 +139,47 @@ class ShardServer:
             try:
                 return await self.shard.start()
             except (Unavailable, Overloaded) as error:
+                self._waits = f"It waits for the store: {error.reason}"
                 log.warning("The shard waits for the store: %s", error.reason)
             await asyncio.sleep(RETRY_S)
+
+    # -- peers ----------------------------------------------------------------------------------
+    def about(self) -> dict[str, Any]:
+        """Return all that the shard says of itself."""
+        info = self.shard.info()
+        reason = "; ".join(faults([*self.loops, *self.shard.loops])) if info["ready"] else self._waits
+        return {
+            **info,
+            "ready": not reason,
+            "reason": reason,
+            "wire": WIRE,
+            "source": str(self.shard.source or ""),
+            "cells": digest(self.shard.cells),
+            "dimensions": self.shard.dimensions(),
+            "refused": self._refused,
+        }
+
+    async def check_peer(self, header: str) -> None:
+        """Raise HTTPError unless a server that says this of itself belongs here; what was found holds for a while."""
+        key = (header, str(self.shard.source))
+        if self._accepted.get(key, 0.0) > time.monotonic():
+            return
+        try:
+            hello = Hello.parse(header)
+        except ValueError as error:
+            raise HTTPError(400, str(error)) from error
+        try:
+            fault = fault_of_server(hello, self.about(), await self.shard.lineage())
+        except (Unavailable, Overloaded) as error:
+            raise HTTPError(503, "The store is away: %s", error.reason, reason="Not ready") from error
+        if fault:
+            if fault != self._refused:
+                log.warning("A server was refused: %s", fault)
+            self._refused = fault
+            raise HTTPError(FOREIGN, "%s", fault)
+        if len(self._accepted) > _MOST_PEERS:
+            self._accepted.clear()
+        self._accepted[key] = time.monotonic() + _ACCEPTED_S
 
 
 class Metrics:
@@ -139,12 +202,26 @@ class Metrics:
 
 
 class _Handler(RequestHandler):
-    """What all have in common: the server, and errors as a line of text."""
+    """What all have in common: the server, who may ask, and errors as a line of text."""
+
+    public = False  # whether it answers without the secret
+    for_peers = False  # whether only servers that belong to the shard may ask
 
     def initialize(self, server: ShardServer) -> None:
         """Take the server."""
         self.server = server
         self.shard = server.shard
+
+    async def prepare(self) -> None:
+        """Let in who knows the secret and belongs to the shard."""
+        if not self.is_known() and not self.public:
+            raise HTTPError(UNAUTHORIZED, reason="A shard_secret is needed")
+        if self.for_peers:
+            await self.server.check_peer(self.request.headers.get(HEADER, ""))
+
+    def is_known(self) -> bool:
+        """Whether the secret was shown."""
+        return is_authorized(self.request.headers.get("Authorization"), self.server.secret)
 
     async def attempt(self, call: Awaitable[Any]) -> Any:
         """Wait for a call to the shard; turn its errors into those of HTTP."""
@@ -162,7 +239,8 @@ class _Handler(RequestHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         self.server.metrics.refused.labels(status_code).inc()
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        self.finish(error.log_message or "" if isinstance(error, HTTPError) and status_code == 400 else self._reason)
+        told = isinstance(error, HTTPError) and status_code in (400, FOREIGN, MISDIRECTED, UNUSABLE)
+        self.finish(error.get_message() if told and isinstance(error, HTTPError) else self._reason)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Keep the log for what nobody expected."""
@@ -172,6 +250,8 @@ class _Handler(RequestHandler):
 
 class SearchHandler(_Handler):
     """POST /search."""
+
+    for_peers = True
 
     async def post(self) -> None:
         """Search with the probe in the body."""
@@ -197,7 +277,9 @@ class SearchHandler(_Handler):
 
 
 class ApplyHandler(_Handler):
-    """POST /apply."""
+    """POST /apply: 421 for a cell that is not served here, 422 for a vector that cannot be searched for."""
+
+    for_peers = True
 
     async def post(self) -> None:
         """Take the changes in the body."""
@@ -205,8 +287,13 @@ class ApplyHandler(_Handler):
             changes = wire.unpack_changes(self.request.body)
         except ValueError as error:
             raise HTTPError(400, str(error)) from error
-        await self.attempt(self.shard.apply(changes))
-        self.server.metrics.applied.inc(len(changes))
+        stray = next((change.id for change in changes if not self.shard.serves(change.id)), None)
+        if stray is not None:
+            raise HTTPError(MISDIRECTED, "Cell %d is not served here", stray % CELL_COUNT)
+        refused = await self.attempt(self.shard.take(changes))
+        self.server.metrics.applied.inc(len(changes) - len(refused))
+        if refused:
+            raise HTTPError(UNUSABLE, "%s", refused[0])
         self.finish(b"")
 
 
@@ -223,21 +310,34 @@ class InfoHandler(_Handler):
 
     def get(self) -> None:
         """Describe the shard."""
-        self.finish(self.shard.info())
+        self.finish(self.server.about())
 
 
 class HealthHandler(_Handler):
     """GET /health."""
 
-    def get(self) -> None:
-        """Describe the shard, with a status that tells whether it can be used."""
-        info = self.shard.info()
-        self.set_status(200 if info["ready"] else 503)
-        self.finish(info)
+    public = True
+
+    async def get(self) -> None:
+        """Describe the shard, with a status that tells whether it can be used, and by the server that asks."""
+        about = self.server.about()
+        hello = self.request.headers.get(HEADER)
+        if hello is not None and not self.is_known():
+            raise HTTPError(UNAUTHORIZED, reason="A shard_secret is needed")
+        status = 200 if about["ready"] else 503
+        if hello is not None and about["ready"]:
+            try:
+                await self.server.check_peer(hello)
+            except HTTPError as error:
+                status, about = error.status_code, about | {"ready": False, "reason": error.get_message()}
+        self.set_status(status)
+        self.finish(about if self.is_known() else {name: about[name] for name in ("ready", "reason")})
 
 
 class MetricsHandler(_Handler):
     """GET /metrics."""
+
+    public = True
 
     def get(self) -> None:
         """Give the figures in Prometheus' text format."""

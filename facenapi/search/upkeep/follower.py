@@ -88,12 +88,14 @@ class Follower:
         await self._feed.read(self._index.rev, self._take_page)
         self._mark = max(mark, self._mark)
 
-    async def take(self, changes: Sequence[Change]) -> None:
-        """Take changes, wherever they come from."""
-        await self._threads.write(self._take, changes)
+    async def take(self, changes: Sequence[Change]) -> list[str]:
+        """Take changes, wherever they come from; return why some cannot be searched for."""
+        return await self._threads.write(self._take, changes)
 
-    def _take(self, changes: Sequence[Change]) -> None:
-        tell_refused([reason for change in changes if (reason := self._index.take(change)) is not None])
+    def _take(self, changes: Sequence[Change]) -> list[str]:
+        refused = [reason for change in changes if (reason := self._index.take(change)) is not None]
+        tell_refused(refused)
+        return refused
 
     async def _take_page(self, page: Changes) -> None:
         await self.take(changes_of(page))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facenapi.process.folder_lock import FolderLock
-from facenapi.search.run.tasks import RETRY_S
 from facenapi.search.upkeep.builder import Builder, BuildError
 from facenapi.search.upkeep.files import DamagedError
 from facenapi.search.upkeep.snapshot import Snapshots, state_of
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RETRY_S = 60.0  # after a build that failed
 WAITING_TAILS = 60  # sealed tails are scanned exactly: sixty cost a search about 2 ms
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from pymongo.errors import PyMongoError
 
 from facenapi.config.options import Config
+from facenapi.process.supervised import Loops
 from facenapi.storage.ids import IdMaker
 from facenapi.storage.locks import NamedLocks
 from facenapi.storage.mongo.clock import DatabaseClock
@@ -35,6 +36,7 @@ class MongoBase:
         self.driver = Driver(config)
         self.max_in_flight = 100 * config.mongo_pool_size
         self.in_flight = 0
+        self.loops = Loops("MongoDB")
         self.clock = DatabaseClock(lambda: self.driver.command("hello"))
         self.ids = IdMaker(clock=self.clock.seconds)
         self.local_locks = NamedLocks()

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from facenapi.errors import Unavailable
 from facenapi.storage.mongo.base import MongoBase
 from facenapi.storage.mongo.driver import int64, reason_of
-
-logger = logging.getLogger(__name__)
 
 # A lease that is not renewed for so long is another's: longer than processes pause.
 LEASE_S = 30.0
@@ -37,11 +35,11 @@ class Leases(MongoBase):
                 await self._acquire(name, holder)
             except PyMongoError as error:
                 raise reason_of(error) from error
-            renewing = asyncio.create_task(self._renew(name, holder))
+            renewing = self.loops.repeat("renew a lock", partial(self._renew, name, holder), LEASE_S / 3)
             try:
                 yield
             finally:
-                renewing.cancel()
+                await self.loops.end(renewing)
                 # If this fails, the lease runs out by itself.
                 with suppress(PyMongoError):
                     await self.leases.delete_one({"_id": name, "holder": holder})
@@ -65,11 +63,9 @@ class Leases(MongoBase):
         raise Unavailable("Another server holds a lock for too long")
 
     async def _renew(self, name: str, holder: str) -> None:
-        while True:
-            await asyncio.sleep(LEASE_S / 3)
-            try:
-                await self.clock.renew()
-                until = int64(self.clock.milliseconds() + round(LEASE_S * 1000))
-                await self.leases.update_one({"_id": name, "holder": holder}, {"$set": {"until": until}})
-            except PyMongoError as error:
-                logger.warning("The lease of lock %s was not renewed: %s", name, type(error).__name__)
+        try:
+            await self.clock.renew()
+            until = int64(self.clock.milliseconds() + round(LEASE_S * 1000))
+            await self.leases.update_one({"_id": name, "holder": holder}, {"$set": {"until": until}})
+        except PyMongoError as error:
+            raise reason_of(error) from error

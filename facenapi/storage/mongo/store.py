@@ -93,6 +93,7 @@ class MongoStore(Faces, Persons, Tokens, Cameras, Leases):
 
     async def close(self) -> None:
         """Close all connections."""
+        await self.loops.stop()
         await self.driver.close()
 
     @operation

@@ -23,6 +23,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from facenapi.errors import StartupError, Unavailable
+from facenapi.process.calls import CALL_ERRORS
 from facenapi.process.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -241,13 +242,13 @@ class WebDavFiles:
         )
         try:
             return (await self._client.fetch(request)).body
-        except HTTPClientError as error:
+        except CALL_ERRORS as error:
+            if not isinstance(error, HTTPClientError):
+                raise Unavailable("The photo storage cannot be reached") from error
             if error.code == 404 and method != "PUT":
                 return None
             log.warning("%s of a photo: the photo storage answered %s", method, error)
             raise Unavailable("The photo storage refused a photo") from error
-        except OSError as error:
-            raise Unavailable("The photo storage cannot be reached") from error
 
 
 def split_credentials(url: str) -> tuple[str, str | None, str | None]:

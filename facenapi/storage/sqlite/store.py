@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from facenapi.errors import StartupError, Unavailable
+from facenapi.process.supervised import Loops
 from facenapi.storage import base
 from facenapi.storage.base import (
     Camera,
@@ -67,7 +68,8 @@ class SqliteStore:
         self._writer: Writer | None = None
         self._readers: Readers | None = None
         self._checker: sqlite3.Connection | None = None
-        self._checking: asyncio.Task[None] | None = None
+        self._closing = False
+        self.loops = Loops("The embedded store")
         self._damage: str | None = None
 
     # -- life -----------------------------------------------------------------------------------
@@ -79,8 +81,7 @@ class SqliteStore:
         self._readers = Readers(self._connect, self._threads)
         await self._readers.open()
         if not self._shared and self._folder.too_large_to_wait_for():
-            self._checker = self._connect()
-            self._checking = asyncio.create_task(self._check(self._checker))
+            self.loops.once("check its file", self._check)
 
     def _connect(self) -> sqlite3.Connection:
         return schema.connect(self._folder.database, self._sync)
@@ -95,24 +96,29 @@ class SqliteStore:
             self._folder.release()
             raise
 
-    async def _check(self, db: sqlite3.Connection) -> None:
+    async def _check(self) -> None:
         """Check a large file while the server works; what is found fails :meth:`ping`."""
+        db = self._checker = self._connect()
         try:
-            await asyncio.to_thread(folder.check, db)
+            if not self._closing:
+                await asyncio.to_thread(folder.check, db)
         except sqlite3.OperationalError as error:
-            logger.warning("The check of the database did not end: %s", error)
+            if not self._closing:
+                raise Unavailable(f"The check of the database did not end: {error}") from error
         except sqlite3.DatabaseError as error:
             logger.critical("The database: %s", error)
             self._damage = f"The database: {error}"
         finally:
+            self._checker = None
             db.close()
 
     async def close(self) -> None:
         """Finish what was accepted, close the file and let go of the folder."""
-        if self._checking is not None and not self._checking.done():
-            assert self._checker is not None
+        self._closing = True
+        if self._checker is not None:
             self._checker.interrupt()
-            await self._checking
+            await asyncio.wait([loop.task for loop in self.loops if loop.task])
+        await self.loops.stop()
         if self._writer is not None and self._readers is not None:
             await self._readers.close()
             await self._writer.close()

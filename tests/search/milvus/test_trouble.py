@@ -161,7 +161,7 @@ async def test_one_that_hangs_later_blocks_nobody(lite, store):
 
 
 async def test_a_busy_store_or_a_mistake_costs_a_pause_not_the_shard(lite, store, monkeypatch, caplog):
-    monkeypatch.setattr("facenapi.search.run.tasks.RETRY_S", 0.05)
+    monkeypatch.setattr("facenapi.process.supervised.FIRST_PAUSE_S", 0.05)
     shard = await started(lite, store)
     answer = store.changes_since
     for error in (Overloaded("busy"), RuntimeError("nobody foresaw this")):

@@ -14,6 +14,7 @@ from facenapi.search.local import LocalShard
 from facenapi.search.open import open_searcher
 from facenapi.search.remote import wire
 from facenapi.search.remote.client import RemoteShard
+from facenapi.search.remote.peers import HEADER, Hello
 from facenapi.search.remote.server import ShardServer
 from facenapi.search.shard import Delete, Hit, Query, Upsert
 from facenapi.search.table import read_table
@@ -131,13 +132,21 @@ async def test_http_interface(tmp_path, store):
 
     async def get(path, body=None):
         answer = await fetch.fetch(
-            HTTPRequest(f"http://127.0.0.1:{port}{path}", "GET" if body is None else "POST", body=body),
+            HTTPRequest(
+                f"http://127.0.0.1:{port}{path}",
+                "GET" if body is None else "POST",
+                body=body,
+                headers={HEADER: Hello().text()},
+            ),
             raise_error=False,
         )
         return answer.code, answer.body
 
     assert (await get("/apply", wire.pack_changes([store.put(2, VECTORS[0])])))[0] == 200
-    assert (await get("/apply", wire.pack_changes([store.put(3, VECTORS[0])])))[0] == 503
+    stray = await get("/apply", wire.pack_changes([store.put(3, VECTORS[0])]))
+    assert stray == (421, b"Cell 3 is not served here")
+    code, reason = await get("/apply", wire.pack_changes([store.put(4, VECTORS[0][:7]), store.put(6, VECTORS[6])]))
+    assert (code, b"7 numbers" in reason) == (422, True)
     assert (await get("/apply", b"junk"))[0] == 400
     probe = VECTORS[0].tobytes()
     code, body = await get("/search?owner=o&model=m&n=1", probe)
@@ -149,10 +158,10 @@ async def test_http_interface(tmp_path, store):
         assert (await get(f"/search?owner=o&model=m&n=1&min_similarity={bad}", probe))[0] == 400
     for bad in (b"", b"abc", probe[:-4], b"\xff" * 128):
         assert (await get("/search?owner=o&model=m&n=1", bad))[0] == 400
-    assert json.loads((await get("/stat/info"))[1])["faces"] == 1
+    assert json.loads((await get("/stat/info"))[1])["faces"] == 2
     assert json.loads((await get("/stat/list"))[1])["collections"][0]["dim"] == 32
     assert (await get("/health"))[0] == 200
-    assert b"facenapi_shard_faces 1.0" in (await get("/metrics"))[1]
+    assert b"facenapi_shard_faces 2.0" in (await get("/metrics"))[1]
     await server.shard.close()
     assert (await get("/health"))[0] == 503
     assert (await get("/search?owner=o&model=m&n=1", probe))[0] == 503
