@@ -135,7 +135,7 @@ def wait_until_idle(server: FakeServer) -> None:
     """Wait until the index in the server's process, which lists do not use, is complete and takes no more time."""
     for _ in range(7200):
         _, state = server.call("GET", "/health")
-        if state["ready"] and not any(shard["waiting_tails"] for shard in state["search"]["shards"]):
+        if state["ready"] and not any(shard["waiting_buffers"] for shard in state["search"]["shards"]):
             return
         time.sleep(0.5)
     raise RuntimeError("the index was not complete after an hour")

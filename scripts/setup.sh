@@ -57,7 +57,17 @@ install() {
     step "installing facenapi[$extras] and what it needs (a minute or two)" \
         "$venv/bin/python" -m pip install --disable-pip-version-check --no-input \
         --constraint "$root/constraints.txt" -e "$root[$extras]"
+    compile_nmslib
     touch "$stamp"
+}
+
+# NMSLIB with all that this processor has, if that can be; the published one has SSE2 only.
+compile_nmslib() {
+    [ "${FACENAPI_NMSLIB:-}" = wheel ] && return
+    say "compiling NMSLIB for this processor (a few minutes, once; FACENAPI_NMSLIB=wheel leaves that out)"
+    mkdir -p "$var/log"
+    "$root/scripts/build_nmslib" "$venv/bin/python" >"$var/log/build-nmslib.log" 2>&1 ||
+        say "NMSLIB stays the published one, which is slower: $(tail -n 1 "$var/log/build-nmslib.log")"
 }
 
 build_models() {

@@ -32,7 +32,8 @@ LOOSE = {"__init__", "__main__", "app", "cli", "clock", "errors", "geometry", "u
 
 # Third-party packages that only one place may know.
 HOMES = {
-    "nmslib": {"search/index/segment.py"},
+    "nmslib": {"search/index/graph.py"},
+    "numkong": {"search/index/codes.py"},
     "pymilvus": {"search/milvus"},
     "onnxruntime": {"detector"},
     "onnx": {"detector/packs/build", "commands/models.py"},
@@ -41,7 +42,17 @@ HOMES = {
     "pymongo": {"storage/mongo"},
     "bson": {"storage/mongo"},
 }
-FORBIDDEN_IN_HANDLERS = {"numpy", "PIL", "sqlite3", "motor", "pymongo", "onnxruntime", "nmslib", "pymilvus"}
+FORBIDDEN_IN_HANDLERS = {
+    "numpy",
+    "PIL",
+    "sqlite3",
+    "motor",
+    "pymongo",
+    "onnxruntime",
+    "nmslib",
+    "numkong",
+    "pymilvus",
+}
 
 
 def module_of(path: Path) -> str:

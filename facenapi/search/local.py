@@ -59,7 +59,7 @@ class LocalShard:
         self._poll_s = poll_s
         self._hears = hears
         self._index = Index(capacity)
-        self._threads = Threads("search", Batcher(self._index.search_batch, threads), queue)
+        self._threads = Threads("search", Batcher(self._index.search, threads), queue)
         self.loops = Loops("Search")
         self._follower = Follower(self._index, store, cells, self._threads, compare_s)
         self._upkeep = Upkeep(
@@ -183,7 +183,7 @@ class LocalShard:
             "collections": len(collections),
             "searching": self._threads.searching,
             "segments": sum(len(c.parts) - 1 - c.waiting for c in collections),
-            "waiting_tails": sum(c.waiting for c in collections),
+            "waiting_buffers": sum(c.waiting for c in collections),
         }
 
     @property

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from facenapi.search.index import exact
 from facenapi.search.index.index import Index
 from facenapi.search.upkeep.snapshot import Snapshots
 from tests.search.support import faces_like
@@ -74,7 +73,7 @@ def trial(number: int, snapshot: Path, folder: Path) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(snapshot, folder)
     segments = sorted(folder.glob("segment-*"))
-    arrays = [f"{name}.npy" for name in ("vectors", "ids", "vector_of", "first", "centres")]
+    arrays = ["vectors", *(f"{name}.npy" for name in ("ids", "codes", "centre", "left_out"))]
     name = str(random.choice(["manifest.json", "state", "segment.json", *arrays, *["graph.nms"] * 8]))
     if name == "manifest.json":
         victim = other = folder / name
@@ -94,14 +93,13 @@ def trial(number: int, snapshot: Path, folder: Path) -> str:
         vectors = faces_like(COUNT, int(owner))
         assert collection.live == COUNT
         for row in range(0, COUNT, 37):
-            hits = collection.search(vectors[row], 1, 0.5)
+            (hits,) = collection.search([vectors[row]], 1, 0.5)
             assert [hit.id for hit in hits] == [row]
     return f"{number} {victim.name} {damage.__name__} {len(index.collections)}"
 
 
 if __name__ == "__main__":
     logging.disable()
-    exact.gather_limit = lambda dim: 0  # search through the graphs
     source, scratch, start, end = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     for trial_number in range(start, end):
         sys.stdout.write(trial(trial_number, source, scratch) + "\n")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from facenapi.errors import Unavailable
 from facenapi.search.shard import Delete, Upsert, upsert_of
+from facenapi.search.upkeep import builder
 from facenapi.storage.base import Changes, Face, Lineage, Tombstone
 
 
@@ -55,6 +57,22 @@ def face(
         id=face_id,
         rev=rev,
     )
+
+
+def built_with_a_graph(plan, folder, left_out: int = 20, measured: tuple[int, int] | None = (400, 10)):
+    """Return the segment of a plan, built in this process, behind a graph that is too small to be built otherwise.
+
+    ``measured``: what is taken for measured, for small graphs are never quicker; None: whatever is measured.
+    """
+    folder.mkdir()
+    builder.write_order(plan, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builder, "LEAST_ROWS", 0)
+        patch.setattr(builder, "LEFT_OUT", left_out)
+        if measured is not None:
+            patch.setattr(builder, "measure", lambda *_: measured)
+        builder.fill_folder(folder)
+    return builder.load_segment(folder)
 
 
 class FeedStore:

@@ -266,7 +266,7 @@ class HeldBuilds:
 
 
 async def test_builds_that_fall_behind_stop_new_faces_but_not_deletes(tmp_path, monkeypatch):
-    monkeypatch.setattr("facenapi.search.upkeep.maintenance.WAITING_TAILS", 3)
+    monkeypatch.setattr("facenapi.search.upkeep.maintenance.WAITING_BUFFERS", 3)
     store = FeedStore()
     store.put(0, VECTORS[0])
     shard = await started(tmp_path, store, capacity=20)
@@ -274,7 +274,7 @@ async def test_builds_that_fall_behind_stop_new_faces_but_not_deletes(tmp_path, 
     await until(lambda: store.asked_from.count(0) == 2)  # the comparison, too, has read the feed
     await client.apply([store.put(number, VECTORS[number]) for number in range(1, 80)])
     await asyncio.sleep(0.1)
-    assert (shard.info()["waiting_tails"], shard.lagging) == (3, False)
+    assert (shard.info()["waiting_buffers"], shard.lagging) == (3, False)
     await client.apply([store.put(80, VECTORS[80])])
     await until(lambda: shard.lagging)
     with pytest.raises(Overloaded):
@@ -283,7 +283,7 @@ async def test_builds_that_fall_behind_stop_new_faces_but_not_deletes(tmp_path, 
         store.put(number, VECTORS[number])
     store.remove(7)
     await until(lambda: shard.info()["faces"] == 80)
-    assert shard.info()["waiting_tails"] == 4
+    assert shard.info()["waiting_buffers"] == 4
     builds.let()
     await until(lambda: shard.info()["faces"] == 129)
     assert not shard.lagging
@@ -294,7 +294,7 @@ async def test_builds_that_fall_behind_stop_new_faces_but_not_deletes(tmp_path, 
 
 
 async def test_what_a_first_load_leaves_may_wait_only_until_it_is_built(tmp_path, monkeypatch):
-    monkeypatch.setattr("facenapi.search.upkeep.maintenance.WAITING_TAILS", 3)
+    monkeypatch.setattr("facenapi.search.upkeep.maintenance.WAITING_BUFFERS", 3)
     store = FeedStore()
     for number in range(200):
         store.put(number, VECTORS[number])
@@ -302,9 +302,9 @@ async def test_what_a_first_load_leaves_may_wait_only_until_it_is_built(tmp_path
     builds = HeldBuilds(shard)
     await shard.start()
     await asyncio.sleep(0.1)
-    assert (shard.info()["waiting_tails"], shard.lagging) == (9, False)
+    assert (shard.info()["waiting_buffers"], shard.lagging) == (9, False)
     builds.let()
-    await until(lambda: shard.info()["waiting_tails"] == 0 and shard.info()["segments"])
+    await until(lambda: shard.info()["waiting_buffers"] == 0 and shard.info()["segments"])
     builds.hold()
     await shard.apply([store.put(number, VECTORS[number]) for number in range(200, 300)])
     await until(lambda: shard.lagging)
@@ -318,7 +318,7 @@ async def test_segments_are_built_and_a_restart_reads_only_what_is_new(tmp_path)
         await shard.apply([store.put(number, vector)])
         if number % 3 == 0:
             await shard.apply([store.remove(number)])
-    await until(lambda: shard.info()["segments"] == 1 and shard.info()["waiting_tails"] == 0)
+    await until(lambda: shard.info()["segments"] == 1 and shard.info()["waiting_buffers"] == 0)
     await shard.close()
     await shard.close()
     with pytest.raises(Unavailable):

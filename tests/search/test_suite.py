@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from facenapi.search.client import ShardClient
-from facenapi.search.index import exact as exact_scans
 from facenapi.search.index.index import Index
+from facenapi.search.index.parts import Part
 from facenapi.search.index.segment import Segment
 from facenapi.search.local import LocalShard
 from facenapi.search.milvus.engine import Engine
@@ -16,8 +16,9 @@ from facenapi.search.milvus.shard import MilvusShard
 from facenapi.search.remote.client import RemoteShard
 from facenapi.search.remote.server import ShardServer
 from facenapi.search.shard import Query
+from facenapi.search.upkeep.builder import Builder
 from tests.search.lite import MilvusLite
-from tests.search.support import FeedStore, faces_like
+from tests.search.support import FeedStore, built_with_a_graph, faces_like
 
 # A Milvus that these tests may empty, http://HOST:PORT. Without it Milvus Lite has to do, which is slow: ten
 # thousand operations take it more than three minutes of CPU.
@@ -64,7 +65,7 @@ class Oracle:
 
 
 class ExactShard:
-    """The index alone with tails that never fill: the smallest shard."""
+    """The index alone with a buffer that never fills: the smallest shard."""
 
     ready, lagging = True, False
 
@@ -84,7 +85,7 @@ class ExactShard:
 
     async def search(self, query):
         """Search."""
-        return self.index.search(query)
+        return self.index.search([query])[0]
 
     def info(self):
         """Be ready."""
@@ -158,8 +159,8 @@ def check(hits, wanted, n, *, complete):
 
 
 async def until_built(client):
-    """Wait until full tails have become segments; other operations fall into the time of the build."""
-    while any(shard.info().get("waiting_tails") for shard in client.shards):
+    """Wait until full buffers have become segments; other operations fall into the time of the build."""
+    while any(shard.info().get("waiting_buffers") for shard in client.shards):
         await asyncio.sleep(0.01)
 
 
@@ -213,28 +214,27 @@ async def test_random_operations(tmp_path, make):
 
 
 class Graphs:
-    """What segments answered without an exact scan, beside what that scan would have answered."""
+    """Builds every segment with a graph, and counts what graphs answered beside what a scan would have."""
 
     def __init__(self, monkeypatch):
-        self.scanned = self.found = self.wanted = 0
-        search, scan = Segment.search, Segment.scan
+        self.found = self.wanted = 0
+        by_graph = Segment._by_graph
 
-        def counted(segment, *query):
-            self.scanned += 1
-            return scan(segment, *query)
+        def compared(segment, graph, probe, n, floor):
+            answer = by_graph(segment, graph, probe, n, floor)
+            if answer is None:
+                return None
+            ((_, best),) = Part.search(segment, [probe], n, floor, None)
+            self.found += np.count_nonzero(answer[1] >= best.min(initial=2))
+            self.wanted += len(best)
+            return answer
 
-        def compared(segment, *query):
-            before = self.scanned
-            ids, sims = search(segment, *query)
-            if self.scanned == before:
-                _, best = scan(segment, *query)
-                self.found += len(np.unique(sims[sims > best.min(initial=2) - CLOSE]))  # each vector counts once
-                self.wanted += len(np.unique(best))
-            return ids, sims
+        monkeypatch.setattr(Segment, "_by_graph", compared)
+        monkeypatch.setattr(Builder, "build", self.build)
 
-        monkeypatch.setattr(Segment, "scan", counted)
-        monkeypatch.setattr(Segment, "search", compared)
-        monkeypatch.setattr(exact_scans, "gather_limit", lambda dim: 0)
+    @staticmethod
+    def build(_, plan, folder):
+        return built_with_a_graph(plan, folder, min(20, plan.rows), (128, 10)) if plan.rows else None
 
 
 async def random_operations_through_graphs(folder, monkeypatch, count, capacity):
@@ -245,7 +245,7 @@ async def random_operations_through_graphs(folder, monkeypatch, count, capacity)
     assert client.shards[0].info()["segments"] > 0
     for number, probe in enumerate(faces_like(count, seed=3)[:400]):
         await client.search(Query(OWNERS[number % 2], "m", probe, 10), strict=True)
-    assert graphs.found >= 0.997 * graphs.wanted > 1000  # floors of segments of a few hundred are measured roughly
+    assert graphs.found >= 0.999 * graphs.wanted > 1000
     await close()
 
 

@@ -1,7 +1,7 @@
-"""The vectors of one owner made by one model: mutable, although NMSLIB's graphs are not.
+"""The vectors of one owner made by one model: mutable, although segments are not.
 
-New vectors go to an exact tail and are found at once. A full tail is sealed and, together with the
-small segments, becomes a new segment in the background (:mod:`facenapi.search.upkeep.builder`): planned and
+New vectors go to a buffer and are found at once. A full buffer is sealed and, together with the
+smaller segments, becomes a new segment in the background (:mod:`facenapi.search.upkeep.builder`): planned and
 published by the one writing thread, built by a child process. Searches take the tuple of parts as it is
 and go through it from the oldest to the newest; a write adds before it kills, and a search that saw
 both versions of a face keeps the newer one.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyroaring import BitMap
 
-from facenapi.search.index.parts import Part, Tail
+from facenapi.search.index.parts import Buffer, Part
 from facenapi.search.index.segment import Segment, check_probe
 from facenapi.search.shard import Hit
 
@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facenapi.search.index.parts import Found
 
 SEGMENT_MAX_ROWS = 2_000_000
-SMALL_TAILS = 32  # a segment below so many tails' rows is built anew with every tail that has filled
+MERGE = 4
 DEAD_SHARE = 0.2  # from this share of dead rows on a segment is built anew
 
 
-def tail_rows(dim: int) -> int:
-    """Return the capacity of a tail: what, half full, is scanned in a fifth of the time of a graph search."""
+def buffer_rows(dim: int) -> int:
+    """Return the capacity of a buffer: what is scanned in about a tenth of a millisecond."""
     return int(2560 * min(1.0, 128 / dim) ** 0.5)
 
 
@@ -53,49 +52,32 @@ class Collection:
     """Vectors with ids, revisions and tags. One thread may write while others search."""
 
     def __init__(self, dim: int, capacity: int | None = None, parts: Iterable[Part] = ()) -> None:
-        """``capacity``: rows of a tail; ``parts``: what it starts with, segments first, the tail in use last."""
+        """``capacity``: rows of a buffer; ``parts``: what it starts with, segments first, the buffer in use last."""
         self.dim = dim
         self.version = 0  # grows with every change
         self.searched_at = time.monotonic()  # the last search, or since when there could have been one
-        self._capacity = capacity or tail_rows(dim)
-        self.parts: tuple[Part, ...] = tuple(parts) or (Tail(self._capacity, dim),)
+        self._capacity = capacity or buffer_rows(dim)
+        self.parts: tuple[Part, ...] = tuple(parts) or (Buffer(self._capacity, dim),)
 
     # -- reading --------------------------------------------------------------------------------
     def search(
-        self, probe: NDArray[np.float32], n: int, floor: float | None = None, tag: str | None = None
-    ) -> list[Hit]:
-        """Return the best ``n`` faces with similarity at or above ``floor`` and the tag, best first.
+        self, probes: Sequence[NDArray[np.float32]], n: int, floor: float | None = None, tag: str | None = None
+    ) -> list[list[Hit]]:
+        """Return, for each probe, the best ``n`` faces with similarity at or above ``floor`` and the tag, best first.
 
         Raises ValueError for a probe that is not a unit vector of this collection's length.
         """
-        self._check([probe], n)
-        found: dict[int, float] = {}
-        for part in self.parts:
-            if part.live:
-                _note(found, part.search(probe, n, floor, tag))
-        return _hits(found, n)
-
-    def search_batch(
-        self, probes: Sequence[NDArray[np.float32]], n: int, floor: float | None = None, tag: str | None = None
-    ) -> list[list[Hit]]:
-        """Do several searches that differ in their probes only, which is cheaper than one by one.
-
-        Raises ValueError if one of the probes is bad.
-        """
-        self._check(probes, n)
-        found: list[dict[int, float]] = [{} for _ in probes]
-        for part in self.parts:
-            if part.live:
-                for of_probe, news in zip(found, part.search_batch(probes, n, floor, tag), strict=True):
-                    _note(of_probe, news)
-        return [_hits(of_probe, n) for of_probe in found]
-
-    def _check(self, probes: Sequence[NDArray[np.float32]], n: int) -> None:
         for probe in probes:
             check_probe(probe, self.dim)
         if n < 1:
             raise ValueError("n must be positive")
         self.searched_at = time.monotonic()
+        found: list[dict[int, float]] = [{} for _ in probes]
+        for part in self.parts:
+            if part.live:
+                for of_probe, (ids, sims) in zip(found, part.search(probes, n, floor, tag), strict=True):
+                    of_probe.update(zip(ids.tolist(), sims.tolist(), strict=True))  # the newer of two versions stays
+        return [_hits(of_probe, n) for of_probe in found]
 
     @property
     def live(self) -> int:
@@ -104,8 +86,8 @@ class Collection:
 
     @property
     def waiting(self) -> int:
-        """How many sealed tails wait to become a segment."""
-        return sum(isinstance(part, Tail) for part in self.parts) - 1
+        """How many sealed buffers wait to become a segment."""
+        return sum(isinstance(part, Buffer) for part in self.parts) - 1
 
     # -- writing, by one thread -----------------------------------------------------------------
     def upsert(self, face_id: int, rev: int, tags: Iterable[str], vector: NDArray[np.float32]) -> None:
@@ -114,17 +96,17 @@ class Collection:
         if part is not None:
             if part.revs[row] >= rev:
                 return
-            if np.array_equal(part.vector(row), vector):
+            if np.array_equal(part.vectors[row], vector):
                 self.version += 1
                 part.retag(row, tags, rev)
                 return
         self.version += 1
-        tail = self.parts[-1]
-        assert isinstance(tail, Tail)
-        if tail.full:
-            tail = Tail(self._capacity, self.dim)
-            self.parts = (*self.parts, tail)
-        tail.append(face_id, rev, tags, vector)
+        buffer = self.parts[-1]
+        assert isinstance(buffer, Buffer)
+        if buffer.full:
+            buffer = Buffer(self._capacity, self.dim)
+            self.parts = (*self.parts, buffer)
+        buffer.append(face_id, rev, tags, vector)
         if part is not None:
             part.kill(row)
 
@@ -162,28 +144,22 @@ class Collection:
     # -- merging --------------------------------------------------------------------------------
     @property
     def due(self) -> bool:
-        """Whether there is something to build: a sealed tail, or a worn segment."""
+        """Whether there is something to build: a sealed buffer, or a worn segment."""
         *others, _ = self.parts
-        return any(isinstance(part, Tail) or _is_worn(part) for part in others)
+        return any(isinstance(part, Buffer) or _is_worn(part) for part in others)
 
     def plan(self) -> Plan | None:
-        """Say what to build next, if anything: all sealed tails with all small or worn segments.
-
-        Every graph costs a search its full price, so there are few: at most one small segment, then
-        large ones up to ``SEGMENT_MAX_ROWS``. A small one that has grown joins the smallest large one.
-        """
+        """Say what to build next, if anything: sealed buffers and worn segments, and with them, smallest first, the
+        segments that are not ``MERGE`` times larger, so that there are few and none is built again too often."""
         if not self.due:
             return None
-        small_rows = SMALL_TAILS * self._capacity
-        segments = [part for part in self.parts if isinstance(part, Segment)]
-        worn = [part for part in segments if _is_worn(part)]
-        tails = [part for part in self.parts[:-1] if isinstance(part, Tail)]
-        chosen: list[Part] = [part for part in segments if part in worn or part.live < small_rows]
-        chosen += tails
-        total = sum(part.live for part in chosen)
-        large = min((part for part in segments if part not in chosen), key=lambda part: part.live, default=None)
-        if large is not None and small_rows <= total <= SEGMENT_MAX_ROWS - large.live:
-            chosen.insert(0, large)
+        segments = sorted((part for part in self.parts if isinstance(part, Segment)), key=lambda part: part.live)
+        chosen: list[Part] = [part for part in segments if _is_worn(part)]
+        chosen += [part for part in self.parts[:-1] if isinstance(part, Buffer)]
+        for segment in segments:
+            total = sum(part.live for part in chosen)
+            if segment not in chosen and segment.live <= min(MERGE * total, SEGMENT_MAX_ROWS - total):
+                chosen.append(segment)
         while len(chosen) > 1 and sum(part.live for part in chosen) > SEGMENT_MAX_ROWS:
             chosen.pop()
         return Plan([(part, np.flatnonzero(part.alive[: part.count])) for part in chosen])
@@ -210,14 +186,7 @@ class Collection:
             segment.live = int(np.count_nonzero(segment.alive))
         kept = [part for part in self.parts if part not in sources]
         segments = [part for part in (segment, *kept) if isinstance(part, Segment)]
-        self.parts = (*segments, *(part for part in kept if isinstance(part, Tail)))
-
-
-def _note(found: dict[int, float], news: Found) -> None:
-    """Take note of what a part has; of two versions of a face the newer stays."""
-    ids, sims = news
-    if len(ids):
-        found.update(zip(ids.tolist(), sims.tolist(), strict=True))
+        self.parts = (*segments, *(part for part in kept if isinstance(part, Buffer)))
 
 
 def _hits(found: dict[int, float], n: int) -> list[Hit]:

@@ -24,7 +24,7 @@ class Index:
     """Collections by owner and model. One thread may write while others search."""
 
     def __init__(self, capacity: int | None = None) -> None:
-        """``capacity``: rows of a tail; None for the measured best."""
+        """``capacity``: rows of a buffer; None for the measured best."""
         self.capacity = capacity
         self.clear()
 
@@ -35,20 +35,14 @@ class Index:
         self._of_owner: dict[str, list[Collection]] = {}
         self._tombstones: dict[tuple[str, int], tuple[int, float]] = {}
 
-    def search(self, query: Query) -> list[Hit]:
-        """Return the hits, best first; raise ValueError for a probe that is no unit vector of the model's."""
-        collection = self.collections.get((query.owner, query.model))
-        if collection is None:
-            return []
-        return collection.search(query.probe, query.n, query.min_similarity, query.tag)
-
-    def search_batch(self, queries: Sequence[Query]) -> list[list[Hit]]:
-        """Do several searches that differ in their probes only; raise ValueError if one of these is bad."""
+    def search(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        """Return the hits of searches that differ in their probes only, best first; raise ValueError if one of these
+        is no unit vector of the model's."""
         like = queries[0]
         collection = self.collections.get((like.owner, like.model))
-        if len(queries) == 1 or collection is None:
-            return [self.search(query) for query in queries]
-        return collection.search_batch([query.probe for query in queries], like.n, like.min_similarity, like.tag)
+        if collection is None:
+            return [[] for _ in queries]
+        return collection.search([query.probe for query in queries], like.n, like.min_similarity, like.tag)
 
     def add(self, owner: str, model: str, collection: Collection) -> None:
         """Have a collection that was not there."""
@@ -112,7 +106,7 @@ class Index:
 
     @property
     def waiting(self) -> int:
-        """How many sealed tails wait in the collection that has the most of them."""
+        """How many sealed buffers wait in the collection that has the most of them."""
         return max((collection.waiting for collection in list(self.collections.values())), default=0)
 
     @property

@@ -1,4 +1,4 @@
-"""The parts of a collection: what a tail, which grows, and a segment, which has a graph, have in common; the tail.
+"""The parts of a collection: what a buffer, which grows, and a segment, which does not, have in common; the buffer.
 
 They keep, per row: a face id, the revision of its last change, whether it is alive, and tags as bitmaps
 of rows. One thread writes; any number of threads search without a lock. What makes that safe: a row is
@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyroaring import BitMap
 
-from facenapi.search.index import exact
+from facenapi.search.index.codes import Floats
+from facenapi.search.index.scan import Best, scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from facenapi.search.index.codes import Rough
+
     Probes = Sequence[NDArray[np.float32]]  # unit vectors (dim,)
     Found = tuple[NDArray[np.int64], NDArray[np.float32]]
 
-NOTHING = (np.empty(0, np.int64), np.empty(0, np.float32))
+FEW = 1 / 16  # of all rows: so many are compared one by one in the time in which a scan goes through all
 
 
 class Part(ABC):
@@ -49,19 +52,42 @@ class Part(ABC):
     def find(self, face_id: int) -> int | None:
         """Return the row of a face that is alive here."""
 
-    def vector(self, row: int) -> NDArray[np.float32]:
-        """Return the vector of a row, (dim,)."""
-        found: NDArray[np.float32] = self.vectors[row]
-        return found
+    @abstractmethod
+    def rough(self) -> Rough:
+        """Return what a scan reads."""
 
-    def search(self, probe: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> Found:
-        """Return ids and similarities of the best ``n`` at or above ``floor``, in no certain order."""
-        return self.scan(probe, n, floor, tag)
+    # -- reading --------------------------------------------------------------------------------
+    def search(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
+        """Return, for each probe, ids and similarities of its best ``n`` at or above ``floor`` with the tag."""
+        count = self.count
+        bests = [Best(self.vectors, probe, n, floor) for probe in probes]
+        allowed = self.alive[:count]
+        if tag is not None:
+            rows = self._tagged(tag, count)
+            if len(rows) <= FEW * count:
+                for best in bests:
+                    best.show(rows)
+                return [self.answer(best, n) for best in bests]
+            allowed = np.zeros(count, np.bool_)
+            allowed[rows] = True
+        scan(self.rough(), bests, probes, n, allowed)
+        return [self.answer(best, n) for best in bests]
 
-    def search_batch(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
-        """Return what :meth:`search` returns for each probe."""
-        return [self.search(probe, n, floor, tag) for probe in probes]
+    def answer(self, best: Best, n: int) -> Found:
+        """Return ids and similarities, the best ``n`` of what may be more because some are equal."""
+        ids, sims = self.ids[best.rows], best.sims
+        if len(ids) > n:
+            order = np.lexsort((ids, -sims))[:n]
+            ids, sims = ids[order], sims[order]
+        return ids, sims
 
+    def _tagged(self, tag: str, count: int) -> NDArray[np.int64]:
+        """Return the rows with a tag that are alive, of the first ``count``."""
+        rows = np.frombuffer(self.tags.get(tag, BitMap()).to_array(), np.uint32).astype(np.int64)
+        rows = rows[: np.searchsorted(rows, count)]
+        return rows[self.alive[rows]]
+
+    # -- writing --------------------------------------------------------------------------------
     def kill(self, row: int) -> None:
         """Take a row out of every answer."""
         self.alive[row] = False
@@ -88,42 +114,9 @@ class Part(ABC):
         if not rows:
             del self.tags[tag]
 
-    def tagged(self, tag: str, count: int) -> NDArray[np.int64]:
-        """Return the rows with a tag, of the first ``count``. All of them are alive, or were just now."""
-        bitmap = self.tags.get(tag)
-        if bitmap is None:
-            return NOTHING[0]
-        rows = np.frombuffer(bitmap.to_array(), np.uint32).astype(np.int64)
-        return rows[rows < count]
 
-    def scan(self, probe: NDArray[np.float32], n: int, floor: float | None, tag: str | None) -> Found:
-        """Search exactly."""
-        count = self.count
-        if tag is None:
-            sims = self._similarities(probe)[:count]
-            rows = np.arange(count) if floor is None else (sims >= floor).nonzero()[0]
-            if not len(rows):
-                return NOTHING
-            rows = rows[self.alive[rows]]
-            sims = sims[rows]
-        else:
-            rows = self.tagged(tag, count)
-            many = len(rows) > 0.4 * count
-            sims = self._similarities(probe)[rows] if many else self._similarities_of(rows, probe)
-            wanted = self.alive[rows] if floor is None else self.alive[rows] & (sims >= floor)
-            rows, sims = rows[wanted], sims[wanted]
-        rows, sims = exact.best(rows, sims, n)
-        return self.ids[rows], sims
-
-    def _similarities(self, probe: NDArray[np.float32]) -> NDArray[np.float32]:
-        return exact.similarities(self.vectors[: self.count], probe)
-
-    def _similarities_of(self, rows: NDArray[np.int64], probe: NDArray[np.float32]) -> NDArray[np.float32]:
-        return exact.similarities_of(self.vectors, rows, probe)
-
-
-class Tail(Part):
-    """The newest vectors, in memory that was set aside at once; always searched exactly."""
+class Buffer(Part):
+    """The newest vectors, in memory that was set aside at once."""
 
     def __init__(self, capacity: int, dim: int) -> None:
         super().__init__(
@@ -143,6 +136,10 @@ class Tail(Part):
     def find(self, face_id: int) -> int | None:
         """Return the row of a face that is alive here."""
         return self._rows.get(face_id)
+
+    def rough(self) -> Rough:
+        """Return what a scan reads."""
+        return Floats(self.vectors[: self.count])
 
     def append(self, face_id: int, rev: int, tags: Iterable[str], vector: NDArray[np.float32]) -> None:
         """Add a row; it is in every search that starts from now on."""

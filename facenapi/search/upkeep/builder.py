@@ -1,12 +1,12 @@
 """Making a segment: the parent writes an order, a child process of low priority fills the folder.
 
-A build takes minutes for a million vectors and more than twice the memory of the result. In a child it
-cannot slow the searches down, cannot take the server with it, and gives all of its memory back.
+A build sorts and encodes the vectors, seconds for a million; if a graph is worth trying it takes minutes and more
+than twice the memory of the result. In a child it cannot slow the searches down, cannot take the server with it, and
+gives all of its memory back.
 
-A segment's folder holds ``vectors.npy`` (each vector once, group by group), ``first.npy`` (where each
-group begins), ``ids.npy`` (of the rows, in their order), ``vector_of.npy`` (which vector each row has),
-``graph.nms`` over the means of the groups, ``centres.npy`` (none if they are not to be scanned), and at last
-``segment.json`` with what was measured and the fingerprint of every file.
+A segment's folder holds ``vectors`` (float32, row by row), ``ids.npy`` (of the rows, ascending), ``codes.npy`` (the
+rows in eight bits), ``centre.npy``, perhaps ``graph.nms`` and ``left_out.npy`` (rows that the graph has not), and
+at last ``segment.json`` with what was measured and the fingerprint of every file.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import asdict
+import weakref
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.search.index import calibration, geometry
-from facenapi.search.index.grouping import group
-from facenapi.search.index.segment import ALL, Graph, Level, Segment, build_graph
+from facenapi.search.index.codes import Codes, Coding, encode
+from facenapi.search.index.graph import LEAST_ROWS, LEFT_OUT, Graph, build_graph, measure
+from facenapi.search.index.segment import Segment
 from facenapi.search.upkeep import files
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
     from facenapi.search.index.collection import Plan
 
-FORMAT = 6
-NICENESS = 10  # at 19 a busy machine starves the build and the tails pile up
+FORMAT = 7
+NICENESS = 10  # at 19 a busy machine starves the build and the buffers pile up
 _BLOCK = 8192
 _PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -64,6 +65,7 @@ class Builder:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(_PACKAGE.parent), "OPENBLAS_NUM_THREADS": "1"},
+            pass_fds=[part.backing.fileno() for part, _ in plan.sources if isinstance(part, Segment)],
         )
         if self._stopped:
             self._child.kill()
@@ -84,43 +86,36 @@ def write_order(plan: Plan, folder: Path) -> None:
     sources = []
     for number, (part, rows) in enumerate(plan.sources):
         np.save(folder / f"source{number}.ids.npy", part.ids[rows])
-        if isinstance(part, Segment):
-            path = str(part.folder / "vectors.npy")
-            rows = part.vectors_of(rows)  # noqa: PLW2901
-        else:
-            path = str(folder / f"source{number}.vectors.npy")
-            np.save(path, part.vectors[: part.count])
         np.save(folder / f"source{number}.rows.npy", rows)
-        sources.append(path)
-    files.write_json(folder / "order.json", {"format": FORMAT, "sources": sources})
+        if isinstance(part, Segment):
+            sources.append(f"/dev/fd/{part.backing.fileno()}")
+        else:
+            sources.append(str(folder / f"source{number}.vectors"))
+            part.vectors[: part.count].tofile(sources[-1])
+    dim = plan.sources[0][0].vectors.shape[1]
+    files.write_json(folder / "order.json", {"format": FORMAT, "dim": dim, "sources": sources})
 
 
 def fill_folder(folder: Path) -> None:
     """Do what an order says. This is what the child runs."""
     order = files.read_json(folder / "order.json", FORMAT)
-    vectors, ids = _gather(folder, order["sources"])
-    unique, vector_of = share_vectors(vectors)
-    vectors = vectors[unique]
-    apart = geometry.centred(vectors)
-    label = group(apart, calibration.similarity_at(apart, calibration.JOIN_FAR))
-    del apart
-    by_group = np.argsort(label, kind="stable")
-    place = np.empty(len(vectors), np.int32)
-    place[by_group] = np.arange(len(vectors))
-    vectors = vectors[by_group]
-    first = np.searchsorted(label[by_group], np.arange(label.max() + 2))
-    centres = geometry.centres_of(vectors, first)
-    build_graph(geometry.unit(centres), folder / "graph.nms")
-    levels = calibration.calibrate(
-        vectors, first, centres, lambda ef: Graph(folder / "graph.nms", vectors.shape[1], ef)
-    )
-    scanned = centres if levels[-1].ef == ALL else centres[:0]
-    arrays: dict[str, NDArray[Any]] = {"vectors": vectors, "ids": ids, "first": first, "centres": scanned}
-    for name, array in {**arrays, "vector_of": place[vector_of]}.items():
+    vectors, ids = _gather(folder, order["sources"], order["dim"])
+    codes, coding = encode(vectors)
+    arrays: dict[str, NDArray[Any]] = {"ids": ids, "codes": codes, "centre": coding.centre}
+    graph = None
+    if len(vectors) >= LEAST_ROWS:
+        left_out = np.sort(np.random.default_rng(1).choice(len(vectors), LEFT_OUT, replace=False))
+        build_graph(vectors, folder / "graph.nms", left_out)
+        graph = measure(folder / "graph.nms", vectors, Codes(codes, coding), left_out)
+        if graph is None:
+            (folder / "graph.nms").unlink()
+        else:
+            arrays["left_out"] = left_out
+    vectors.tofile(folder / "vectors")
+    for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
-    for spent in folder.glob("source*.npy"):
+    for spent in (*folder.glob("source*"), folder / "order.json"):
         spent.unlink()
-    (folder / "order.json").unlink()
     for path in folder.iterdir():
         _sync(path)
     files.write_json(
@@ -129,47 +124,30 @@ def fill_folder(folder: Path) -> None:
             "format": FORMAT,
             "dim": vectors.shape[1],
             "rows": len(ids),
-            "vectors": len(vectors),
-            "groups": len(centres),
-            "levels": [asdict(level) for level in levels],
+            "scale": coding.scale,
+            "length": coding.length,
+            "error": coding.error,
+            "graph": graph,
             "files": {path.name: files.fingerprint(path) for path in sorted(folder.iterdir())},
         },
     )
 
 
-def _gather(folder: Path, sources: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _gather(folder: Path, sources: list[str], dim: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return vectors (count, dim) and ids (count,) of all sources in the order of ids."""
     ids = np.concatenate([np.load(folder / f"source{number}.ids.npy") for number in range(len(sources))])
     place = np.empty(len(ids), np.int64)
     place[np.argsort(ids, kind="stable")] = np.arange(len(ids))
-    vectors: NDArray[np.float32] | None = None
+    vectors = np.empty((len(ids), dim), np.float32)
     done = 0
     for number, path in enumerate(sources):
-        source = np.load(path, mmap_mode="r")
+        source = np.memmap(path, np.float32, "r").reshape(-1, dim)
         rows = np.load(folder / f"source{number}.rows.npy")
-        if vectors is None:
-            vectors = np.empty((len(ids), source.shape[1]), np.float32)
         for start in range(0, len(rows), _BLOCK):
             some = rows[start : start + _BLOCK]
             vectors[place[done + start : done + start + len(some)]] = source[some]
         done += len(rows)
-    assert vectors is not None
     return vectors, np.sort(ids)
-
-
-def share_vectors(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find equal vectors; return the row of each distinct one and, per row, which of those it is."""
-    odd = np.random.default_rng(1).integers(0, 1 << 63, vectors.shape[1], dtype=np.uint64) | np.uint64(1)
-    hashes = np.empty(len(vectors), np.uint64)
-    for start in range(0, len(vectors), _BLOCK):
-        block = vectors[start : start + _BLOCK].view(np.uint32)
-        hashes[start : start + len(block)] = (block * odd).sum(axis=1, dtype=np.uint64)
-    _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
-    for row in np.flatnonzero(first[which] != np.arange(len(vectors))).tolist():
-        if not np.array_equal(vectors[row], vectors[first[which[row]]]):  # equal hashes of different vectors
-            which[row] = len(first)
-            first = np.append(first, row)
-    return first, which
 
 
 def load_segment(folder: Path, expected: list[int] | None = None) -> Segment:
@@ -181,29 +159,27 @@ def load_segment(folder: Path, expected: list[int] | None = None) -> Segment:
         files.verify(folder / "segment.json", expected)
     about = files.read_json(folder / "segment.json", FORMAT)
     for name, mark in about["files"].items():
-        files.verify(folder / name, mark)
+        if name != "vectors":
+            files.verify(folder / name, mark)
     with _once(folder / "loading"):
         return _open(folder, about)
 
 
 def _open(folder: Path, about: dict[str, Any]) -> Segment:
-    names = ("vectors", "ids", "vector_of", "first", "centres")
-    vectors, ids, vector_of, first, centres = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in names)
-    if vectors.shape != (about["vectors"], about["dim"]) or not len(vector_of) == len(ids) == about["rows"]:
-        raise files.DamagedError(f"{folder.name}: shapes {vectors.shape}, {ids.shape}, {vector_of.shape}")
-    return Segment(
-        folder,
-        np.asarray(vectors),  # a plain view of the map: products stay plain arrays
-        np.array(ids),
-        vector_of=np.array(vector_of),
-        first=np.array(first),
-        centres=np.asarray(centres),
-        levels=[(_graph(folder, about["dim"], level["ef"]), Level(**level)) for level in about["levels"]],
+    shape = (about["rows"], about["dim"])
+    ids, codes, centre = (np.load(folder / f"{name}.npy", mmap_mode=None) for name in ("ids", "codes", "centre"))
+    files.demand(
+        codes.shape == shape and ids.shape == shape[:1] and centre.shape == shape[1:], f"{folder.name}: shapes"
     )
-
-
-def _graph(folder: Path, dim: int, ef: int) -> Graph | None:
-    return None if ef == ALL else Graph(folder / "graph.nms", dim, ef)
+    coding, graph = Coding(centre, about["scale"], about["length"], about["error"]), None
+    with ExitStack() as opened:
+        backing = opened.enter_context(files.private_copy(folder / "vectors", about["files"]["vectors"]))
+        vectors = files.mapped(backing, shape)
+        if about["graph"] is not None:
+            graph = Graph(folder / "graph.nms", vectors, np.load(folder / "left_out.npy"), *about["graph"])
+        segment = Segment(folder, backing, vectors, ids, Codes(codes, coding), graph)
+        weakref.finalize(segment, opened.pop_all().close)
+    return segment
 
 
 class _once:  # noqa: N801 - a context manager, named like the function it is used as

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from typing import BinaryIO
+
+    from numpy.typing import NDArray
 
 _CHUNK = 1 << 20
 
@@ -56,6 +61,12 @@ def read_json(path: Path, layout: int) -> dict[str, Any]:
     return content
 
 
+def demand(condition: bool, otherwise: str) -> None:
+    """Raise DamagedError unless a condition holds."""
+    if not condition:
+        raise DamagedError(otherwise)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a crash of the machine."""
     handle = os.open(folder, os.O_RDONLY)
@@ -83,3 +94,33 @@ def verify(path: Path, expected: list[int]) -> None:
     except OSError as error:
         raise DamagedError(f"{path.name}: {error.strerror}") from error
     raise DamagedError(f"{path.name}: wrong size or checksum")
+
+
+def private_copy(path: Path, expected: list[int]) -> BinaryIO:
+    """Return an open copy of a file with this fingerprint, without a name: nobody can cut off what is mapped of it.
+
+    It takes disk space beside the file until it is closed. Raises DamagedError for another fingerprint.
+    """
+    copy = cast("BinaryIO", tempfile.TemporaryFile(dir=path.parent.parent))  # noqa: SIM115 - the caller has it
+    crc32 = size = 0
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                crc32 = zlib.crc32(chunk, crc32)
+                size += copy.write(chunk)
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # the copy is what will be read
+        copy.flush()
+    except FileNotFoundError as error:
+        copy.close()
+        raise DamagedError(f"{path.name}: {error.strerror}") from error
+    if [size, crc32] != list(expected):
+        copy.close()
+        raise DamagedError(f"{path.name}: wrong size or checksum")
+    return copy
+
+
+def mapped(file: BinaryIO, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return a file's float32 numbers without reading them; raise DamagedError if they are not that many."""
+    if os.fstat(file.fileno()).st_size != 4 * shape[0] * shape[1]:
+        raise DamagedError(f"no {shape[0]} vectors of {shape[1]} numbers")
+    return np.asarray(np.memmap(file, np.float32, "r", shape=shape))  # a plain view: products stay plain arrays

@@ -1,4 +1,4 @@
-"""What keeps an index quick and on disk: full tails become segments, and a snapshot is saved now and then."""
+"""What keeps an index quick and on disk: full buffers become segments, and a snapshot is saved now and then."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_S = 60.0  # after a build that failed
-WAITING_TAILS = 60  # sealed tails are scanned exactly: sixty cost a search about 2 ms
+WAITING_BUFFERS = 60  # sealed buffers are scanned in float32: sixty cost a search about 2 ms
 
 
 class Upkeep:
@@ -52,7 +52,7 @@ class Upkeep:
         self._lock = FolderLock(folder, "index.lock")
         self._snapshots = Snapshots(folder)
         self._builder = Builder(niceness)
-        self._most_waiting = WAITING_TAILS  # and, until that is built, whatever the first load has left
+        self._most_waiting = WAITING_BUFFERS  # and, until that is built, whatever the first load has left
         self._built_nothing_until = 0.0
         self._saved_at = time.monotonic()
 
@@ -82,8 +82,8 @@ class Upkeep:
         self._snapshots.forget()
 
     def begin(self) -> None:
-        """Allow the tails to wait that the start has left: they are built as soon as can be."""
-        self._most_waiting = WAITING_TAILS + self._index.waiting
+        """Allow the buffers to wait that the start has left: they are built as soon as can be."""
+        self._most_waiting = WAITING_BUFFERS + self._index.waiting
         self._saved_at = time.monotonic()
 
     def stop(self) -> None:
@@ -104,7 +104,7 @@ class Upkeep:
         """Build what is due, and save if something was built or it is time."""
         built = time.monotonic() >= self._built_nothing_until and await self.build()
         if built:
-            self._most_waiting = max(WAITING_TAILS, min(self._most_waiting, self._index.waiting))
+            self._most_waiting = max(WAITING_BUFFERS, min(self._most_waiting, self._index.waiting))
         if built or time.monotonic() - self._saved_at > self._snapshot_s:
             self._saved_at = time.monotonic()
             await self._threads.write(self._index.prune)

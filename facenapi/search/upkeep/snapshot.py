@@ -2,7 +2,7 @@
 
 ``manifest.json`` names everything: the revision of the change feed up to which it is complete, the cells,
 and per collection its segments (folders that :mod:`facenapi.search.upkeep.builder` filled) and one state file
-with the tails and with what has happened to the rows of the segments. It is replaced in one step, and
+with the buffers and with what has happened to the rows of the segments. It is replaced in one step, and
 only then are files removed that it no longer names.
 """
 
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyroaring import BitMap
 
-from facenapi.search.index.collection import Collection, tail_rows
-from facenapi.search.index.parts import Part, Tail
+from facenapi.search.index.collection import Collection, buffer_rows
+from facenapi.search.index.parts import Buffer, Part
 from facenapi.search.index.segment import Segment
 from facenapi.search.upkeep import builder, files
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 State = dict[str, np.ndarray[Any, Any]]
 
 
@@ -73,6 +73,7 @@ class Snapshots:
         """Write the states of the collections that changed and a manifest of all, then tidy up.
 
         ``states``: key, version, collection and its :func:`state_of`; None for what is written already.
+        ``source``: which store, and which epoch of it, the revisions are of.
         """
         for key, version, collection, state in states:
             if state is not None:
@@ -124,7 +125,10 @@ class Snapshots:
 
     # -- reading --------------------------------------------------------------------------------
     def load(self, index: Index) -> Loaded:
-        """Fill an index from the newest snapshot; a collection with anything wrong is left out."""
+        """Fill an index from the newest snapshot; a collection with anything wrong is left out.
+
+        A snapshot of an older version of this program is not read at all.
+        """
         if not (self.folder / "manifest.json").exists():
             return Loaded(0, None)
         try:
@@ -144,7 +148,7 @@ class Snapshots:
                 log.warning("A search collection of %s is rebuilt from the store: %s", key[1], error)
                 rev = 0
         cells = manifest["cells"]
-        return Loaded(rev, None if cells is None else frozenset(cells), str(manifest.get("source", "")))
+        return Loaded(rev, None if cells is None else frozenset(cells), str(manifest["source"]))
 
     def _load_collection(self, entry: dict[str, Any], capacity: int | None) -> Collection:
         files.verify(self.folder / entry["state"], entry["mark"])
@@ -180,12 +184,12 @@ def state_of(collection: Collection) -> State:
 def restore(dim: int, capacity: int | None, segments: list[Segment], state: State) -> Collection:
     """Return the collection that :func:`state_of` described; its segments are loaded, in that order."""
     about = json.loads(state["about"].tobytes())
-    capacity = capacity or tail_rows(dim)
+    capacity = capacity or buffer_rows(dim)
     parts: list[Part] = list(segments)
     for number, names in enumerate(about["tags"]):
         if number >= len(segments):
             room = capacity if number == len(about["tags"]) - 1 else 0
-            parts.append(_restore_tail(room, state[f"ids{number}"], state[f"vectors{number}"]))
+            parts.append(_restore_buffer(room, state[f"ids{number}"], state[f"vectors{number}"]))
         part = parts[number]
         _set_alive(part, np.unpackbits(state[f"alive{number}"], count=part.count).astype(np.bool_))
         part.revs[: part.count] = state[f"revs{number}"]
@@ -195,11 +199,11 @@ def restore(dim: int, capacity: int | None, segments: list[Segment], state: Stat
     return Collection(dim, capacity, parts)
 
 
-def _restore_tail(room: int, ids: np.ndarray[Any, Any], vectors: np.ndarray[Any, Any]) -> Tail:
-    tail = Tail(max(room, len(ids)), vectors.shape[1])
+def _restore_buffer(room: int, ids: np.ndarray[Any, Any], vectors: np.ndarray[Any, Any]) -> Buffer:
+    buffer = Buffer(max(room, len(ids)), vectors.shape[1])
     for face_id, vector in zip(ids.tolist(), vectors, strict=True):
-        tail.append(face_id, 0, (), vector)
-    return tail
+        buffer.append(face_id, 0, (), vector)
+    return buffer
 
 
 def _set_alive(part: Part, alive: np.ndarray[Any, Any]) -> None:

@@ -31,7 +31,7 @@ class Held:
     def __call__(self, queries):
         self.batches.append(len(queries))
         assert self._may.wait(10)
-        return self.index.search_batch(queries)
+        return self.index.search(queries)
 
     async def ask(self, threads, queries):
         """Return what a search for each query comes to, when all wait while each thread has one to do."""
@@ -53,7 +53,7 @@ async def test_those_that_wait_are_shared_among_the_threads(threads):
     held = Held()
     queries = [query(number) for number in range(40)]
     *_, answers = [step async for step in held.ask(threads, queries)]
-    assert answers == [held.index.search(one) for one in queries]
+    assert answers == [held.index.search([one])[0] for one in queries]
     assert held.batches[:threads] == [1] * threads
     assert sum(held.batches) == threads + 40
     assert held.batches[threads] == {1: MOST, 3: 14}[threads]
@@ -63,7 +63,7 @@ async def test_only_searches_that_differ_in_nothing_but_the_probe_go_together():
     held = Held()
     queries = [query(0), query(1, tag="even"), query(2), query(3, floor=0.5), query(4, n=2), query(5, tag="even")]
     *_, answers = [step async for step in held.ask(1, queries)]
-    assert answers == [held.index.search(one) for one in queries]
+    assert answers == [held.index.search([one])[0] for one in queries]
     assert held.batches == [1, 2, 2, 1, 1]
 
 
@@ -71,7 +71,7 @@ async def test_a_bad_probe_spoils_no_other_search():
     held = Held()
     bad = Query("o", "m", np.full(32, np.nan, np.float32), 5)
     *_, answers = [step async for step in held.ask(1, [query(1), bad, query(2)])]
-    assert [answers[0], answers[2]] == [held.index.search(query(1)), held.index.search(query(2))]
+    assert [answers[0], answers[2]] == held.index.search([query(1), query(2)])
     with pytest.raises(ValueError, match="finite unit vector"):
         raise answers[1]
 
@@ -84,7 +84,7 @@ async def test_nobody_searches_for_who_has_gone():
     await asyncio.sleep(0)
     answers = await anext(steps)
     assert isinstance(answers[1], asyncio.CancelledError)
-    assert [answers[0], answers[2]] == [held.index.search(query(1)), held.index.search(query(3))]
+    assert [answers[0], answers[2]] == held.index.search([query(1), query(3)])
     assert held.batches == [1, 2]
     with pytest.raises(StopAsyncIteration):
         await anext(steps)

@@ -17,7 +17,7 @@ async def reconciliation_of(store):
 
 
 def found(index, model):
-    return {hit.id for hit in index.search(Query("o", model, VECTORS[0], 99))}
+    return {hit.id for hit in index.search([Query("o", model, VECTORS[0], 99)])[0]}
 
 
 async def test_vectors_of_an_old_model_go_when_nobody_searches_them():

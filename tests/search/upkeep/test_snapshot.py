@@ -5,10 +5,8 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
-from facenapi.search.index import exact
 from facenapi.search.index.index import Index
 from facenapi.search.local import LocalShard
 from facenapi.search.shard import Query, upsert_of
@@ -17,7 +15,7 @@ from facenapi.search.upkeep.builder import Builder, BuildError, load_segment
 from facenapi.search.upkeep.snapshot import Snapshots, state_of
 from tests.conftest import ROOT
 from tests.search import corrupt
-from tests.search.support import FeedStore, face, faces_like
+from tests.search.support import FeedStore, built_with_a_graph, face, faces_like
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +28,7 @@ def snapshot(tmp_path_factory):
             assert index.take(upsert_of(face(number, vector, number + 1, owner=str(dim)))) is None
         collection = index.collections[str(dim), "m"]
         plan = collection.plan()
-        collection.publish(plan, Builder(0).build(plan, snapshots.segment_folder()))
+        collection.publish(plan, built_with_a_graph(plan, snapshots.segment_folder()))
         assert collection.live == corrupt.COUNT
     states = [(key, c.version, c, state_of(c)) for key, c in index.collections.items()]
     snapshots.save(states, corrupt.COUNT, None)
@@ -48,8 +46,8 @@ def run_trials(snapshot, folder, first, last):
 
 
 def test_damaged_files_are_seen_and_never_crash(snapshot, tmp_path):
-    lines = run_trials(snapshot, tmp_path / "copy", 0, 150)
-    assert len(lines) == 150
+    lines = run_trials(snapshot, tmp_path / "copy", 0, 60)
+    assert len(lines) == 60
     assert {line.split()[2] for line in lines} == {damage.__name__ for damage in corrupt.DAMAGES}
     assert {line.split()[3] for line in lines} >= {"0", "1"}
 
@@ -63,12 +61,12 @@ def test_two_thousand_damaged_files(snapshot, tmp_path, first):
 async def test_a_damaged_segment_is_rebuilt_from_the_store(tmp_path, caplog):
     store, vectors = FeedStore(), faces_like(700)
     changes = [store.put(number, vector, ("vip",) * (number % 2)) for number, vector in enumerate(vectors)]
-    for damage in ("segment-*/graph.nms", "state-*", "manifest.json", None):
+    for damage in ("segment-*/vectors", "segment-*/codes.npy", "state-*", "manifest.json", None):
         caplog.clear()
         shard = LocalShard(tmp_path, store, poll_s=0.02, capacity=300, niceness=0)
         await shard.start()
         await shard.apply(changes)
-        while not shard.info()["segments"] or shard.info()["waiting_tails"]:
+        while not shard.info()["segments"] or shard.info()["waiting_buffers"]:
             await asyncio.sleep(0.02)
         for number in (1, 351, 699):
             hits = await shard.search(Query("o", "m", vectors[number], 1, 0.5, "vip"))
@@ -105,30 +103,8 @@ def test_a_build_that_fails_says_why(tmp_path):
         builder.build(plan, tmp_path / "segment")
 
 
-def test_equal_vectors_are_stored_once_and_all_returned(tmp_path, monkeypatch):
-    monkeypatch.setattr(exact, "gather_limit", lambda dim: 0)
-    index, vectors = Index(500), faces_like(501)
-    vectors[100:300] = vectors[100]
-    for number, vector in enumerate(vectors):
-        index.take(upsert_of(face(number, vector, 1)))
-    collection = index.collections["o", "m"]
-    plan = collection.plan()
-    segment = Builder(0).build(plan, tmp_path / "segment")
-    collection.publish(plan, segment)
-    assert segment.vectors.shape == (301, 32)
-    found = collection.search(vectors[100], 1000, 0.99)
-    assert sorted(hit.id for hit in found) == list(range(100, 300))
-    collection.delete(150, 2)
-    assert sorted(hit.id for hit in collection.search(vectors[100], 1000, 0.99)) == [
-        *range(100, 150),
-        *range(151, 300),
-    ]
-    assert np.isclose(found[0].similarity, 1)
-
-
 @pytest.mark.parametrize("count", [1, 2, 3, 11, 30])
-def test_a_segment_may_be_tiny(tmp_path, monkeypatch, count):
-    monkeypatch.setattr(exact, "gather_limit", lambda dim: 0)
+def test_a_segment_may_be_tiny(tmp_path, count):
     index, vectors = Index(40), faces_like(41)
     for number, vector in enumerate(vectors):
         index.take(upsert_of(face(number, vector, 1)))
@@ -137,5 +113,36 @@ def test_a_segment_may_be_tiny(tmp_path, monkeypatch, count):
         collection.delete(number, 2)
     plan = collection.plan()
     collection.publish(plan, Builder(0).build(plan, tmp_path / "segment"))
-    assert sorted(hit.id for hit in collection.search(vectors[0], 99)) == [*range(count), 40]
-    assert [hit.id for hit in collection.search(vectors[0], 1, 0.9)] == [0]
+    assert sorted(hit.id for hit in collection.search([vectors[0]], 99)[0]) == [*range(count), 40]
+    assert [hit.id for hit in collection.search([vectors[0]], 1, 0.9)[0]] == [0]
+
+
+async def test_a_file_that_is_cut_off_under_the_server_changes_no_answer(tmp_path):
+    store, vectors = FeedStore(), faces_like(700)
+    shard = LocalShard(tmp_path, store, poll_s=0.02, capacity=300, niceness=0)
+    await shard.start()
+    await shard.apply([store.put(number, vector) for number, vector in enumerate(vectors[:400])])
+    while not shard.info()["segments"] or shard.info()["waiting_buffers"]:
+        await asyncio.sleep(0.02)
+    (path,) = tmp_path.glob("segment-*/vectors")
+    os.truncate(path, 0)
+    for number in range(0, 400, 7):  # a process that has mapped the file itself would get SIGBUS
+        assert [hit.id for hit in await shard.search(Query("o", "m", vectors[number], 1))] == [number]
+    await shard.apply([store.put(number, vectors[number]) for number in range(400, 700)])
+    while shard.info()["waiting_buffers"]:  # what is built of it is built of the copy
+        await asyncio.sleep(0.02)
+    assert [hit.id for hit in await shard.search(Query("o", "m", vectors[5], 1))] == [5]
+    await shard.close()
+
+
+async def test_a_snapshot_of_an_older_version_is_made_anew_from_the_store(tmp_path, caplog):
+    store, vectors = FeedStore(), faces_like(20)
+    changes = [store.put(number, vector) for number, vector in enumerate(vectors)]
+    files.write_json(
+        tmp_path / "manifest.json", {"format": 1, "rev": 20, "cells": None, "number": 1, "collections": []}
+    )
+    shard = LocalShard(tmp_path, store)
+    await shard.start()
+    assert "format 1 instead of" in caplog.text
+    assert [hit.id for hit in await shard.search(Query("o", "m", vectors[7], 1))] == [changes[7].id]
+    await shard.close()

@@ -1,0 +1,168 @@
+"""Rows in eight bits: what a scan reads instead of the vectors, and how far that may be from the truth.
+
+A scan asks two kinds of rows for *products*, numbers that order the rows roughly: :class:`Codes`, a quarter of the
+size of the vectors, and :class:`Floats`, the vectors themselves where they are few. Each says for a probe from which
+product on a row may have a given similarity, so that whatever has it is among those.
+
+**The bound.** Let ``x`` be a vector, ``c`` the centre and ``s`` the scale of its segment, ``a = rint((x - c) / s)``
+its code and ``r = x - c - s a`` what the code leaves out. Let ``p`` be a probe, ``b = rint(p / t)`` its code with
+``t = max |p_i| / 127``. Then, with nothing left out,
+
+    p.x = p.c + s t (a.b) + (p - t b).(s a) + p.r
+
+``a.b`` is computed exactly, in integers, and the last two terms are at most ``|p - t b| L + |p| R`` by Cauchy and
+Schwarz, where ``L`` is the greatest ``|s a|`` and ``R`` the greatest ``|r|`` of the segment, both measured when it is
+built. A similarity in an answer is a float32 sum, which differs from ``p.x`` by at most ``g |p| |x|`` in whatever
+order it is summed, ``g = d u / (1 - d u)``, ``u = 2**-24`` (Higham, Accuracy and Stability of Numerical Algorithms,
+3.1). So a row can have the similarity ``m`` only if
+
+    a.b >= (m - p.c - |p - t b| L - |p| R - g |p| |x|) / (s t)
+
+NumKong multiplies in eight bits where the processor has instructions for that. Elsewhere BLAS does, in float32, where
+the products are the same: sums of up to 1,000 products of seven bits are exact in its 24.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+try:
+    import numkong
+except ImportError:  # no wheel for this machine
+    numkong = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+    Products = NDArray[Any]  # int32 or float32, (probes, rows)
+
+BLOCK = 32_768  # rows whose products are looked at while they are in the cache
+_CHUNK = 8192
+_LONGEST = 1.01  # of a vector or probe that counts as one of unit length
+_WIDEST = 1000  # numbers whose products BLAS adds exactly
+
+
+def has_fast_path() -> bool:
+    """Whether NumKong multiplies in eight bits by more than plain loops here."""
+    return numkong is not None and any(has for name, has in numkong.get_capabilities().items() if name != "serial")
+
+
+def rounding(dim: int) -> float:
+    """Return how far a float32 product of two vectors of about unit length is from the true one at most."""
+    return dim * 2.0**-24 / (1 - dim * 2.0**-24) * _LONGEST**2
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Probes as a kind of rows wants them. A row with product ``y`` has at most the similarity
+    ``base + unit * y + slack``; each (probes,)."""
+
+    operand: Any
+    base: NDArray[np.float64]
+    unit: NDArray[np.float64]
+    slack: NDArray[np.float64]
+    whole: bool = False  # products are int32, and so are their bounds: mixed types take three times as long
+
+    def lowest(self, cuts: NDArray[np.float64]) -> Products:
+        """Return the least product of a row that has a similarity of ``cuts``, for each probe."""
+        least = (cuts - self.base - self.slack) / self.unit
+        return np.ceil(least.clip(-(2**31), 2**31 - 1)).astype(np.int32) if self.whole else least.astype(np.float32)
+
+
+class Rough(Protocol):
+    """Rows that tell products."""
+
+    def ask(self, probes: Sequence[Vectors]) -> Asked:
+        """Prepare for probes (dim,)."""
+
+    def products(self, asked: Asked, start: int) -> Products:
+        """Return the products of each probe with up to ``BLOCK`` rows from ``start`` on, (probes, rows)."""
+
+
+class Floats:
+    """The vectors themselves; their products are similarities but for the rounding."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors = vectors
+
+    def ask(self, probes: Sequence[Vectors]) -> Asked:
+        """Prepare for probes."""
+        none = np.zeros(len(probes))
+        slack = none + 3 * rounding(self._vectors.shape[1])  # of the product, of the similarity, of the comparison
+        return Asked(np.stack(probes, axis=1), none, none + 1, slack)
+
+    def products(self, asked: Asked, start: int) -> Products:
+        """Return the products with some rows."""
+        rows = self._vectors[start : start + BLOCK]
+        return _product(rows, asked.operand)
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How codes were made, and how far off they are at most: see the module. ``centre``: (dim,)."""
+
+    centre: NDArray[np.float64]
+    scale: float
+    length: float
+    error: float
+
+
+def encode(vectors: Vectors) -> tuple[NDArray[np.int8], Coding]:
+    """Return the codes (count, dim) of unit vectors (count, dim)."""
+    centre = vectors[:: max(1, len(vectors) // 20_000)].mean(axis=0, dtype=np.float64)
+    chunks = [vectors[start : start + _CHUNK] for start in range(0, len(vectors), _CHUNK)]
+    scale = max(1e-6, *(float(np.abs(chunk - centre).max()) for chunk in chunks)) / 127
+    codes = np.empty(vectors.shape, np.int8)
+    length = error = 0.0
+    for number, chunk in enumerate(chunks):
+        apart = chunk - centre
+        code = np.rint(apart / scale)
+        codes[number * _CHUNK : number * _CHUNK + len(chunk)] = code
+        length = max(length, float(np.linalg.norm(scale * code, axis=1).max()))
+        error = max(error, float(np.linalg.norm(apart - scale * code, axis=1).max()))
+    return codes, Coding(centre, scale, length, error)
+
+
+class Codes:
+    """The eight-bit rows of a segment, in blocks as the kernel wants them."""
+
+    def __init__(self, codes: NDArray[np.int8], coding: Coding) -> None:
+        """``codes``: (count, dim); copied."""
+        self._coding = coding
+        self._fast = has_fast_path()
+        if not self._fast and codes.shape[1] > _WIDEST:
+            raise ValueError(f"{codes.shape[1]} numbers are too many")
+        blocks = [codes[start : start + BLOCK] for start in range(0, len(codes), BLOCK)]
+        self._blocks: list[Any] = [
+            numkong.dots_pack(np.ascontiguousarray(block)) if self._fast else block.astype(np.float32)
+            for block in blocks
+        ]
+
+    def ask(self, probes: Sequence[Vectors]) -> Asked:
+        """Prepare for probes."""
+        coding, exact = self._coding, np.array(probes, np.float64)
+        steps = np.abs(exact).max(axis=1) / 127
+        codes = np.rint(exact / steps[:, None])
+        lengths, errors = np.linalg.norm(exact, axis=1), np.linalg.norm(exact - steps[:, None] * codes, axis=1)
+        slack = errors * coding.length + lengths * coding.error + 2 * rounding(exact.shape[1])
+        operand = codes.astype(np.int8 if self._fast else np.float32)
+        return Asked(operand, exact @ coding.centre, steps * coding.scale, slack, self._fast)
+
+    def products(self, asked: Asked, start: int) -> Products:
+        """Return the products with some rows."""
+        block = self._blocks[start // BLOCK]
+        if self._fast:
+            return np.asarray(numkong.dots_packed(asked.operand, block))
+        return _product(block, asked.operand.T)
+
+
+def _product(rows: Vectors, columns: Vectors) -> Products:
+    """Return the products (columns, rows); BLAS is quicker with a vector than with a matrix of one column."""
+    products: Products = rows @ (columns[:, 0] if columns.shape[1] == 1 else columns)
+    return products.reshape(len(rows), -1).T

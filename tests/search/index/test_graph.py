@@ -1,0 +1,99 @@
+"""Graphs: used for what they were measured to find, and for nothing else."""
+
+import numpy as np
+import pytest
+
+from facenapi.search.index import graph as graph_module
+from facenapi.search.index.codes import Codes, encode
+from facenapi.search.index.collection import Collection
+from facenapi.search.index.parts import Buffer, Part
+from tests.search.support import built_with_a_graph, faces_like
+
+DIM, COUNT, LEFT_OUT = 32, 1500, 50
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    return faces_like(COUNT, DIM, shots=10)
+
+
+def plan_of(vectors):
+    source = Buffer(len(vectors), DIM)
+    for row, vector in enumerate(vectors):
+        source.append(row, 1, ("even",) if row % 2 == 0 else (), vector)
+    return Collection(DIM, None, (source, Buffer(1, DIM))).plan()
+
+
+@pytest.fixture
+def segment(tmp_path, vectors):
+    return built_with_a_graph(plan_of(vectors), tmp_path / "segment", LEFT_OUT, (200, 10))
+
+
+def both(segment, *query):
+    """Return what the segment answers, and what a scan does."""
+    return segment.search(*query), Part.search(segment, *query)
+
+
+def test_the_best_are_found_and_so_are_those_that_are_not_in_the_graph(segment, vectors):
+    assert len(segment.graph._left_out) == LEFT_OUT
+    probes = list(vectors[::4]) + list(vectors[segment.graph._left_out])
+    found = wanted = 0
+    for floor in (None, 0.5, 0.999):
+        for (ids, sims), (best_ids, best) in zip(*both(segment, probes, 10, floor, None), strict=True):
+            assert len(ids) == len(sims)
+            found, wanted = found + len(np.intersect1d(ids, best_ids)), wanted + len(best)
+    assert found >= 0.999 * wanted > 1000
+
+
+@pytest.mark.parametrize(("n", "tag"), [(11, None), (5, "even")], ids=str)
+def test_what_was_not_measured_is_scanned(segment, vectors, monkeypatch, n, tag):
+    monkeypatch.setattr(segment.graph, "search", lambda probe: pytest.fail("asked the graph"))
+    segment.search([vectors[0]], n, None, tag)
+
+
+def test_where_the_nearest_are_deleted_nothing_is_missed(segment, vectors):
+    probe = vectors[7]
+    for row in np.argsort(-(vectors @ probe))[:195].tolist():
+        segment.kill(row)
+    ((ids, sims),), ((best_ids, best),) = both(segment, [probe], 10, None, None)
+    assert np.array_equal(np.sort(ids), np.sort(best_ids))
+    assert np.array_equal(np.sort(sims), np.sort(best))
+
+
+class Fixed:
+    """A graph that finds a share of the best."""
+
+    share = 1.0
+
+    def __init__(self, path, vectors, left_out, ef, most):
+        self._vectors, self._left_out, self._ef = vectors, left_out, ef
+
+    def search(self, probe):
+        sims = self._vectors @ probe
+        sims[self._left_out] = -2
+        rows = np.argsort(-sims)[: self._ef]
+        rows = rows[np.random.default_rng(int(1e6 * abs(probe[0]))).random(len(rows)) < self.share]
+        return rows, sims[rows]
+
+
+@pytest.mark.parametrize(
+    ("share", "graph_s", "measured"),
+    [(1.0, 1e-4, (128, 100)), (0.99, 1e-4, None), (1.0, 1.0, None)],
+    ids=["good", "misses some", "slow"],
+)
+def test_a_graph_is_used_if_it_is_quicker_and_misses_nothing(vectors, monkeypatch, share, graph_s, measured):
+    monkeypatch.setattr(Fixed, "share", share)
+    monkeypatch.setattr(graph_module, "Graph", Fixed)
+    monkeypatch.setattr(graph_module, "LISTS", (128, 256))
+    monkeypatch.setattr(graph_module, "_seconds", lambda search, probes: graph_s if "Fixed" in repr(search) else 1e-2)
+    left_out = np.arange(0, COUNT, 15)
+    assert graph_module.measure(None, vectors, Codes(*encode(vectors)), left_out) == measured
+
+
+def test_a_build_throws_away_a_graph_that_is_no_quicker(tmp_path, vectors, monkeypatch):
+    monkeypatch.setattr(graph_module, "_seconds", lambda *_: 1.0)
+    segment = built_with_a_graph(plan_of(vectors), tmp_path / "segment", LEFT_OUT, measured=None)
+    assert segment.graph is None
+    assert not (tmp_path / "segment" / "graph.nms").exists()
+    ((ids, _),) = segment.search([vectors[5]], 1, None, None)
+    assert ids.tolist() == [5]

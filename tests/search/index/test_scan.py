@@ -1,0 +1,110 @@
+"""The scan in two steps gives the answers of computing everything, to the last bit."""
+
+import numpy as np
+import pytest
+
+from facenapi.search.index import codes as codes_module
+from facenapi.search.index.codes import Codes, Floats, encode, rounding
+from facenapi.search.index.scan import Best, scan
+from tests.search.support import faces_like
+
+
+def unit(vectors):
+    return np.ascontiguousarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def axes(count, dim):
+    """Vectors that lie along an axis, the worst for a scale that all share."""
+    return np.eye(dim, dtype=np.float32)[np.arange(count) % dim]
+
+
+def copies(count, dim):
+    """Few people, copies, and copies that differ by a rounding; one person has half of all faces."""
+    vectors = faces_like(count, dim, shots=8)
+    vectors[: count // 2] = vectors[0]
+    noise = np.random.default_rng(4).standard_normal((count // 4, dim)).astype(np.float32)
+    vectors[: count // 4] += np.float32(1e-7) * noise
+    return unit(vectors)
+
+
+DATA = {
+    "photos": lambda count, dim: faces_like(count, dim, shots=10),
+    "one photo each": lambda count, dim: faces_like(count, dim, shots=1),
+    "much in common": lambda count, dim: faces_like(count, dim, shots=8, noise=0.4, common=2.4),
+    "copies": copies,
+    "axes": axes,
+}
+
+
+@pytest.fixture(params=["codes", "codes by BLAS", "floats"])
+def rough(request, monkeypatch):
+    """Return what makes the rows that a scan reads, with blocks that are small."""
+    monkeypatch.setattr(codes_module, "BLOCK", 500)
+    monkeypatch.setattr("facenapi.search.index.scan.BLOCK", 500)
+    if request.param == "codes":
+        if not codes_module.has_fast_path():
+            pytest.skip("this processor has no fast path for eight bits")
+    elif request.param == "codes by BLAS":
+        monkeypatch.setattr(codes_module, "has_fast_path", lambda: False)
+    return Floats if request.param == "floats" else lambda vectors: Codes(*encode(vectors))
+
+
+def searched(rough, vectors, probes, n, floor, allowed):  # noqa: PLR0917
+    """Return pairs of minus similarity and row, best first, of each probe."""
+    bests = [Best(vectors, probe, n, floor) for probe in probes]
+    scan(rough, bests, probes, n, allowed)
+    return [sorted(zip((-best.sims).tolist(), best.rows.tolist(), strict=True))[:n] for best in bests]
+
+
+@pytest.mark.parametrize("dim", [16, 192])
+@pytest.mark.parametrize("kind", DATA)
+def test_answers_are_those_of_comparing_all_to_the_last_bit(rough, kind, dim):
+    vectors = DATA[kind](1200, dim)
+    random = np.random.default_rng(dim)
+    noise = random.standard_normal((4, dim)).astype(np.float32)
+    probes = [*unit(vectors[random.integers(0, 1200, 4)] + np.float32(0.03) * noise), vectors[3], -vectors[3]]
+    allowed = random.random(1200) < 0.8
+    rows = rough(vectors)
+    for n, floor in [(1, None), (10, None), (2000, None), (1, 0.56), (10, 0.3), (400, 0.3), (10, 0.9999), (5, 2.0)]:
+        found = searched(rows, vectors, probes, n, floor, allowed)
+        for probe, pairs in zip(probes, found, strict=True):
+            sims = np.vecdot(vectors, probe)
+            right = (allowed & (sims >= np.float32(-2 if floor is None else floor))).nonzero()[0]
+            right = right[np.lexsort((right, -sims[right]))][:n]
+            assert pairs == list(zip((-sims[right]).tolist(), right.tolist(), strict=True))
+
+
+def test_few_rows_are_compared_in_full(monkeypatch):
+    vectors, shown = faces_like(10_000, 192, shots=10), []
+    show = Best.show
+    monkeypatch.setattr(Best, "show", lambda best, rows: (shown.append(len(rows)), show(best, rows)))
+    rows = Codes(*encode(vectors))
+    for probe in vectors[:50]:
+        searched(rows, vectors, [probe], 10, None, np.ones(len(vectors), np.bool_))
+    assert sum(shown) < 0.01 * 50 * len(vectors)
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_no_similarity_is_above_its_bound(rough, kind):
+    vectors = DATA[kind](1000, 64)
+    random = np.random.default_rng(1)
+    probes = [*vectors[:20], *unit(random.standard_normal((20, 64)))]
+    rows = rough(vectors)
+    asked = rows.ask(probes)
+    products = np.concatenate([rows.products(asked, start) for start in range(0, 1000, 500)], axis=1)
+    highest = asked.base[:, None] + asked.unit[:, None] * products + asked.slack[:, None]
+    sims = np.stack([np.vecdot(vectors, probe) for probe in probes])
+    assert (sims <= highest).all()
+    assert (highest - sims).max() < (0.1 if rough is not Floats else 10 * rounding(64))
+
+
+@pytest.mark.skipif(not codes_module.has_fast_path(), reason="this processor has no fast path for eight bits")
+@pytest.mark.parametrize("dim", [1, 16, 63, 128, 192, 500])
+def test_products_of_both_kernels_are_equal(dim, monkeypatch):
+    vectors = unit(np.random.default_rng(dim).standard_normal((700, dim)))
+    fast = Codes(*encode(vectors))
+    monkeypatch.setattr(codes_module, "has_fast_path", lambda: False)
+    slow = Codes(*encode(vectors))
+    for probes in (vectors[:1], vectors[:16]):
+        probes = list(probes)  # noqa: PLW2901
+        assert np.array_equal(fast.products(fast.ask(probes), 0), slow.products(slow.ask(probes), 0))
