@@ -58,7 +58,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _START = """
 import sys, time, psutil, numpy as np
 from pathlib import Path
-from facenapi.search.index import Index
+from facenapi.search.index.index import Index
 from facenapi.search.snapshot import Snapshots
 before, began = psutil.Process().memory_info().rss, time.perf_counter()
 index = Index(); Snapshots(Path(sys.argv[1])).load(index)
