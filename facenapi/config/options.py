@@ -222,7 +222,7 @@ class Config:
         "Storage", "", "mongodb:// or mongodb+srv:// URI (credentials, TLS, replica set) instead of a host."
     )
     mongo_driver: str = option(
-        "Storage", "motor", "Driver for MongoDB: Motor, or PyMongo's own.", choices=("motor", "pymongo")
+        "Storage", "pymongo", "Driver for MongoDB: PyMongo's own, or Motor.", choices=("pymongo", "motor")
     )
     mongo_pool_size: int = option("Storage", 64, "Connections to MongoDB, operations at a time.", low=2, high=1000)
     mongo_timeout: float = option(

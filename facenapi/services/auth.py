@@ -86,8 +86,10 @@ class Authenticator:
         now = time.monotonic()
         expires, token = self._cache.get(key_hash, (0.0, None))
         if expires <= now:
+            self._cache.pop(key_hash, None)
             token = await self._store.find_token(key_hash)
             if len(self._cache) >= _CACHE_SIZE:
                 self._cache.clear()
-            self._cache[key_hash] = (now + CACHE_SECONDS, token)
+            if token is not None:  # one that is unknown may be made at any moment, by another process too
+                self._cache[key_hash] = (now + CACHE_SECONDS, token)
         return token

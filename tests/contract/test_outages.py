@@ -11,6 +11,7 @@ import pytest
 
 from tests.contract.client import Api
 from tests.contract.conftest import serving
+from tests.support import ferret
 from tests.support.fake_server import FakeServer
 from tests.support.fakes import FATAL
 from tests.support.server import RED, picture
@@ -74,6 +75,50 @@ def test_a_dead_mongodb_is_503_until_it_comes_back(tmp_path):
             assert soon(lambda: api("GET", "/health/ready").status == 200)
             assert api.good("GET", "/v1/faces")["results"] == [face]
             assert api.good("GET", "/v1/galleries")["results"] == ["default"]
+
+
+OUTAGES = {
+    "stopped": (lambda database: database.stop(), lambda database: database.start()),
+    "killed": (lambda database: database.kill(), lambda database: database.start()),
+    "cut off": (lambda database: database.gate.cut(), lambda database: database.gate.mend()),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(ferret.program() is None, reason="FerretDB is not built")
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+def test_ferretdb_goes_and_comes_back(tmp_path, driver):
+    """The whole way over a server of somebody else's: faces are kept, found and deleted, whatever befalls it."""
+    with ferret.Ferret(tmp_path) as database:
+        options = ("--mongo_host=127.0.0.1", f"--mongo_port={database.port}", "--mongo_timeout=1")
+        with FakeServer(tmp_path / "server", f"--mongo_driver={driver}", *options) as server:
+            api = Api(server)
+            faces = [api.face(meta="before")]
+            for name, (go, come) in OUTAGES.items():
+                go(database)
+                assert_unavailable(
+                    api,
+                    [
+                        ("GET", "/v1/faces", {}),
+                        ("DELETE", f"/v1/face/id/{faces[0]['id']}", {}),
+                        ("POST", "/v1/face", {"parts": {"photo": picture(RED)}}),
+                        ("POST", "/v1/identify", {"parts": {"photo": picture(RED)}}),
+                    ],
+                )
+                assert api("GET", "/health/ready").status == 503
+                come(database)
+                assert soon(lambda: api("GET", "/health/ready").status == 200), name
+                faces.insert(0, api.face(meta=name))
+                assert api.good("GET", "/v1/faces")["results"] == faces
+                [matches] = api.good("POST", "/v1/identify", parts={"photo": picture(RED)})["results"].values()
+                assert matches
+            api.good("DELETE", f"/v1/face/id/{faces[0]['id']}")
+            found = api.good("POST", "/v1/identify", parts={"photo": picture(RED), "n": 10})["results"]
+            assert {match["face"]["id"] for matches in found.values() for match in matches} == {
+                face["id"] for face in faces[1:]
+            }
+            assert "does without" in server.log.read_text()
+            assert "standalone" in server.log.read_text()
 
 
 @pytest.mark.slow

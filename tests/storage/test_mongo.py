@@ -17,9 +17,9 @@ from bson.int64 import Int64
 
 from facenapi.config.options import Config
 from facenapi.errors import Overloaded, StartupError, Unavailable
-from facenapi.storage.base import FaceChange, FaceFilter, Page, UnknownGalleryError
+from facenapi.storage.base import Camera, FaceChange, FaceFilter, Page, UnknownGalleryError
 from facenapi.storage.ids import seconds_of
-from facenapi.storage.mongo import MongoStore, base, clock, faces, galleries, leases, lists
+from facenapi.storage.mongo import MongoStore, base, clock, driver, faces, galleries, leases, lists
 from facenapi.storage.mongo.indexes import INDEXES
 from tests.storage.conftest import REAL_URI, mongo_config
 from tests.storage.samples import add, new_face, read_feed
@@ -118,6 +118,26 @@ async def test_one_of_two_creators_of_a_gallery_is_told_so(store, double, fault)
     double.faults = [Fault("findAndModify", fault, collection="galleries")]
     assert await store.remove_gallery("ann", "staff")
     assert not await store.has_gallery("ann", "staff")
+
+
+async def test_of_two_who_make_a_document_at_once_one_tries_again(store, double):
+    [face] = await add(store, "a")
+    await store.delete_face("ann", face.id)
+    errors = [{"index": 0, "code": 11000, "errmsg": "E11000 duplicate key error", "keyPattern": {"_id": 1}}]
+    lost = {"ok": 1.0, "n": 0, "nModified": 0, "writeErrors": errors}
+    double.faults = [Fault("update", "refuse", collection=name, answer=lost) for name in ("faces", "metas")]
+    assert await store.restore_faces([face]) == 1
+    assert [fault.times for fault in double.faults] == [0, 0]
+    assert [found.id for found in await everything(store)] == [face.id]
+    assert [entry.first.id for entry in await store.list_metas("ann", None, Page())] == [face.id]
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+async def test_a_camera_is_deleted_once_and_the_client_is_told_so(store, double, fault):
+    await store.add_camera(Camera("c", "ann"))
+    double.faults = [Fault("delete", fault, 2)]
+    assert await store.delete_camera("ann", "c")
+    assert not await store.delete_camera("ann", "c")
 
 
 # -- or reported failed ---------------------------------------------------------------------------
@@ -563,6 +583,44 @@ async def test_what_a_uri_says_weakens_no_read_and_no_write(kind, double, wish):
         assert command.get("readConcern", {"level": "local"})["level"] in ("local", "majority"), command
 
 
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"mongo_db": "a.b"}, "mongo_db"),
+        ({"mongo_db": ""}, "mongo_db"),
+        ({"mongo_uri": "mongodb://127.0.0.1:1/?tls=true&tlsCAFile=/nonexistent"}, "certificate"),
+        ({"mongo_uri": "mongodb://127.0.0.1:1/?tls=true&tlsCAFile=" + __file__}, "certificate"),
+        ({"mongo_host": "::1,[::2],h:1,h", "mongo_port": 9}, "ServerSelection"),
+    ],
+)
+async def test_options_that_cannot_be_used_are_named(kind, options, word):
+    assert word in await refused(Config(mongo_driver=kind, mongo_timeout=0.2, **options))
+
+
+def test_hosts_without_a_port_get_one():
+    config = Config(mongo_host="::1,[::2]:7, h:1,[fe80::3],h", mongo_port=9)
+    assert driver._uri_of(config) == "mongodb://[::1]:9,[::2]:7,h:1,[fe80::3]:9,h:9"
+
+
+@pytest.mark.parametrize(
+    "hello", [{"isWritablePrimary": False, "secondary": True}, {"isWritablePrimary": False, "setName": None}]
+)
+async def test_a_server_that_takes_no_writes_is_refused_with_advice(kind, double, hello):
+    double.hello = hello
+    uri = f"mongodb://127.0.0.1:{double.port}/?directConnection=true"
+    message = await refused(Config(mongo_uri=uri, mongo_driver=kind, mongo_timeout=0.5))
+    assert "directConnection" in message
+
+
+@pytest.mark.parametrize(
+    "made",
+    [{"options": {"collation": {"locale": "en", "strength": 2}}}, {"type": "view"}, {"options": {"capped": True}}],
+)
+async def test_a_collection_that_does_not_keep_documents_as_they_are_is_refused(kind, double, made):
+    double.commands.made["galleries"] = made
+    assert "galleries" in await refused(mongo_config(double, mongo_driver=kind))
+
+
 async def test_making_an_index_may_take_longer_than_an_answer(kind, double):
     double.faults = [Fault("createIndexes", "slow", seconds=1.0)]
     store = MongoStore(mongo_config(double, mongo_driver=kind, mongo_timeout=0.2))
@@ -602,7 +660,8 @@ async def test_health_needs_a_write_that_a_majority_confirms(store, double):
 def test_motor_gets_a_thread_for_each_connection():
     code = (
         "from facenapi.config.options import Config; from facenapi.storage.mongo.driver import Driver; "
-        "Driver(Config(mongo_pool_size=37)); import motor.frameworks.asyncio as m; print(m.max_workers)"
+        "Driver(Config(mongo_pool_size=37, mongo_driver='motor')); "
+        "import motor.frameworks.asyncio as m; print(m.max_workers)"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "37\n"

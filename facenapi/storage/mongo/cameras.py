@@ -57,7 +57,11 @@ class Cameras(MongoBase):
     async def delete_camera(self, owner: str, camera_id: str) -> bool:
         """Delete a camera."""
         place = {"_id": key(owner, camera_id)}
-        return await self.repeated(lambda: self.cameras.find_one_and_delete(place)) is not None
+        if await self.cameras.find_one(place) is None:
+            return False
+        # Repeated after an unknown outcome it may find nothing, and has deleted it all the same.
+        await self.repeated(lambda: self.cameras.delete_one(place))
+        return True
 
 
 def _camera(document: Document) -> Camera:

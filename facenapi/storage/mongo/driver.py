@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -20,6 +21,7 @@ from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
     DuplicateKeyError,
+    InvalidName,
     InvalidURI,
     OperationFailure,
     PyMongoError,
@@ -75,24 +77,33 @@ class Driver:
                 waitQueueTimeoutMS=milliseconds,
                 socketTimeoutMS=3 * milliseconds,
             )
+            database = client.get_database(
+                config.mongo_db, read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("local")
+            )
+        except InvalidName as error:
+            raise StartupError(f"mongo_db: {error}") from None
         except (InvalidURI, ConfigurationError, ValueError, TypeError):
             # The driver's message may quote the URI, and that holds the password.
             raise StartupError(
-                "mongo_uri, mongo_host or mongo_db is not valid: see MongoDB's connection string format"
+                "mongo_uri, mongo_host or mongo_port is not valid: see MongoDB's connection string format"
             ) from None
+        except OSError as error:
+            raise StartupError(f"A certificate file that mongo_uri names cannot be used: {error.strerror}") from None
         self._client: Any = client
-        self._db = client.get_database(
-            config.mongo_db, read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("local")
-        )
-        self._settled = self._db
+        self._db = self._settled = database
 
     async def meet(self) -> Server:
         """Ask the server what it is, and choose what makes a write durable and a read lasting there.
 
         Replica sets and sharded clusters: a majority. A standalone server: its journal; it knows no majority, and
-        refuses to read by one.
+        refuses to read by one. Raises StartupError for a server that takes no writes.
         """
         hello, build = await self.command("hello"), await self.command("buildInfo")
+        if not hello.get("isWritablePrimary"):
+            raise StartupError(
+                "This MongoDB server takes no writes: it is a secondary or an arbiter, or its replica set was never "
+                "initiated. Name the whole replica set, without directConnection"
+            )
         sharded, name = hello.get("msg") == "isdbgrid", hello.get("setName")
         place = "sharded cluster" if sharded else f"replica set {name}" if name else "standalone server"
         ferret = str(build.get("ferretdbVersion", ""))
@@ -151,6 +162,17 @@ class Driver:
                 raise
             return {}
 
+    async def unfit(self, names: Sequence[str]) -> list[str]:
+        """Return those of the collections that somebody made so that they do not keep documents as they are."""
+        found = await self._db.list_collections(filter={"name": {"$in": list(names)}})
+        return [
+            entry["name"]
+            async for entry in found
+            if entry.get("type", "collection") != "collection"
+            or entry.get("options", {}).get("capped")
+            or entry.get("options", {}).get("collation", {}).get("locale", "simple") != "simple"
+        ]
+
     async def drop(self) -> None:
         """Delete the whole database: for tests and trials."""
         await self._client.drop_database(self._db.name)
@@ -164,7 +186,10 @@ class Driver:
 
 def _uri_of(config: Config) -> str:
     hosts = config.mongo_host or "localhost"
-    places = (host if ":" in host else f"{host}:{config.mongo_port}" for host in hosts.split(","))
+    places = []
+    for host in hosts.replace(" ", "").split(","):
+        name = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host  # an IPv6 address
+        places.append(name if re.search(r"[^:\]]:\d+$|\]:\d+$", name) else f"{name}:{config.mongo_port}")
     return f"mongodb://{','.join(places)}"
 
 

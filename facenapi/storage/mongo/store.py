@@ -11,7 +11,7 @@ from facenapi.errors import StartupError
 from facenapi.storage.base import Finding
 from facenapi.storage.ids import IdMaker, highest_at
 from facenapi.storage.mongo import indexes
-from facenapi.storage.mongo.base import SCHEMA_VERSION
+from facenapi.storage.mongo.base import COLLECTIONS, SCHEMA_VERSION
 from facenapi.storage.mongo.cameras import Cameras
 from facenapi.storage.mongo.driver import int64, operation
 from facenapi.storage.mongo.faces import Faces
@@ -46,12 +46,15 @@ class MongoStore(Faces, Persons, Tokens, Cameras, Leases):
         except PyMongoError as error:
             await self.close()
             logger.error("MongoDB: %s: %s", type(error).__name__, error)  # noqa: TRY400  (one line is enough)
-            if isinstance(error, OperationFailure) and error.code in (13, 18):
+            if isinstance(error, OperationFailure) and error.code in (13, 18, 8000):
                 raise StartupError(
                     "MongoDB refuses these credentials: check mongo_uri and the rights of its user on the database"
                 ) from None
+            kind = type(error).__name__
+            if isinstance(error, OperationFailure):
+                kind = str((error.details or {}).get("codeName", f"code {error.code}"))
             raise StartupError(
-                f"Cannot work with MongoDB ({type(error).__name__}): check mongo_host, mongo_port or "
+                f"Cannot work with MongoDB ({kind}): check mongo_host, mongo_port or "
                 "mongo_uri, and whether the server runs"
             ) from None
 
@@ -65,6 +68,12 @@ class MongoStore(Faces, Persons, Tokens, Cameras, Leases):
             )
         if server.ferret:
             logger.warning(FERRET, server.version)
+        unfit = await self.driver.unfit(COLLECTIONS)
+        if unfit:
+            raise StartupError(
+                f"In MongoDB, {', '.join(unfit)} was made as a view, as a capped collection or with a collation, by "
+                "which unlike names would be one: facenapi needs plain collections, and makes them itself"
+            )
         schema = await self.about.find_one({"_id": "schema"}) or {"version": SCHEMA_VERSION}
         if schema["version"] > SCHEMA_VERSION:
             raise StartupError(

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import bson
 import mongomock
 from bson.int64 import Int64
 from pymongo import ReturnDocument
@@ -33,7 +34,9 @@ FIELDS: dict[str, set[str]] = {
     "aggregate": {"pipeline", "cursor", "hint"},
     "createIndexes": {"indexes", "writeConcern"},
     "listIndexes": {"cursor"},
+    "listCollections": {"filter", "cursor", "nameOnly", "authorizedCollections"},
 }
+LARGEST = 16 * 2**20
 MODIFYING = {"insert", "update", "delete", "findAndModify"}
 
 
@@ -58,6 +61,7 @@ class Commands:
         self._retryable: dict[tuple[bytes, int], Answer] = {}
         self._indexes: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
         self.unhinted: list[Command] = []
+        self.made: dict[str, Command] = {}  # what an administrator made, by collection
 
     def run(self, command: Command) -> Answer:
         """Run a command; raises :class:`Refused`."""
@@ -137,6 +141,9 @@ class Commands:
 
         def write(collection: Any, part: Command) -> int:
             nonlocal modified
+            self._led(command, part["q"])
+            if len(bson.encode(part["u"])) > LARGEST:
+                raise Refused(10334, "BSONObjectTooLarge", "the document is larger than 16 MB")
             _only(part, {"q", "u", "multi", "upsert"}, "update")
             operators = [name for name in part["u"] if name.startswith("$")]
             if not operators:
@@ -159,6 +166,7 @@ class Commands:
     def _delete(self, command: Command) -> Answer:
         def write(collection: Any, part: Command) -> int:
             _only(part, {"q", "limit"}, "delete")
+            self._led(command, part["q"])
             method = collection.delete_one if part["limit"] else collection.delete_many
             return int(method(part["q"]).deleted_count)
 
@@ -198,6 +206,12 @@ class Commands:
             list(self._collection(command).aggregate(command["pipeline"])),
             command["cursor"].get("batchSize", 101),
         )
+
+    def _led(self, command: Command, query: Command) -> None:
+        """Note a write that no index leads to its documents: it would read the whole collection."""
+        place = (command["$db"], next(iter(command.values())))
+        if not any(next(iter(index["key"])) in query for index in self._indexes.get(place, {}).values()):
+            self._hinted({name: value for name, value in command.items() if name != "hint"}, query)
 
     def _hinted(self, command: Command, query: Command) -> None:
         """Check that a query names an index it can use; one by _id and one for everything need none."""
@@ -250,6 +264,14 @@ class Commands:
             "cursorsAlive": [],
             "cursorsUnknown": [],
         }
+
+    def _listCollections(self, command: Command) -> Answer:  # noqa: N802  (the command's name)
+        names = sorted(set(self._client[command["$db"]].list_collection_names()) | set(self.made))
+        found = [{"name": name, "type": "collection", "options": {}, **self.made.get(name, {})} for name in names]
+        wanted = command["filter"]["name"]["$in"]
+        answer = self._first_batch(command, [entry for entry in found if entry["name"] in wanted], 101)
+        answer["cursor"]["ns"] = f"{command['$db']}.$cmd.listCollections"
+        return answer
 
     # -- indexes --------------------------------------------------------------------------------
     def _createIndexes(self, command: Command) -> Answer:  # noqa: N802  (the command's name)
