@@ -12,6 +12,7 @@ from tornado.web import Application as WebApplication
 
 from facenapi import __version__, clock
 from facenapi.clock import MILLISECONDS_A_DAY
+from facenapi.console.files import ConsoleFiles
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import ApiError, StartupError
 from facenapi.process import systemd
@@ -27,6 +28,7 @@ from facenapi.services.enrol import Enroller
 from facenapi.services.faces import FaceKeeper
 from facenapi.services.galleries import GalleryKeeper
 from facenapi.services.identify import Identifier
+from facenapi.services.merge import PersonMerger
 from facenapi.services.persons import PersonFinder
 from facenapi.services.photos import PhotoLoader
 from facenapi.services.quality import QualityGate
@@ -72,6 +74,7 @@ class Application:
         self.faces = FaceKeeper(self.store, self.searcher, self.pictures)
         self.galleries = GalleryKeeper(self.store, self.faces)
         self.persons = PersonFinder(config, self.detector, self.store, self.searcher)
+        self.merger = PersonMerger(self.store, self.searcher)
         self.enroller = Enroller(
             self.photos,
             self.detector,
@@ -83,6 +86,7 @@ class Application:
         )
         self.identifier = Identifier(config, self.photos, self.detector, self.store, self.searcher)
         self.verifier = Verifier(self.photos, self.detector)
+        self.console = ConsoleFiles() if config.console else None
         self.web = WebApplication(routes(self), log_function=log_request)
         self._http: Listener | None = None
         self._started: list[Any] = []

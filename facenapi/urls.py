@@ -12,6 +12,7 @@ from tornado.routing import URLSpec
 
 from facenapi.handlers.base import ApiHandler, NotFoundHandler
 from facenapi.handlers.cameras import CameraHandler, CamerasHandler
+from facenapi.handlers.console import ConsoleFileHandler, ConsoleHandler
 from facenapi.handlers.detect import DetectHandler
 from facenapi.handlers.docs import DocsHandler, DocsPageHandler, NoDocsHandler, OpenApiHandler, OverviewHandler
 from facenapi.handlers.faces import FaceHandler, FacesHandler
@@ -21,7 +22,8 @@ from facenapi.handlers.history import HistoryHandler, PersonHistoryHandler
 from facenapi.handlers.identify import IdentifyHandler
 from facenapi.handlers.lists import MetaFacesHandler
 from facenapi.handlers.metas import MetaHandler
-from facenapi.handlers.persons import PersonHandler, PersonsHandler
+from facenapi.handlers.offer import OfferHandler
+from facenapi.handlers.persons import PersonFacesHandler, PersonHandler, PersonMergeHandler, PersonsHandler
 from facenapi.handlers.uploads import UploadHandler
 from facenapi.handlers.verify import VerifyHandler
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from facenapi.handlers.server import Server
 
 # Pieces of a path: what stands in braces, and FACE, which may be written in singular or plural.
-PATTERNS = {"meta": r".*?"}
+PATTERNS = {"meta": r".*?", "file": r".+?"}
 ANYTHING = r"[^/]+"
 
 API: list[tuple[str, type[ApiHandler]]] = [
@@ -48,10 +50,13 @@ API: list[tuple[str, type[ApiHandler]]] = [
     ("/galleries/{gallery}", GalleryHandler),
     ("/persons", PersonsHandler),
     ("/person/id/{person_id}", PersonHandler),
+    ("/person/id/{person_id}/faces", PersonFacesHandler),
+    ("/person/id/{person_id}/merge", PersonMergeHandler),
     ("/person/history/id/{person_id}", PersonHistoryHandler),
     ("/history/search", HistoryHandler),
     ("/camera", CamerasHandler),
     ("/camera/{cam_id}", CameraHandler),
+    ("/server", OfferHandler),
 ]
 
 # Documentation, without a token.
@@ -60,6 +65,12 @@ DOCS: list[tuple[str, type[ApiHandler]]] = [
     ("/docs/{documented}", DocsPageHandler),
     ("/docs/{documented}/overview.html", OverviewHandler),
     ("/docs/{documented}/openapi.json", OpenApiHandler),
+]
+
+# The page for people, without a token.
+CONSOLE: list[tuple[str, type[ApiHandler]]] = [
+    ("", ConsoleHandler),
+    ("/console/{digest}/{file}", ConsoleFileHandler),
 ]
 
 # Kept photos; their addresses are in the faces.
@@ -93,6 +104,6 @@ def routes(app: Server) -> list[Any]:
         *(URLSpec(f"{version}{pattern(path)}/?", handler, target) for path, handler in API),
         *(URLSpec(f"{version}{pattern(path)}/?", handler, documented) for path, handler in DOCS),
         URLSpec(f"{version}/docs/.*", NoDocsHandler, target),
-        *(URLSpec(rf"{pattern(path)}/?", handler, target) for path, handler in UPLOADS + SERVICE),
+        *(URLSpec(rf"{pattern(path)}/?", handler, target) for path, handler in CONSOLE + UPLOADS + SERVICE),
         URLSpec(r".*", NotFoundHandler, target),
     ]

@@ -78,6 +78,27 @@ build_models() {
     fi
 }
 
+# What the tests of the console need: Chromium, and from npm the checkers of types and of accessibility.
+browser_tools() {
+    if ! command -v "${FACENAPI_TEST_BROWSER:-chromium}" chromium-browser google-chrome >/dev/null; then
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+            step "installing Chromium" sh -c "apt-get update && apt-get install --yes --no-install-recommends chromium"
+        else
+            say "there is no Chromium (apt-get install chromium): the tests of the console in a browser will fail"
+        fi
+    fi
+    local tools=$var/console-tools
+    if ! command -v npm >/dev/null; then
+        say "there is no npm: the types and the accessibility of the console are not checked"
+    elif ! cmp -s "$root/tests/console/tools/package.json" "$tools/package.json" || [ ! -e "$tools/done" ]; then
+        rm -rf "$tools"
+        mkdir -p "$tools"
+        cp "$root/tests/console/tools/package.json" "$tools/"
+        step "fetching the checkers of the console" npm install --prefix "$tools" --no-package-lock --no-audit --no-fund --ignore-scripts
+        touch "$tools/done"
+    fi
+}
+
 # One at a time: two first runs at once would write the same files.
 mkdir -p "$var"
 exec 9>"$var/setup.lock"

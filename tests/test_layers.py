@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "facenapi"
 FLOORS = (
     {"__init__", "errors", "geometry", "clock"},
     {"client"},
-    {"api", "config"},
+    {"api", "config", "console"},
     {"process"},
     {"photos", "storage"},
     {"detector", "search"},

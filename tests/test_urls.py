@@ -10,7 +10,7 @@ from facenapi.api.operation import operation_of
 from facenapi.handlers.base import METHODS, ApiHandler
 from facenapi.handlers.docs import NoDocsHandler
 from facenapi.handlers.openapi import path_schema
-from facenapi.urls import API, DOCS, SERVICE, UPLOADS, routes
+from facenapi.urls import API, CONSOLE, DOCS, SERVICE, UPLOADS, routes
 
 # The endpoint table of the contract, with something in the place of each variable.
 CONTRACT = """
@@ -31,10 +31,13 @@ GET POST /galleries
 POST DELETE /galleries/G
 GET /persons
 GET /person/id/7
+GET /person/id/7/faces
+POST /person/id/7/merge
 GET /person/history/id/7
 GET POST /history/search
 GET POST /camera
 GET PUT DELETE /camera/x
+GET /server
 GET /docs
 GET /docs/v0
 GET /docs/v1
@@ -44,8 +47,8 @@ GET /docs/v1/openapi.json
 ROWS = [
     (method, path) for *methods, path in map(str.split, CONTRACT.strip().split("\n")) for method in methods
 ]  # fmt: skip
-PUBLIC = {"/docs", "/docs/{documented}", "/docs/{documented}/openapi.json", "/docs/{documented}/overview.html",
-          "/health", "/health/ready", "/health/live", "/metrics"}  # fmt: skip
+PUBLIC = {"", "/console/{digest}/{file}", "/docs", "/docs/{documented}", "/docs/{documented}/openapi.json",
+          "/docs/{documented}/overview.html", "/health", "/health/ready", "/health/live", "/metrics"}  # fmt: skip
 
 
 def handler_of(path):
@@ -65,7 +68,7 @@ def test_every_row_of_the_contract_has_a_route(method, path):
 
 def test_every_method_is_declared_and_public_only_where_it_should_be():
     public = set()
-    for path, handler in (*API, *DOCS, *UPLOADS, *SERVICE):
+    for path, handler in (*API, *DOCS, *CONSOLE, *UPLOADS, *SERVICE):
         assert issubclass(handler, ApiHandler)
         methods = [
             name for name in METHODS if getattr(handler, name.lower()) is not getattr(ApiHandler, name.lower())
@@ -80,7 +83,7 @@ def test_every_method_is_declared_and_public_only_where_it_should_be():
 
 
 def test_nothing_is_routed_past_the_tables():
-    known = {handler for _, handler in (*API, *DOCS, *UPLOADS, *SERVICE)} | {NoDocsHandler}
+    known = {handler for _, handler in (*API, *DOCS, *CONSOLE, *UPLOADS, *SERVICE)} | {NoDocsHandler}
     *routed, last = routes(None)
     assert {route.handler_class for route in routed} == known
     assert last.regex.match("/anything")

@@ -70,6 +70,7 @@ class Config:
         form=("origins, such as https://app.example.com,http://localhost:3000, or *", origins_of),
         reload=True,
     )
+    console: bool = option("Server", True, "Whether browsers get the console at /; its data needs a token.")
     # -- Limits ---------------------------------------------------------------------------------
     max_body_size: int = option(
         "Limits", 24 * 1024 * 1024, "Largest request body, in bytes.", low=1024, high=1 << 30, reload=True

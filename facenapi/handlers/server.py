@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from facenapi.config.options import Config
+    from facenapi.console.files import ConsoleFiles
     from facenapi.detector.base import Detector
     from facenapi.process.admission import Admission
     from facenapi.process.metrics import Metrics
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from facenapi.services.faces import FaceKeeper
     from facenapi.services.galleries import GalleryKeeper
     from facenapi.services.identify import Identifier
+    from facenapi.services.merge import PersonMerger
     from facenapi.services.photos import PhotoLoader
     from facenapi.services.pictures import PictureKeeper
     from facenapi.services.verify import Verifier
@@ -37,8 +39,10 @@ class Server(Protocol):
     faces: FaceKeeper
     galleries: GalleryKeeper
     enroller: Enroller
+    merger: PersonMerger
     identifier: Identifier
     verifier: Verifier
+    console: ConsoleFiles | None
 
     def briefly(self) -> dict[str, Any]:
         """Return whether requests can be served and why not, for strangers."""

@@ -1,0 +1,133 @@
+// Status: how the server is, as small plots that move.
+
+import * as api from "../api.js";
+import { fill, h, put } from "../dom.js";
+import { Series, plot } from "../parts/plot.js";
+import { head } from "../parts/work.js";
+import { trouble } from "../parts/trouble.js";
+import { number, t } from "../session.js";
+
+export const title = "status.title";
+const EVERY = 2000;
+const KEEP = 90; // points of a plot: three minutes
+
+/** @typedef {Map<string, {labels: {[name: string]: string}, value: number}[]>} Figures */
+
+/**
+ * Read Prometheus' text format.
+ * @param {string} text
+ * @returns {Figures}
+ */
+export function figures(text) {
+  /** @type {Figures} */
+  const found = new Map();
+  for (const line of text.split("\n")) {
+    const match = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/.exec(line);
+    if (!match) continue;
+    const [, name = "", inner = "", value = ""] = match;
+    const labels = Object.fromEntries([...inner.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, key, text]) => [key, text]));
+    found.set(name, [...(found.get(name) ?? []), { labels, value: Number(value) }]);
+  }
+  return found;
+}
+
+/** @param {Figures} all  @param {string} name  @param {(labels: {[name: string]: string}) => boolean} [which] */
+const sum = (all, name, which = () => true) => (all.get(name) ?? []).filter(({ labels }) => which(labels)).reduce((total, { value }) => total + value, 0);
+
+// Requests of people and programs, not those that this view makes itself.
+/** @param {{[name: string]: string}} labels */
+const real = ({ handler = "" }) => !/^(Metrics|Ready|Live|Console|ConsoleFile)Handler$/.test(handler);
+
+/** @param {import("../app.js").Context} context */
+export async function show({ root, signal }) {
+  const state = h("div", { class: "row", role: "status" });
+  const problems = h("div");
+  const stages = h("div", { class: "bars" });
+  const parts = h("dl", { class: "facts" });
+  /** @type {{[name: string]: {series: Series, unit: string, digits: number}}} */
+  const plots = {
+    requests: { series: new Series(KEEP), unit: t("status.per-second"), digits: 1 },
+    latency: { series: new Series(KEEP), unit: "ms", digits: 0 },
+    flight: { series: new Series(KEEP), unit: "", digits: 0 },
+    queue: { series: new Series(KEEP), unit: "", digits: 0 },
+    faces: { series: new Series(KEEP), unit: "", digits: 0 },
+    memory: { series: new Series(KEEP), unit: "MB", digits: 0 },
+  };
+  const drawn = Object.fromEntries(Object.entries(plots).map(([name, { unit, digits }]) =>
+    [name, plot(t(/** @type {import("../session.js").TextKey} */ (`status.${name}`)), unit, digits)]));
+  put(root, head(title, "status.lead"),
+    h("div", { class: "stack" }, state, problems,
+      h("div", { class: "plots" }, Object.values(drawn).map(({ element }) => element)),
+      h("div", { class: "halves" },
+        h("section", { class: "card stack" }, h("h2", {}, t("status.stages")), h("p", { class: "soft small" }, t("status.stages.note")), stages),
+        h("section", { class: "card stack" }, h("h2", {}, t("status.parts")), parts))));
+
+  /** @type {{at: number, all: Figures} | null} */
+  let before = null;
+
+  /** @param {any} health  @param {Figures} all */
+  function draw(health, all) {
+    const now = performance.now();
+    if (before) {
+      const spent = (now - before.at) / 1000;
+      const made = sum(all, "facenapi_request_seconds_count", real) - sum(before.all, "facenapi_request_seconds_count", real);
+      const took = sum(all, "facenapi_request_seconds_sum", real) - sum(before.all, "facenapi_request_seconds_sum", real);
+      plots.requests?.series.add(Math.max(0, made / spent));
+      plots.latency?.series.add(made > 0 ? (1000 * took) / made : null);
+    }
+    before = { at: now, all };
+    plots.flight?.series.add(sum(all, "facenapi_requests_in_flight"));
+    plots.queue?.series.add(sum(all, "facenapi_inference_queue") + sum(all, "facenapi_decode_queue"));
+    plots.faces?.series.add(sum(all, "facenapi_shard_faces"));
+    plots.memory?.series.add(sum(all, "process_resident_memory_bytes") / 1e6);
+    for (const [name, { series }] of Object.entries(plots)) drawn[name]?.draw(series);
+    drawStages(all);
+    drawState(health);
+  }
+
+  /** @param {Figures} all */
+  function drawStages(all) {
+    const rows = (all.get("facenapi_stage_seconds_count") ?? []).filter(({ value }) => value > 0).map(({ labels, value }) => ({
+      name: labels.stage ?? "", mean: (1000 * sum(all, "facenapi_stage_seconds_sum", ({ stage }) => stage === labels.stage)) / value,
+    }));
+    const most = Math.max(...rows.map(({ mean }) => mean), 1);
+    fill(stages, rows.length ? rows.map(({ name, mean }) => h("div", { class: "meter" }, h("span", { class: "mono" }, name),
+      h("progress", { max: most, value: mean, "aria-label": name }), h("span", { class: "number" }, `${number(mean, { maximumFractionDigits: 1 })} ms`)))
+      : h("p", { class: "soft" }, t("status.no-requests")));
+  }
+
+  /** @param {any} health */
+  function drawState(health) {
+    const { search, store, detector } = health;
+    const whole = search.live === search.total;
+    fill(state,
+      h("span", { class: `badge ${health.ready ? "good" : "bad"}` }, t(health.ready ? "status.ready" : "status.not-ready")),
+      h("span", { class: `badge ${store === "ok" ? "good" : "bad"}` }, store === "ok" ? t("status.store.ok") : t("status.store.bad", { reason: String(store) })),
+      h("span", { class: `badge ${whole ? "good" : "warn"}` }, t("status.shards", { live: search.live, total: search.total })));
+    /** @type {[string, import("../dom.js").Child][]} */
+    const rows = [
+      [t("status.pack"), detector.pack], [t("status.device"), detector.provider ?? detector.device],
+      ...search.shards.map((/** @type {any} */ shard, /** @type {number} */ place) => [
+        t("status.shard", { n: place + 1 }),
+        [h("span", { class: `badge ${shard.ready ? "good" : "bad"}` }, t(shard.ready ? "status.ready" : "status.not-ready")), " ",
+          shard.address ?? "", " ", shard.faces !== undefined && t("metas.count", { n: shard.faces })]]),
+    ];
+    fill(parts, rows.filter(([, value]) => value).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  }
+
+  while (!signal.aborted) {
+    if (!document.hidden) {
+      try {
+        const [health, text] = await Promise.all([api.health(signal), api.metrics(signal)]);
+        if (signal.aborted) return;
+        draw(health, figures(text));
+        fill(problems);
+      } catch (error) {
+        if (signal.aborted) return;
+        before = null;
+        fill(problems, trouble(error));
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, EVERY));
+  }
+}
