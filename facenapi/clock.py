@@ -52,12 +52,31 @@ def from_text(text: str) -> int:
 
 def _moment(text: str) -> datetime:
     """Return what ISO 8601 means by a text, also the forms that Python does not read."""
+    text = text.replace("\N{MINUS SIGN}", "-")
+    text = re.sub(r"^\+0*([0-9]{4})(?=-|$)", r"\1", text)  # an expanded year
+    # A + that was not escaped in a query has become a blank.
+    text = re.sub(r"([0-9][T ][0-9]{2}.*) ([0-9]{2}(?::?[0-9]{2})?)$", r"\1+\2", text)
     if match := re.fullmatch(r"([0-9]{4})(-[0-9]{2})?", text):
         text = f"{match[1]}{match[2] or '-01'}-01"
-    elif match := re.fullmatch(r"([0-9]{4})-([0-9]{3})(T.+)?", text):
+    elif match := re.fullmatch(r"([0-9]{4})-?([0-9]{3})(T.+)?", text):
         day = datetime.strptime(f"{match[1]}-{match[2]}", "%Y-%j").date()  # noqa: DTZ007 - a date has no zone
         text = f"{day.isoformat()}{match[3] or ''}"
-    if match := re.fullmatch(r"(.+)T24(:?00(?::?00(?:\.0+)?)?)?([Z+-].*)?", text):
-        midnight = datetime.fromisoformat(f"{match[1]}T00{match[2] or ''}{match[3] or ''}")
-        return midnight + timedelta(days=1)
-    return datetime.fromisoformat(text)
+    text, more = _plain_time(text)
+    return datetime.fromisoformat(text) + more
+
+
+def _plain_time(text: str) -> tuple[str, timedelta]:
+    """Return a text that Python reads, and what is to be added to what it means.
+
+    >>> _plain_time("2016-06-13T24:00Z"), _plain_time("2016-12-31T23:59:60"), _plain_time("2016-06-13T11.5")[1]
+    (('2016-06-13T00:00Z', datetime.timedelta(days=1)), ('2016-12-31T23:59:59', datetime.timedelta(seconds=1)), \
+datetime.timedelta(seconds=1800))
+    """
+    if match := re.fullmatch(r"(.+T)24((?::?00(?::?00(?:[.,]0+)?)?)?(?:[Z+-].*)?)", text):
+        return f"{match[1]}00{match[2]}", timedelta(days=1)
+    if match := re.fullmatch(r"(.+[T ][0-9]{2}:?[0-9]{2}:?)60((?:[.,][0-9]+)?(?:[Z+-].*)?)", text):  # a leap second
+        return f"{match[1]}59{match[2]}", timedelta(seconds=1)
+    if match := re.fullmatch(r"(.+[T ][0-9]{2}(:?[0-9]{2})?)[.,]([0-9]+)([Z+-].*)?", text):  # of an hour, a minute
+        unit = timedelta(minutes=1) if match[2] else timedelta(hours=1)
+        return f"{match[1]}{match[4] or ''}", unit * float(f"0.{match[3][:12]}")
+    return text, timedelta()

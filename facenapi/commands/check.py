@@ -39,15 +39,22 @@ class ProblemError(Exception):
 def main(arguments: Sequence[str]) -> int:
     """Check what is asked for; 1 if anything is wrong, 78 if it is the configuration."""
     own = parser("check", __doc__)
+    own.add_argument(
+        "--servers",
+        default="",
+        metavar="URLS",
+        help="addresses of all API servers of this installation, http://HOST:PORT,…: whether they agree",
+    )
     own.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
     chosen, config = parse(own, arguments)
     unknown = sorted(set(chosen.parts) - set(PARTS))
     if unknown:
         own.error(f"there is no part {unknown[0]}; parts are {', '.join(PARTS)}")
     failed = False
-    for name, check in PARTS.items():
-        if chosen.parts and name not in chosen.parts:
-            continue
+    asked = {name: check for name, check in PARTS.items() if not chosen.parts or name in chosen.parts}
+    if chosen.servers:
+        asked["servers"] = lambda _: _agreement([url.strip().rstrip("/") for url in chosen.servers.split(",")])
+    for name, check in asked.items():
         try:
             print(f"ok      {name}: {check(config)}", flush=True)
         except (ProblemError, StartupError, ApiError) as error:
@@ -130,6 +137,32 @@ def _milvus(config: Config) -> str:
         return f"Milvus has {engine.count()} vectors"
     finally:
         engine.close()
+
+
+def _agreement(urls: Sequence[str]) -> str:
+    """Say that servers which stand for one another are alike: release, networks, shards, what they keep."""
+    said: dict[str, dict[str, list[str]]] = {}
+    for url in urls:
+        try:
+            health = _get(f"{url}/health")
+        except ProblemError as error:
+            raise ProblemError(f"{url} {error}") from error
+        if "version" not in health:
+            raise ProblemError(f"{url} tells strangers nothing: run the check on its machine")
+        detector, search = health.get("detector", {}), health.get("search", {})
+        found = {
+            "version": health.get("version"),
+            "model pack": (detector.get("pack"), detector.get("version"), detector.get("embedding")),
+            "number of shards": search.get("total"),
+            "store": health.get("store"),
+        }
+        for name, value in found.items():
+            said.setdefault(name, {}).setdefault(json.dumps(value), []).append(url)
+    for name, values in said.items():
+        if len(values) > 1:
+            each = "; ".join(f"{', '.join(where)}: {value}" for value, where in values.items())
+            raise ProblemError(f"they differ in {name}: {each}")
+    return f"{len(urls)} servers agree"
 
 
 def _get(url: str, headers: Mapping[str, str] = {}) -> dict[str, Any]:

@@ -358,7 +358,12 @@ class Config:
         reload=True,
     )
     max_identify_limit: int = option(
-        "Search", 0, "Most faces that identify returns per query; 0: no limit.", low=0, high=1000000, reload=True
+        "Search",
+        0,
+        "Most faces that identify returns per face; 0: as many as an answer holds, 10,000 in all.",
+        low=0,
+        high=1000000,
+        reload=True,
     )
     # -- Persons --------------------------------------------------------------------------------
     person_identify: bool = option("Persons", False, "Whether new faces are assigned to persons.", reload=True)

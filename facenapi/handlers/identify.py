@@ -13,8 +13,8 @@ from facenapi.errors import BadParam
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import BBOX, MF_SELECTOR, PHOTO, THRESHOLD_PARAM
-from facenapi.handlers.views import CONFIDENCE, FACE_REF, array, record
-from facenapi.services.identify import Identified, Search
+from facenapi.handlers.views import CONFIDENCE, FACE_REF, INTEGER, array, record
+from facenapi.services.identify import MOST, Identified, Search
 from facenapi.storage.base import DEFAULT_GALLERY
 
 _LONG = 500  # matches: rendering more would keep the event loop from others
@@ -24,6 +24,10 @@ _KEY = {
     "pattern": r"^\[-?[0-9]+(, -?[0-9]+){3}\]$",
     "description": "the face's box on the photo: [x1, y1, x2, y2]",
     "examples": ["[236, 345, 311, 419]"],
+}
+_REACHED = INTEGER | {
+    "description": "there when more matches were asked for than this server gives, and a face has so many",
+    "examples": [MOST],
 }
 _CORNERS = tuple(
     Param(name, COORDINATE_KIND, f"{name} of the face's box, as an alternative to bbox")
@@ -42,10 +46,18 @@ class IdentifyHandler(ApiHandler):
         BBOX,
         *_CORNERS,
         THRESHOLD_PARAM,
-        Param("n", integer(0), "Most faces to return for each face on the photo; 0: as many as allowed", default=1),
+        Param(
+            "n",
+            integer(0),
+            f"Most faces to return for each face on the photo; 0: as many as allowed, {MOST} in all",
+            default=1,
+        ),
         MF_SELECTOR,
         Param("strict", BOOLEAN, "Whether a dead search shard is an error, instead of a partial answer"),
-        answer=record({"results": {"type": "object", "propertyNames": _KEY, "additionalProperties": array(_MATCH)}}),
+        answer=record(
+            {"results": {"type": "object", "propertyNames": _KEY, "additionalProperties": array(_MATCH)}},
+            {"limit": _REACHED},
+        ),
         errors=("BAD_IMAGE", "NO_FACES", "TOO_MANY_FACES", "NOT_FOUND"),
         example={"photo": "http://static.example.com/sample.jpg", "n": 10},
         headers={"X-Live-Servers": "Search shards that took part, and all of them: LIVE/TOTAL"},
@@ -90,12 +102,11 @@ class IdentifyHandler(ApiHandler):
         self.set_header("X-Live-Servers", f"{live}/{total}")
 
     def _view(self, found: Identified) -> dict[str, Any]:
-        return {
-            "results": {
-                key: [{"confidence": confidence, "face": self.face_view(face)} for confidence, face in matches]
-                for key, matches in found.matches.items()
-            }
+        results = {
+            key: [{"confidence": confidence, "face": self.face_view(face)} for confidence, face in matches]
+            for key, matches in found.matches.items()
         }
+        return {"results": results} | ({"limit": found.limit} if found.limit else {})
 
 
 def _box_of_corners(*corners: float | None) -> tuple[Box, ...] | None:

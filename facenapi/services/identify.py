@@ -47,11 +47,15 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """The matches of each face on the photo, best first, and how many shards of how many took part."""
+    """The matches of each face on the photo, best first, and how many shards of how many took part.
+
+    ``limit``: how many matches a face could have at most, if one has so many and more were asked for.
+    """
 
     matches: dict[str, list[Match]]
     live: int
     total: int
+    limit: int | None
 
 
 class Identifier:
@@ -82,11 +86,13 @@ class Identifier:
         turns = asyncio.Semaphore(_SEARCHES)  # a photo of a crowd must not fill the shards' queues by itself
         ceiling = self._config.max_identify_limit or max(1, MOST // len(faces))
         n = min(search.limit or ceiling, ceiling)
+        more_asked = not 0 < search.limit <= ceiling
         found = await asyncio.gather(*(self._find(vector, n, search, turns) for vector in vectors))
         return Identified(
             {face.box.as_key(): matches for face, (matches, _) in zip(faces, found, strict=True)},
             min(answer.live for _, answer in found),
             max(answer.total for _, answer in found),
+            ceiling if more_asked and any(len(matches) >= ceiling for matches, _ in found) else None,
         )
 
     async def _find(

@@ -120,3 +120,22 @@ def test_beside_a_running_server(facenapi, data, tmp_path):
     found = lines(said)
     assert "0 faces of 1 owners with tokens, 1 active tokens" in found["store"]
     assert "a facenapi server has" in found["port"]
+
+
+def test_servers_that_stand_for_one_another_are_compared(facenapi, data, tmp_path):
+    with FakeServer(tmp_path / "1") as one, FakeServer(tmp_path / "2") as two:
+        said = facenapi("check", "configuration", data, f"--servers={one.url},{two.url}/")
+        assert (said.status, said.out.splitlines()[-1]) == (0, "ok      servers: 2 servers agree")
+    said = facenapi("check", "configuration", data, f"--servers={one.url}")
+    assert said.status == 1
+    assert f"FAILED  servers: {one.url} " in said.out
+
+
+def test_servers_that_differ_are_named(facenapi, data, monkeypatch):
+    versions = {"http://a:1/health": {"version": "1"}, "http://b:1/health": {"version": "2"}}
+    monkeypatch.setattr("facenapi.commands.check._get", lambda url: versions.get(url, {}))
+    said = facenapi("check", "configuration", data, "--servers=http://a:1,http://b:1")
+    assert said.status == 1
+    assert 'servers: they differ in version: http://a:1: "1"; http://b:1: "2"' in said.out
+    said = facenapi("check", "configuration", data, "--servers=http://c:1")
+    assert "servers: http://c:1 tells strangers nothing" in said.out

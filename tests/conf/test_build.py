@@ -107,6 +107,7 @@ def test_an_installation_is_complete_and_runs(install, tmp_path):
     for name in (
         "etc/findface-facenapi.ini",
         "etc/systemd/system/findface-facenapi.service",
+        "etc/systemd/system/findface-facenapi@.service",
         "etc/systemd/system/findface-facenapi-shard@.service",
         "etc/sysusers.d/findface-facenapi.conf",
         "etc/tmpfiles.d/findface-facenapi.conf",

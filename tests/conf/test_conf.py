@@ -127,6 +127,8 @@ def test_nginx_agrees_with_the_options():
     assert int(size) << 20 == Config().max_body_size
     # nginx must be the first to close an idle connection, else a request may meet one that is closing.
     assert int(re.search(r"keepalive_timeout (\d+)s;", text)[1]) < Config().idle_timeout
+    for header in ("For", "Proto", "Host", "Prefix"):
+        assert f"proxy_set_header X-Forwarded-{header} " in text
     assert "non_idempotent" not in text.split("location ~ ^/(v[01]/)?(detect|verify|identify")[0]
 
 

@@ -14,6 +14,7 @@ from facenapi.config.reader import EXIT_CONFIG, load
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ROOT / "conf" / "systemd"
 API = UNITS / "findface-facenapi.service"
+SEVERAL = UNITS / "findface-facenapi@.service"
 SHARD = UNITS / "findface-facenapi-shard@.service"
 GPU = UNITS / "gpu.d" / "gpu.conf"
 MOST_EXPOSURE = 2.0
@@ -33,7 +34,7 @@ HARDENED = {
 
 def text_of(name):
     """Return a unit; "gpu" is the API's with its drop-in."""
-    files = {"api": [API], "shard": [SHARD], "gpu": [API, GPU]}[name]
+    files = {"api": [API], "several": [SEVERAL], "shard": [SHARD], "gpu": [API, GPU]}[name]
     return "\n".join(file.read_text() for file in files)
 
 
@@ -50,7 +51,7 @@ def directives(name):
     return sections
 
 
-@pytest.mark.parametrize("name", ["api", "shard", "gpu"])
+@pytest.mark.parametrize("name", ["api", "several", "shard", "gpu"])
 def test_units_say_what_they_must(name):
     unit = directives(name)
     service = unit["Service"]
@@ -63,10 +64,10 @@ def test_units_say_what_they_must(name):
     assert set(service["RestrictAddressFamilies"].split()) == {"AF_INET", "AF_INET6", "AF_UNIX"}
     assert unit["Install"]["WantedBy"] == "multi-user.target"
     assert float(service["TimeoutStopSec"]) > Config().shutdown_timeout
-    assert f"/var/lib/{service['StateDirectory']}" == Config().data_dir
+    assert f"/var/lib/{service['StateDirectory'].split()[0]}" == Config().data_dir
 
 
-@pytest.mark.parametrize("name", ["api", "shard", "gpu"])
+@pytest.mark.parametrize("name", ["api", "several", "shard", "gpu"])
 def test_units_start_commands_that_exist_with_options_that_exist(name, tmp_path):
     program, command, *options = directives(name)["Service"]["ExecStart"].split()
     assert program == "/opt/facenapi/bin/facenapi"
@@ -74,9 +75,23 @@ def test_units_start_commands_that_exist_with_options_that_exist(name, tmp_path)
     file = tmp_path / "empty.ini"
     file.touch()
     assert options[0] == "--config=/etc/findface-facenapi.ini"
-    config, _ = load([f"--config={file}", *(option.replace("%i", "10.0.0.5:33001") for option in options[1:])])
+    instance = {"shard": "10.0.0.5:33001", "several": "8001"}.get(name, "")
+    config, _ = load([f"--config={file}", *(option.replace("%i", instance) for option in options[1:])])
     # What the API uses, a GPU for example, is for the configuration to say.
-    assert config == (Config(shard_address="10.0.0.5:33001", given=config.given) if name == "shard" else Config())
+    given = {
+        "shard": {"shard_address": instance},
+        "several": {"port": 8001, "data_dir": f"{Config().data_dir}/8001"},
+    }.get(name, {})
+    assert config == Config(**given, given=config.given)
+
+
+def test_nginx_leads_to_the_servers_of_the_units():
+    proxy = (ROOT / "conf/nginx/findface-facenapi.conf").read_text()
+    ports = re.findall(r"server 127\.0\.0\.1:(\d+)", proxy)
+    assert ports == re.findall(r"findface-facenapi@(\d+)", SEVERAL.read_text())
+    assert len(ports) >= 2
+    same = {line for line in API.read_text().splitlines() if line.partition("=")[0] in HARDENED}
+    assert same <= set(SEVERAL.read_text().splitlines())
 
 
 def test_the_gpu_variant_sees_the_gpu():
@@ -98,7 +113,7 @@ def test_users_and_folders_are_those_of_the_units():
     assert all(len(words) == 6 and words[0] in "dz" for words in kept)
 
 
-@pytest.mark.parametrize("name", ["api", "shard", "gpu"])
+@pytest.mark.parametrize("name", ["api", "several", "shard", "gpu"])
 def test_systemd_finds_nothing_wrong_and_little_exposed(name, tmp_path):
     """With systemd's own judgement where it is installed; the tests above read the directives in any case."""
     analyze = shutil.which("systemd-analyze")
@@ -107,7 +122,7 @@ def test_systemd_finds_nothing_wrong_and_little_exposed(name, tmp_path):
     program = tmp_path / "facenapi"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    unit = tmp_path / ("test@.service" if name == "shard" else "test.service")
+    unit = tmp_path / ("test@.service" if name in {"shard", "several"} else "test.service")
     unit.write_text(text_of(name).replace("/opt/facenapi/bin/facenapi", str(program)))
     verified = subprocess.run([analyze, "verify", "--man=no", unit], capture_output=True, text=True, check=False)
     assert (verified.returncode, verified.stderr) == (0, "")

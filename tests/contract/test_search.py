@@ -7,7 +7,8 @@ import io
 import pytest
 from PIL import Image
 
-from tests.contract.client import ids
+from tests.contract.client import Api, ids
+from tests.contract.conftest import serving
 from tests.support.server import BLUE, GREEN, RED, YELLOW, picture
 
 # Colours whose faces are as similar to RED's, for the FakeDetector, as the name says.
@@ -227,3 +228,16 @@ def test_a_photo_of_a_crowd_is_searched_for_every_face(api):
     assert reply.status == 200
     assert len(reply.json["results"]) == 61
     assert len(reply.json["results"]["[0, 60, 40, 100]"]) == 1
+
+
+def test_an_answer_that_holds_as_many_as_the_server_gives_says_so(tmp_path):
+    with serving("sqlite", tmp_path, "--max_identify_limit=2") as server:
+        api = Api(server)
+        for _ in range(3):
+            api.face()
+        for n, limit in ((0, 2), (3, 2), (2, None), (1, None)):
+            found = api.good("POST", "/identify", parts={"photo": picture(RED), "n": n})
+            assert found.get("limit") == limit, n
+        api("DELETE", f"/face/id/{api.good('GET', '/faces')['results'][0]['id']}")
+        api("DELETE", f"/face/id/{api.good('GET', '/faces')['results'][0]['id']}")
+        assert "limit" not in api.good("POST", "/identify", parts={"photo": picture(RED), "n": 0})
