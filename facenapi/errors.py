@@ -76,8 +76,8 @@ class NoFaces(ApiError):
     status = 400
     code = "NO_FACES"
 
-    def __init__(self, param: str) -> None:
-        super().__init__("No faces were found on the photo", param=param)
+    def __init__(self, param: str, reason: str = "No faces were found on the photo") -> None:
+        super().__init__(reason, param=param)
 
 
 class TooManyFaces(ApiError):

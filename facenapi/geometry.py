@@ -56,12 +56,18 @@ class Box:
         return Box(self.x1 * factor, self.y1 * factor, self.x2 * factor, self.y2 * factor)
 
     def rounded(self) -> Box:
-        """Return the box with integer coordinates, as answers and documents hold it."""
-        return Box(round(self.x1), round(self.y1), round(self.x2), round(self.y2))
+        """Return the box with integer coordinates, as answers and documents hold it: one pixel at least.
+
+        >>> Box(0.2, 7, 0.4, 9.5).rounded()
+        Box(x1=0, y1=7, x2=1, y2=10)
+        """
+        x1, y1 = round(self.x1), round(self.y1)
+        return Box(x1, y1, max(round(self.x2), x1 + 1), max(round(self.y2), y1 + 1))
 
     def as_dict(self) -> dict[str, int]:
         """Return the contract's object form, with integers."""
-        return {"x1": round(self.x1), "x2": round(self.x2), "y1": round(self.y1), "y2": round(self.y2)}
+        box = self.rounded()
+        return {"x1": int(box.x1), "x2": int(box.x2), "y1": int(box.y1), "y2": int(box.y2)}
 
     def as_key(self) -> str:
         """Return the text that identify uses as the key of a face.
@@ -69,7 +75,8 @@ class Box:
         >>> Box(419.4, 236, 480, 311).as_key()
         '[419, 236, 480, 311]'
         """
-        return str([round(self.x1), round(self.y1), round(self.x2), round(self.y2)])
+        box = self.rounded()
+        return str([int(box.x1), int(box.y1), int(box.x2), int(box.y2)])
 
 
 def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:

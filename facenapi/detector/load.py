@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from facenapi.detector.describe.attributes import READERS, AttributeReader
 from facenapi.detector.describe.embedding import EmbeddingNet
+from facenapi.detector.find.faces import FaceNet
 from facenapi.detector.find.finder import Finder, Limits
-from facenapi.detector.find.mtcnn import FaceNet, Mtcnn, Settings
+from facenapi.detector.find.mtcnn import Mtcnn, Settings
+from facenapi.detector.find.onet import OutputNet
 from facenapi.detector.find.singleshot import ALIGN, DECODERS, SingleShot
-from facenapi.detector.run.device import Device, wants_int8
+from facenapi.detector.run.device import Device, has_int8, wants_int8
 from facenapi.detector.run.engine import Engine
 from facenapi.errors import StartupError
 
@@ -29,6 +31,8 @@ _CPU_BATCH = {"embedder": 8, "attributes": 4, "candidates": 64, "pictures": 1}
 _GPU_BATCH = {"embedder": 64, "attributes": 64, "candidates": 256, "pictures": 4}
 _GPU_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _GPU_SIDES = (512, 1024, 1536)
+# Scores of MTCNN's networks, and the step between its sizes: other detectors' scores are of another kind.
+_MTCNN_OPTIONS = {"nnd_p_net_thresh", "nnd_r_net_thresh", "nnd_o_net_thresh", "nnd_scale_factor"}
 
 
 class Loader:
@@ -42,19 +46,27 @@ class Loader:
     ) -> None:
         self._pack, self._config, self._device, self._observe = pack, config, device, observe
         self.engines: dict[str, Engine] = {}
+        precision = config.embedding_precision
+        self._int8 = not device.on_gpu and wants_int8(precision)
+        if self._int8 and not has_int8():
+            log.warning("embedding_precision is %s, but this processor has no VNNI: 8-bit networks saturate "
+                        "on it and give other vectors and boxes than elsewhere; auto and fp32 do not", precision)  # fmt: skip
 
     def finder(self) -> Finder:
         """Return the detector with the sizes and second tries of the configuration."""
         config = self._config
         limits = Limits(config.nnd_min_face_size, config.nnd_max_face_size, config.detect_size, config.detect_rotated)
-        return Finder(self._face_net(), limits)
+        spec = self._pack.detector
+        last = spec.get("output") if spec.get("kind") == "mtcnn" else spec.get("points")
+        onet = OutputNet(self._engine(str(last), "candidates")) if last else None
+        return Finder(self._face_net(onet), limits, onet)
 
     def embedder(self) -> EmbeddingNet:
         """Return the embedding network or networks; 8-bit ones where those are wanted and there."""
-        int8 = not self._device.on_gpu and wants_int8(self._config.embedding_precision)
         parts, numbers = [], 0
         for part in self._pack.embedder.parts:
-            engine = self._engine((part.file_int8 if int8 else None) or part.file, "embedder")
+            file = (part.file_int8 if self._int8 else None) or part.file
+            engine = self._engine(file, "embedder", cpu_batch=part.cpu_batch)
             self._check_input(engine, part.file, part.input)
             numbers += self._width(engine, part.file)
             parts.append((part, engine))
@@ -80,35 +92,54 @@ class Loader:
             raise self._wrong(f"{net.file} gives {found} numbers for a face; its manifest entry needs {expected}")
         return AttributeReader(net, engine, self._config.attribute_views)
 
-    def _face_net(self) -> FaceNet:
-        spec, config = self._pack.detector, self._config
-        if spec.get("kind") == "mtcnn":
-            settings = Settings(
-                config.nnd_p_net_thresh, config.nnd_r_net_thresh, config.nnd_o_net_thresh, config.nnd_scale_factor
-            )
-            proposal = self._engine(spec["proposal"], "pictures", _GPU_SIDES)
-            refine, output = (self._engine(spec[name], "candidates") for name in ("refine", "output"))
-            if list(proposal.outputs) != ["cells"]:
-                raise self._wrong(f"{spec['proposal']} is of another version; run: facenapi models build")
-            return Mtcnn(proposal, refine, output, settings)
-        if spec.get("kind") in DECODERS:
-            try:
-                file, size = str(spec["file"]), int(spec["size"])
-                engine = self._engine(file, "pictures", (-(-size // ALIGN) * ALIGN,), max_batch=1)
-                return SingleShot(engine, spec)
-            except KeyError as error:
-                raise self._wrong(f"{error} is missing for a detector of kind {spec['kind']}") from error
-            except ValueError as error:
-                raise self._wrong(str(error)) from error
+    def _face_net(self, onet: OutputNet | None) -> FaceNet:
+        spec, kind = self._pack.detector, self._pack.detector.get("kind")
+        try:
+            if kind == "mtcnn":
+                return self._mtcnn()
+            if kind in DECODERS:
+                return self._single_shot(onet)
+        except KeyError as error:
+            raise self._wrong(f"{error} is missing for a detector of kind {kind}") from error
+        except ValueError as error:
+            raise self._wrong(str(error)) from error
         raise self._wrong(f"unknown kind of detector {spec.get('kind')!r}; known: mtcnn, {', '.join(DECODERS)}")
 
-    def _engine(self, file: str, use: str, sides: Sequence[int] = (), max_batch: int | None = None) -> Engine:
+    def _mtcnn(self) -> Mtcnn:
+        spec, config = self._pack.detector, self._config
+        settings = Settings(
+            config.nnd_p_net_thresh, config.nnd_r_net_thresh, config.nnd_o_net_thresh, config.nnd_scale_factor
+        )
+        proposal = self._engine(spec["proposal"], "pictures", _GPU_SIDES)
+        refine, output = (self._engine(spec[name], "candidates") for name in ("refine", "output"))
+        if list(proposal.outputs) != ["cells"]:
+            raise self._wrong(f"{spec['proposal']} is of another version; run: facenapi models build")
+        return Mtcnn(proposal, refine, output, settings)
+
+    def _single_shot(self, onet: OutputNet | None) -> SingleShot:
+        spec, config = self._pack.detector, self._config
+        ignored = sorted(_MTCNN_OPTIONS & config.given)
+        if ignored:
+            log.warning("%s set for MTCNN, and the detector is %s, whose threshold is in pack.json (%s): "
+                        "facenapi models build --detector=mtcnn makes a pack that they steer",
+                        ", ".join(ignored) + (" is" if len(ignored) == 1 else " are"), spec["kind"],
+                        spec.get("threshold"))  # fmt: skip
+        file, size = (spec.get("file_int8") if self._int8 else None) or spec["file"], int(spec["size"])
+        sides = (-(-(config.detect_size if "smallest" in spec else size) // ALIGN) * ALIGN,)
+        engine = self._engine(str(file), "pictures", sides, max_batch=1)
+        return SingleShot(engine, spec, onet, longer_side=config.detect_size, rotated=config.detect_rotated)
+
+    def _engine(
+        self, file: str, use: str, sides: Sequence[int] = (), max_batch: int | None = None, cpu_batch: int = 0
+    ) -> Engine:
         """Return an engine for one of the uses above; ``sides`` of pictures are kept to on a GPU only."""
         name, on_gpu = Path(file).stem, self._device.on_gpu
+        if name in self.engines:
+            return self.engines[name]
         engine = Engine(
             self._pack.read(file),
             self._device,
-            max_batch=max_batch or (_GPU_BATCH if on_gpu else _CPU_BATCH)[use],
+            max_batch=max_batch or (_GPU_BATCH[use] if on_gpu else cpu_batch or _CPU_BATCH[use]),
             lanes=1 if on_gpu else self._device.threads,
             sizes=_GPU_SIZES if on_gpu else (),
             sides=sides if on_gpu else (),

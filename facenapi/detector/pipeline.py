@@ -42,8 +42,8 @@ class FaceDetector:
         self._pack = load_pack(config.pack_folder)
         self.embedding_name = self._pack.embedder.name + ("" if config.embedding_views == 2 else "-1view")
         self.dimension = self._pack.embedder.dimension
-        self.confidence = self._pack.embedder.calibration.confidence
-        self.similarity = self._pack.embedder.calibration.similarity
+        calibration = self._pack.embedder.calibrations[config.embedding_views]
+        self.confidence, self.similarity = calibration.confidence, calibration.similarity
         threads = config.threads or len(os.sched_getaffinity(0))
         # Two doors: work that has begun never waits behind new photos, nor is it refused for their sake.
         self._detecting = Workers("detect", threads, threads + config.inference_queue)
@@ -69,8 +69,8 @@ class FaceDetector:
         """Return the faces, largest box first."""
         return await self._detecting.run(self._finder.find, photo)
 
-    async def locate(self, photo: Photo, box: Box) -> Detection:
-        """Return the face inside a box that the caller drew and in which :meth:`detect` saw none."""
+    async def locate(self, photo: Photo, box: Box) -> Detection | None:
+        """Return the face in a box that the caller drew and in which :meth:`detect` saw none; None for nothing."""
         return await self._describing.run(self._finder.locate, photo, box)
 
     async def embed(self, photo: Photo, faces: Sequence[Detection]) -> NDArray[np.float32]:

@@ -52,7 +52,7 @@ class DetectHandler(ApiHandler):
         detector = self.app.detector
         async with self.app.photos.open(photo, self.owner) as picture:
             if bbox:
-                faces = await faces_in_boxes(detector, picture, bbox)
+                faces = await faces_in_boxes(detector, picture, bbox, photo.param, all_needed=False)
             else:
                 with stage("detect"):
                     faces = await detector.detect(picture)

@@ -66,4 +66,5 @@ class QualityGate:
             yield f"too small ({longer:.0f} pixels, at least {self._config.min_enrol_size})"
         for part, limit in limits.items():
             if getattr(quality, part) < limit:
-                yield f"{_FAULTS[part]} ({part} {getattr(quality, part):.2f}, at least {limit:.2f})"
+                fault = "not to be found in the box" if face.guessed and part == "pose" else _FAULTS[part]
+                yield f"{fault} ({part} {getattr(quality, part):.2f}, at least {limit:.2f})"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from facenapi.api.kinds import PhotoSource
-from facenapi.errors import BadImage
+from facenapi.errors import BadImage, BadParam, NoFaces
 from facenapi.geometry import Box
 from facenapi.services.selection import faces_in_boxes
 from facenapi.storage.base import FaceChange, FaceFilter, Page
@@ -75,7 +75,7 @@ class Regenerator:
         async with self._slots:
             try:
                 vector = await self._embed(face)
-            except BadImage as error:
+            except (BadImage, BadParam, NoFaces) as error:
                 result.failed[face.id] = error.reason
             else:
                 change = FaceChange(embedding=vector, model=self._detector.embedding_name)
@@ -90,7 +90,7 @@ class Regenerator:
             if photo.md5 != face.photo_hash:
                 raise BadImage("photo", "The photo at its URL is another one now")
             box = Box(face.x1, face.y1, face.x2, face.y2)
-            found = await faces_in_boxes(self._detector, photo, [box])
+            found = await faces_in_boxes(self._detector, photo, [box], "photo")
             [vector] = await self._detector.embed(photo, found)
             return bytes(vector.astype("<f4").tobytes())
 

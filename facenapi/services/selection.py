@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from facenapi.errors import NoFaces, TooManyFaces
+from facenapi.errors import BadParam, NoFaces, TooManyFaces
+from facenapi.geometry import Box
 from facenapi.process.stages import stage
 
 if TYPE_CHECKING:
     from facenapi.detector.base import Detection, Detector
-    from facenapi.geometry import Box
     from facenapi.photos.photo import Photo
 
+_SAME_FACE = 0.7  # intersection over union of what was found by two boxes
 
-async def faces_in_boxes(detector: Detector, photo: Photo, boxes: Sequence[Box]) -> list[Detection]:
-    """Return one face for each box: the detected one of highest overlap, else the one aligned inside.
 
-    Two boxes around one face return it once.
+async def faces_in_boxes(
+    detector: Detector, photo: Photo, boxes: Sequence[Box], param: str, *, all_needed: bool = True
+) -> list[Detection]:
+    """Return one face for each box: the detected one of highest overlap, else one that is looked for inside and
+    around, else the box itself. Two boxes around one face return it once.
+
+    Raises:
+        BadParam: a box shares no pixel with the photo of this parameter.
+        NoFaces: there is nothing in a box; unless not ``all_needed``, when it is left out.
     """
+    for box in boxes:
+        if box.overlap(Box(0, 0, photo.width, photo.height)) == 0:
+            raise BadParam(param.replace("photo", "bbox"), box.as_dict(), f"The box {box.as_key()} lies outside the "
+                           f"photo, which has {photo.width}x{photo.height} pixels")  # fmt: skip
     with stage("detect"):
         detected = await detector.detect(photo)
     chosen: list[Detection] = []
@@ -27,7 +38,11 @@ async def faces_in_boxes(detector: Detector, photo: Photo, boxes: Sequence[Box])
         if best is None or best.box.overlap(box) == 0:
             with stage("detect"):
                 best = await detector.locate(photo, box)
-        if not any(best is face for face in chosen):
+        if best is None:
+            if all_needed:
+                raise NoFaces(param, f"There is nothing to compare in the box {box.as_key()}: too few pixels, or an "
+                              "even surface")  # fmt: skip
+        elif all(best is not face and best.box.overlap(face.box) < _SAME_FACE for face in chosen):
             chosen.append(best)
     return chosen
 
@@ -38,11 +53,12 @@ async def select_faces(
     """Return the faces to work on; boxes override the selector.
 
     Raises:
-        NoFaces: nothing was found on the photo of this parameter.
+        BadParam: a box lies outside the photo.
+        NoFaces: nothing was found on the photo of this parameter, or there is nothing in one of the boxes.
         TooManyFaces: the selector is "reject" and there is more than one.
     """
     if boxes:
-        return await faces_in_boxes(detector, photo, boxes)
+        return await faces_in_boxes(detector, photo, boxes, param)
     with stage("detect"):
         faces = await detector.detect(photo)
     if not faces:

@@ -28,7 +28,8 @@ def assess(photo: Photo, face: Detection) -> Quality:
     """Return the quality of one face."""
     crop = cut(photo, face, _CROP).astype(np.float64) @ _LUMA
     scale = float(np.hypot(*chip_matrix(face.landmarks.astype(np.float64), _TEMPLATE, _SIZE)[:, 0]))
-    parts = (_between(scale, 0.2, 1.0), _sharpness(crop), _exposure(crop), _pose(face.landmarks))
+    pose = 0.0 if face.guessed else _pose(face.landmarks)  # where nothing was found nobody knows
+    parts = (_between(scale, 0.2, 1.0), _sharpness(crop), _exposure(crop), pose)
     return Quality(*(round(part, 4) for part in parts))
 
 

@@ -8,22 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facenapi.detector.base import Detection
-from facenapi.detector.find.boxes import squares
-from facenapi.detector.find.mtcnn import FaceNet, Faces
+from facenapi.detector.find.faces import FaceNet, Faces
+from facenapi.detector.find.inside import face_in_box
 from facenapi.geometry import Box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from facenapi.detector.find.onet import OutputNet
     from facenapi.photos.photo import Photo, Raster
 
-# Below this many pixels on the reduced photo faces are found by luck; only a smaller nnd_min_face_size
-# looks further down.
-_SMALLEST = 24.0
-# Where MTCNN's boxes have the five points on a frontal face, as fractions of the box.
-_POINTS_IN_BOX = np.array([[0.27, 0.36], [0.73, 0.36], [0.50, 0.58], [0.31, 0.75], [0.69, 0.75]])
 _BORDER = 0.3
-_THINNEST = 4.0  # pixels; a box with less inside is taken to be this large
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +35,28 @@ class Limits:
 class Finder:
     """Runs the detector on photos; stateless between calls."""
 
-    def __init__(self, detector: FaceNet, limits: Limits) -> None:
-        self._detector, self._limits = detector, limits
+    def __init__(self, detector: FaceNet, limits: Limits, onet: OutputNet | None = None) -> None:
+        """Take the detector, what to find, and the network that gives points in a box, if there is one."""
+        self._detector, self._limits, self._onet = detector, limits, onet
 
     def find(self, photo: Photo) -> list[Detection]:
         """Return the faces, largest box first."""
         raster = photo.reduced
         shrink = max(1.0, max(raster.pixels.shape[:2]) / self._limits.longer_side)
-        smallest = max(self._limits.smallest * raster.scale_x, min(_SMALLEST, self._limits.smallest) * shrink)
+        # Only a smaller nnd_min_face_size looks further down than the detector can see.
+        least = min(self._detector.least, self._limits.smallest)
+        smallest = max(self._limits.smallest * raster.scale_x, least * shrink)
         largest = self._limits.largest * raster.scale_x or np.inf
         faces = self._detector.find(raster.pixels, smallest, largest)
-        if not len(faces):
+        if not len(faces) and self._detector.framed:
             faces = self._find_with_border(raster.pixels, smallest, largest)
         if not len(faces) and self._limits.rotated:
             faces = self._find_rotated(raster.pixels, smallest, largest)
         return self._in_photo(photo, raster, faces)
 
-    def locate(self, photo: Photo, box: Box) -> Detection:
-        """Return the face in a box in which :meth:`find` saw none: the caller knows better."""
-        raster = photo.reduced
-        width, height = max(box.width, _THINNEST), max(box.height, _THINNEST)
-        corners = np.array([[box.x1, box.y1, box.x1 + width, box.y1 + height]]) * (
-            [raster.scale_x, raster.scale_y] * 2
-        )
-        square = squares(corners)
-        side = square[:, 2:] - square[:, :2]
-        # The network was trained on squares about as tight as these.
-        tries = np.concatenate([square + np.hstack([-side, side]) * grow for grow in (0.0, 0.1, -0.1)])
-        faces = self._detector.look_closer(raster.pixels, tries)
-        best = int(np.argmax(faces.scores))
-        if faces.scores[best] >= 0.5:
-            points = faces.points[best] / (raster.scale_x, raster.scale_y)
-        else:
-            points = _POINTS_IN_BOX * (width, height) + (box.x1, box.y1)
-        return Detection(box, float(faces.scores[best]), points.astype(np.float32))
+    def locate(self, photo: Photo, box: Box) -> Detection | None:
+        """Return the face in a box in which :meth:`find` saw none; None if there is nothing in it."""
+        return face_in_box(self._detector, self._onet, photo, box)
 
     def _find_with_border(self, pixels: NDArray[np.uint8], smallest: float, largest: float) -> Faces:
         """Look for a face that fills the frame: the networks want to see something around it."""

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from facenapi.detector.find.boxes import patches, refined, squares, suppress
 from facenapi.detector.find.canvas import cells_on_canvases
+from facenapi.detector.find.faces import NO_FACES, Faces
+from facenapi.detector.find.onet import OutputNet, normalised, pack_pixels
 from facenapi.detector.find.resize import area_resize
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 CELL = 12  # the proposal network's window, and the step between windows
 STRIDE = 2
 _REDUCE_ABOVE = 1024
+_EAGER = 0.7  # of the last score, where somebody says that there is a face
 _MOST_CANDIDATES = 3000  # bounds time and memory on pictures made to look like crowds
 
 
@@ -39,64 +42,34 @@ class Settings:
     scale_factor: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Faces:
-    """(N, 4) boxes, (N,) scores, (N, 5, 2) points of N faces."""
-
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float32]
-    points: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-
-NO_FACES = Faces(np.empty((0, 4)), np.empty(0, np.float32), np.empty((0, 5, 2)))
-
-
-class FaceNet(Protocol):
-    """What a detector network is to the rest; coordinates are pixels of the picture given to it."""
-
-    def find(self, pixels: NDArray[np.uint8], min_size: float, max_size: float = np.inf) -> Faces:
-        """Return the faces on (H, W, 3) RGB pixels between two sizes of box."""
-
-    def look_closer(self, pixels: NDArray[np.uint8], squares: NDArray[np.float64]) -> Faces:
-        """Return one face for each (N, 4) square, with a score near 0 where there is none."""
-
-
 class Mtcnn:
     """The detector; stateless between calls, so threads share it."""
 
+    least = 24.0
+    framed = True
+
     def __init__(self, proposal: Engine, refine: Engine, output: Engine, settings: Settings) -> None:
-        self._proposal, self._refine, self._output = proposal, refine, output
+        self._proposal, self._refine, self._output = proposal, refine, OutputNet(output)
         self._settings = settings
 
-    def find(self, pixels: NDArray[np.uint8], min_size: float, max_size: float = np.inf) -> Faces:
-        """Return the faces on (H, W, 3) RGB pixels between two sizes of box."""
+    def find(
+        self, pixels: NDArray[np.uint8], min_size: float, max_size: float = np.inf, *, eager: bool = False
+    ) -> Faces:
+        """Return the faces on (H, W, 3) RGB pixels between two sizes of box; ``eager``: with lower scores."""
         boxes = self._propose(pixels, min_size, max_size)
         if not len(boxes):
             return NO_FACES
         packed = pack_pixels(pixels)
-        moves, scores = self._refine.run(_normalised(patches(packed, boxes, 24)))
+        moves, scores = self._refine.run(normalised(patches(packed, boxes, 24)))
         boxes, scores = _passed(refined(boxes, moves), scores[:, 0], self._settings.refine)
         keep = suppress(boxes, scores, 0.7)
         boxes = squares(boxes[keep])
         if not len(boxes):
             return NO_FACES
-        faces = self._last_look(packed, boxes)
-        good = faces.scores > self._settings.output
+        faces = self._output.look(packed, boxes)
+        good = faces.scores > self._settings.output * (_EAGER if eager else 1.0)
         keep = np.flatnonzero(good)[suppress(faces.boxes[good], faces.scores[good], 0.7, of_smaller=True)]
         return Faces(faces.boxes[keep], faces.scores[keep], faces.points[keep])
-
-    def look_closer(self, pixels: NDArray[np.uint8], squares: NDArray[np.float64]) -> Faces:
-        """Return one face for each (N, 4) square: what the last network makes of it, good or bad."""
-        return self._last_look(pack_pixels(pixels), squares)
-
-    def _last_look(self, packed: NDArray[np.uint32], boxes: NDArray[np.float64]) -> Faces:
-        moves, points, scores = self._output.run(_normalised(patches(packed, boxes, 48)))
-        size = (boxes[:, 2:] - boxes[:, :2] + 1)[:, None, :]
-        landmarks = points.reshape(-1, 2, 5).transpose(0, 2, 1) * size + boxes[:, None, :2] - 1
-        return Faces(refined(boxes, moves), scores[:, 0], landmarks)
 
     def _propose(self, pixels: NDArray[np.uint8], min_size: float, max_size: float) -> NDArray[np.float64]:
         """Return square candidates of all sizes."""
@@ -152,7 +125,7 @@ class Source:
             factor *= 2
         if factor not in self._reduced:
             pixels = self._pixels if factor == 1 else np.asarray(Image.fromarray(self._pixels).reduce(factor))
-            self._reduced[factor] = _normalised(pixels.astype(np.float32))
+            self._reduced[factor] = normalised(pixels.astype(np.float32))
         return self._reduced[factor]
 
 
@@ -169,17 +142,6 @@ def scales(shorter_side: int, min_size: float, max_size: float, factor: float) -
         found.append(scale)
         scale *= factor
     return found
-
-
-def pack_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Return (H, W, 3) pixels as (H, W) of RGBX, one 32-bit item each."""
-    return np.asarray(Image.fromarray(pixels).convert("RGBX")).view(np.uint32)[:, :, 0]
-
-
-def _normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    values -= np.float32(127.5)
-    values *= np.float32(1 / 128)
-    return values
 
 
 def _passed(

@@ -1,6 +1,6 @@
-"""Detectors that look once: SCRFD and YuNet, from their ONNX files as published.
+"""Detectors that look once: CenterFace, and SCRFD and YuNet from their ONNX files as published.
 
-Both scan three or more grids of cells; they differ in how a cell's numbers become a box and five points.
+They scan one or more grids of cells, and differ in how a cell's numbers become a box and five points.
 Coordinates in this module are pixels of the picture given to it.
 """
 
@@ -12,21 +12,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from facenapi.detector.find.boxes import greedy
-from facenapi.detector.find.mtcnn import NO_FACES, Faces
+from facenapi.detector.find.boxes import greedy, squares
+from facenapi.detector.find.faces import NO_FACES, Faces
+from facenapi.detector.find.onet import GOOD, OutputNet, pack_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facenapi.detector.run.engine import Engine
 
-# Outputs in the order of the file, height and width of the input → (N, 4) boxes, (N,) scores, (N, 5, 2) points.
+# Outputs in the order of the file, height and width of the input, the least score that counts → (N, 4) boxes,
+# (N,) scores, (N, 5, 2) points, worse ones among them or not.
 Grids = Mapping[str, "NDArray[np.float32]"]
-Decoder = Callable[[Grids, int, int], tuple["NDArray[np.floating]", "NDArray[np.floating]", "NDArray[np.floating]"]]
+Decoder = Callable[
+    [Grids, int, int, float], tuple["NDArray[np.float64]", "NDArray[np.floating]", "NDArray[np.float64]"]
+]
 ALIGN = 32  # the coarsest grid's step: sides are padded to a multiple
 
 
-def decode_scrfd(outputs: Grids, height: int, width: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def decode_scrfd(
+    outputs: Grids, height: int, width: int, _: float = 0.0
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """InsightFace's SCRFD: scores of all strides, then distances to the sides, then points, in units of strides.
 
     Nine outputs mean strides 8, 16, 32 with two anchors a cell, fifteen strides 8…128 with one. Some exports
@@ -47,7 +53,9 @@ def decode_scrfd(outputs: Grids, height: int, width: int) -> tuple[NDArray[Any],
     return boxes, scores, points
 
 
-def decode_yunet(outputs: Grids, height: int, width: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def decode_yunet(
+    outputs: Grids, height: int, width: int, _: float = 0.0
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """YuNet: centre and size relative to the cell, score as the mean of two."""
     found = []
     for stride in (8, 16, 32):
@@ -63,17 +71,61 @@ def decode_yunet(outputs: Grids, height: int, width: int) -> tuple[NDArray[Any],
     return boxes, scores, points
 
 
+def decode_centerface(
+    outputs: Grids, height: int, width: int, threshold: float = 0.0
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """CenterFace: a score for each fourth pixel, logarithms of height and width, the centre's offset, y before x.
+
+    Few of the cells pass, and only those are looked at. A box that reaches out of the picture stays as it is: its
+    points hang on it.
+    """
+    del height, width
+    heat, size, offset, marks = (output[0] for output in outputs.values())
+    rows, columns = np.nonzero(heat[0] > threshold)
+    scores = heat[0, rows, columns]
+    high, wide = 4 * np.exp(size[:, rows, columns].astype(np.float64))
+    y = 4 * (rows + offset[0, rows, columns] + 0.5) - high / 2
+    x = 4 * (columns + offset[1, rows, columns] + 0.5) - wide / 2
+    relative = marks[:, rows, columns].T.reshape(-1, 5, 2)[..., ::-1]
+    points = np.stack([x, y], axis=-1)[:, None] + relative * np.stack([wide, high], axis=-1)[:, None]
+    return np.column_stack([x, y, x + wide, y + high]), scores, points
+
+
 DECODERS: dict[str, tuple[Decoder, tuple[int, ...]]] = {
+    "centerface": (decode_centerface, (4,)),
     "scrfd": (decode_scrfd, (9, 15)),
     "yunet": (decode_yunet, (12,)),
 }
+_MOST_CANDIDATES = 5000  # bounds the time on pictures made to look like crowds
+_MOST_PIXELS = 4_000_000  # of the input: a megapixel takes about 350 MB while it is looked at
+_EAGER = 0.4  # of the threshold, where somebody says that there is a face
+# A face larger than this on the input gets loose points, at least from CenterFace.
+_LARGE = 200.0
 
 
 class SingleShot:
     """One network that finds faces and points; stateless between calls."""
 
-    def __init__(self, engine: Engine, settings: Mapping[str, Any]) -> None:
-        """Take the manifest's ``kind size color mean std threshold overlap``.
+    framed = False
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Mapping[str, Any],
+        points: OutputNet | None = None,
+        *,
+        longer_side: int = 1280,
+        rotated: bool = False,
+    ) -> None:
+        """Take the manifest's ``kind size color mean std threshold overlap`` and, of few, ``smallest``.
+
+        Args:
+            engine: the network.
+            settings: the longer side of the input is ``size``; with ``smallest`` it is more, up to ``longer_side``,
+                where the smallest face wanted would have fewer than so many pixels there.
+            points: what gives the points of large faces and, if ``rotated``, of turned ones.
+            longer_side: most pixels of a side of the input that are looked at.
+            rotated: whether faces on their side or head are to get the right points.
 
         Raises:
             ValueError: the network's outputs are not those of its kind.
@@ -85,38 +137,51 @@ class SingleShot:
         missing = {"size", "color", "mean", "std", "threshold", "overlap"} - set(settings)
         if missing:
             raise KeyError(min(missing))
-        self._engine, self._settings = engine, settings
+        self._engine, self._settings, self._points = engine, settings, points
+        self._longer_side, self._rotated = longer_side, rotated
+        # Four fifths of what good points need: there nine of ten faces are still found.
+        self.least = settings["smallest"] * 0.8 if "smallest" in settings else 24.0
 
-    def find(self, pixels: NDArray[np.uint8], min_size: float, max_size: float = np.inf) -> Faces:
+    def find(
+        self, pixels: NDArray[np.uint8], min_size: float, max_size: float = np.inf, *, eager: bool = False
+    ) -> Faces:
         """Return the faces on (H, W, 3) RGB pixels between two sizes of box, best first."""
-        height, width = pixels.shape[:2]
-        scale = min(1.0, self._settings["size"] / max(height, width))
+        scale = self._scale(pixels.shape[0], pixels.shape[1], min_size)
         canvas = self._canvas(pixels, scale)
         outputs = dict(zip(self._engine.outputs, self._engine.run(canvas), strict=True))
-        boxes, scores, points = self._decode(outputs, *canvas.shape[2:])
-        size = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) / scale
-        good = (scores > self._settings["threshold"]) & (size >= min_size) & (size <= max_size)
-        boxes, scores, points = boxes[good], scores[good], points[good]
-        if not len(boxes):
+        threshold = self._settings["threshold"] * (_EAGER if eager else 1.0)
+        boxes, scores, points = self._decode(outputs, canvas.shape[2], canvas.shape[3], threshold)
+        size = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) / scale
+        good = np.flatnonzero((scores > threshold) & (size >= min_size) & (size <= max_size))
+        if not len(good):
             return NO_FACES
+        good = good[np.argsort(-scores[good], kind="stable")[:_MOST_CANDIDATES]]
+        boxes, scores, points = boxes[good], scores[good], points[good]
         keep = greedy(boxes, scores, self._settings["overlap"])
-        return Faces(boxes[keep] / scale, scores[keep].astype(np.float32), points[keep] / scale)
+        faces = Faces(boxes[keep] / scale, scores[keep].astype(np.float32), points[keep] / scale)
+        return self._with_better_points(pixels, faces, scale)
 
-    def look_closer(self, pixels: NDArray[np.uint8], squares: NDArray[np.float64]) -> Faces:
-        """Return one face for each square: the best on the part of the picture around it, if any."""
-        found = []
-        for x1, y1, x2, y2 in squares:
-            margin = (x2 - x1) / 2
-            low = np.maximum([x1 - margin, y1 - margin], 0).astype(int)
-            high = np.maximum([x2 + margin, y2 + margin], 0).astype(int)
-            part = np.ascontiguousarray(pixels[low[1] : high[1], low[0] : high[0]])
-            faces = self.find(part, 1.0) if part.size else NO_FACES
-            if len(faces):
-                found.append(Faces(faces.boxes[:1] + np.tile(low, 2), faces.scores[:1], faces.points[:1] + low))
-            else:
-                found.append(Faces(np.array([[x1, y1, x2, y2]]), np.zeros(1, np.float32), np.zeros((1, 5, 2))))
-        parts = zip(*((faces.boxes, faces.scores, faces.points) for faces in found), strict=True)
-        return Faces(*(np.concatenate(arrays) for arrays in parts))
+    def _with_better_points(self, pixels: NDArray[np.uint8], faces: Faces, scale: float) -> Faces:
+        """Ask the other network about faces whose points are loose or, because they are turned, wrong."""
+        large = (faces.boxes[:, 2:] - faces.boxes[:, :2]).max(axis=1) * scale > _LARGE
+        asked = np.arange(len(faces)) if self._rotated else np.flatnonzero(large)
+        if self._points is None or not len(asked):
+            return faces
+        packed, around = pack_pixels(pixels), squares(faces.boxes[asked])
+        if self._rotated:
+            found, turns = self._points.upright(packed, around)
+        else:
+            found, turns = self._points.look(packed, around), np.zeros(len(asked), np.intp)
+        better = (found.scores >= GOOD) & (large[asked] | (turns > 0))
+        points = faces.points.copy()
+        points[asked[better]] = found.points[better]
+        return Faces(faces.boxes, faces.scores, points)
+
+    def _scale(self, height: int, width: int, min_size: float) -> float:
+        longer, side = max(height, width), float(self._settings["size"])
+        if "smallest" in self._settings:
+            side = min(max(side, longer * self._settings["smallest"] / min_size), self._longer_side)
+        return min(1.0, side / longer, float(np.sqrt(_MOST_PIXELS / (height * width))))
 
     def _canvas(self, pixels: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
         """Return the picture at ``scale`` in the upper left corner of the network's input."""
@@ -134,5 +199,6 @@ class SingleShot:
         values = np.zeros((height, width, 3), np.float32)
         values[: image.height, : image.width] = np.asarray(image)
         values = values[..., ::-1] if self._settings["color"] == "bgr" else values
-        values = (values - np.float32(self._settings["mean"])) / np.float32(self._settings["std"])
+        if (self._settings["mean"], self._settings["std"]) != (0.0, 1.0):
+            values = (values - np.float32(self._settings["mean"])) / np.float32(self._settings["std"])
         return np.ascontiguousarray(values.transpose(2, 0, 1)[None])

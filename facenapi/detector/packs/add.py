@@ -111,7 +111,10 @@ def add_network(base: Path, target: Path, name: str, origin: str, accept: Callab
 def _place(manifest: dict[str, Any], known: Known) -> None:
     entry = json.loads(json.dumps(known.entry))
     if known.role == "detector":
-        manifest["detector"] = {**entry, "file": known.file}
+        # What gives the points of large and turned faces, and in boxes, stays.
+        before = manifest["detector"]
+        points = before.get("points") or before.get("output")
+        manifest["detector"] = {**entry, "file": known.file, **({"points": points} if points else {})}
     elif known.role == "embedder":
         entry["parts"] = [{"file": known.file, "weight": 1.0, "input": entry.pop("input")}]
         manifest["embedder"] = entry

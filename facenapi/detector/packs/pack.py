@@ -42,27 +42,37 @@ class InputSpec:
 class EmbedderPart:
     """One network of an embedder; its unit vector enters the joined one with sqrt(weight).
 
-    ``file_int8`` is a copy in 8 bits that computes the same to within a cosine of 0.999, if there is one.
+    ``file_int8`` is a copy in 8 bits that computes the same to within a cosine of 0.999, if there is one;
+    ``cpu_batch`` is the most rows that one run on a CPU should have, 0 for no wish.
     """
 
     file: str
     weight: float
     input: InputSpec
     file_int8: str | None = None
+    cpu_batch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Embedder:
     """The network, or the weighted networks, that make the vectors.
 
-    ``provisional``: the calibration was not measured with these networks.
+    ``calibrations`` has the table for each number of views; ``provisional``: it was not measured with these networks.
+    ``cosines``: mean and standard deviation of the cosine of two vectors, of ``strangers`` and of the ``same``
+    person, if they were measured.
     """
 
     name: str
     dimension: int
     parts: tuple[EmbedderPart, ...]
-    calibration: Calibration
+    calibrations: Mapping[int, Calibration]
     provisional: bool
+    cosines: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def calibration(self) -> Calibration:
+        """Return the table for two views."""
+        return self.calibrations[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +148,13 @@ def _parse(folder: Path, manifest: dict[str, Any]) -> Pack:
         raise ValueError(f"format {manifest['format']} is not {FORMAT}")
     embedder = manifest["embedder"]
     parts = tuple(
-        EmbedderPart(part["file"], float(part["weight"]), _input(part["input"]), part.get("file_int8"))
+        EmbedderPart(
+            part["file"],
+            float(part["weight"]),
+            _input(part["input"]),
+            part.get("file_int8"),
+            int(part.get("cpu_batch", 0)),
+        )
         for part in embedder["parts"]
     )
     if not parts or any(part.weight <= 0 for part in parts):
@@ -153,12 +169,18 @@ def _parse(folder: Path, manifest: dict[str, Any]) -> Pack:
             str(embedder["name"]),
             int(embedder["dimension"]),
             parts,
-            Calibration(embedder["calibration"]["distance_confidence"]),
+            _calibrations(embedder["calibration"]),
             bool(embedder["calibration"].get("provisional", False)),
+            {name: (float(mean), float(spread)) for name, (mean, spread) in embedder.get("cosines", {}).items()},
         ),
         tuple(_attribute(entry) for entry in manifest["attributes"]),
         tuple(manifest.get("sources", ())),
     )
+
+
+def _calibrations(entry: dict[str, Any]) -> dict[int, Calibration]:
+    two = entry["distance_confidence"]
+    return {1: Calibration(entry.get("distance_confidence_1view", two)), 2: Calibration(two)}
 
 
 def _attribute(entry: dict[str, Any]) -> AttributeNet:

@@ -142,8 +142,11 @@ def wants_int8(precision: str) -> bool:
     ``auto`` takes them where the processor multiplies 8-bit numbers without saturating (VNNI, or the dot
     products of Arm): elsewhere they are less exact and hardly faster.
     """
-    if precision != "auto":
-        return precision == "int8"
+    return has_int8() if precision == "auto" else precision == "int8"
+
+
+def has_int8() -> bool:
+    """Tell whether the processor multiplies 8-bit numbers without saturating."""
     try:
         processor = Path("/proc/cpuinfo").read_text("utf-8")
     except (OSError, UnicodeDecodeError):

