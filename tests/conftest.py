@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import hypothesis
 import pytest
 from tornado.ioloop import IOLoop
 
+from facenapi.detector.packs.build import build_pack
+from facenapi.detector.packs.build.embedders import DEFAULT_EMBEDDER, EMBEDDERS
+from facenapi.detector.packs.build.manifest import Choice
 from tests.support import photos
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,6 +72,28 @@ def model_pack() -> Path:
     folder = Path(os.environ.get("FACENAPI_TEST_PACK", ROOT / "var" / "models" / "default"))
     if not (folder / "pack.json").exists():
         pytest.fail(f"There is no model pack in {folder}: run scripts/test, or facenapi models build", pytrace=False)
+    found = json.loads((folder / "pack.json").read_text("utf-8"))["embedder"]["name"]
+    if found != EMBEDDERS[DEFAULT_EMBEDDER].embedder["name"]:
+        pytest.fail(f"The model pack in {folder} is an older one ({found}): build one elsewhere and name it in "
+                    "FACENAPI_TEST_PACK, as scripts/test does", pytrace=False)  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="session")
+def downloads(model_pack) -> Path:
+    """The packages that the default pack was built from, which its build keeps beside it."""
+    folder = Path(os.environ.get("FACENAPI_TEST_DOWNLOADS", model_pack.parent / "downloads"))
+    missing = [p.file for p in Choice("mobilefacenet", "centerface").packages if not (folder / p.file).exists()]
+    if missing:
+        pytest.fail(f"{missing[0]} is not in {folder}: run facenapi models build", pytrace=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dlib_pack(downloads, tmp_path_factory) -> Path:
+    """The pack that was the default before: dlib's embedder and MTCNN."""
+    folder = tmp_path_factory.mktemp("packs") / "dlib"
+    build_pack(folder, downloads, lambda _: None, embedder="dlib", detector="mtcnn")
     return folder
 
 

@@ -49,8 +49,11 @@ class Loader:
         precision = config.embedding_precision
         self._int8 = not device.on_gpu and wants_int8(precision)
         if self._int8 and not has_int8():
-            log.warning("embedding_precision is %s, but this processor has no VNNI: 8-bit networks saturate "
-                        "on it and give other vectors and boxes than elsewhere; auto and fp32 do not", precision)  # fmt: skip
+            log.warning(
+                "embedding_precision is %s, but this processor has no VNNI: 8-bit networks saturate on it and give "
+                "other vectors and boxes than elsewhere; auto and fp32 do not",
+                precision,
+            )
 
     def finder(self) -> Finder:
         """Return the detector with the sizes and second tries of the configuration."""

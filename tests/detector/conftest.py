@@ -13,12 +13,15 @@ from PIL import Image
 
 import facenapi.detector
 from facenapi.config.options import Config
+from facenapi.detector.packs.add import add_network
+from facenapi.detector.packs.build import build_pack
 from facenapi.detector.packs.build.graph import Graph
 from facenapi.detector.packs.pack import load_pack
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.detector.run.device import Device
 from facenapi.detector.run.engine import Engine
 from facenapi.photos.photo import Photo
+from tests.conftest import ROOT
 from tests.support import photos
 
 PORTRAITS = ("astronaut", "grace_hopper")
@@ -39,13 +42,12 @@ def pixels():
 
 
 @pytest.fixture(scope="session")
-def engines(model_pack):
-    """The default pack's networks on one thread, by the stem of their file."""
-    pack = load_pack(model_pack)
+def engines(model_pack, dlib_pack):
+    """The networks of the default pack and of dlib's on one thread, by the stem of their file."""
     return {
         Path(file).stem: Engine(pack.read(file), Device("cpu", 1), max_batch=64, lanes=2)
+        for pack in map(load_pack, (model_pack, dlib_pack))
         for file in pack.files
-        if file.endswith(".onnx")
     }
 
 
@@ -57,9 +59,49 @@ def doubler():
     return graph.finish({"doubled": ("N", 3)})
 
 
+DETECTORS = ("centerface", "mtcnn", "yunet")
+
+
 @pytest.fixture(scope="session")
-def detector(model_pack):
-    """A started detector with default options."""
+def packs(model_pack, downloads, tmp_path_factory):
+    """Make the pack with the default embedder and a detector; skip where its network is not to be had."""
+    folder = tmp_path_factory.mktemp("detectors")
+
+    def make(name):
+        if name == "centerface":
+            return model_pack
+        if not (folder / name).exists() and name == "mtcnn":
+            build_pack(folder / name, downloads, lambda _: None, detector="mtcnn")
+        elif not (folder / name).exists():
+            add_network(model_pack, folder / name, "yunet", str(shared(YUNET)), lambda _: True)
+        return folder / name
+
+    return make
+
+
+YUNET = "models/face_detection_yunet_2023mar.onnx"
+
+
+def shared(file):
+    """A file that may lie beside the checkout, and never in it: skip where it does not."""
+    found = next((path for parent in ROOT.parents if (path := parent / "shared" / file).exists()), None)
+    if found is None:
+        pytest.skip(f"there is no shared/{file} beside the checkout")
+    return found
+
+
+@pytest.fixture(scope="session", params=DETECTORS)
+def detector(request, packs):
+    """A started detector with default options, with each of the networks that find faces."""
+    running = FaceDetector(Config(model_pack=str(packs(request.param)), device="cpu", threads=2))
+    asyncio.run(running.start())
+    yield running
+    asyncio.run(running.close())
+
+
+@pytest.fixture(scope="session")
+def default(model_pack):
+    """A started detector with the default pack and default options."""
     running = FaceDetector(Config(model_pack=str(model_pack), device="cpu", threads=2))
     asyncio.run(running.start())
     yield running

@@ -168,7 +168,13 @@ async def test_expression_networks(plug, make_photo, spec, labels, logits, expec
         ({}, lambda m: m.update(detector={"kind": "crystal ball"}), "unknown kind of detector 'crystal ball'"),
         ({}, lambda m: m.update(detector={"kind": "yunet", "file": "onet.onnx", "size": 64}), "yunet network has"),
         ({}, lambda m: m.update(detector={"kind": "yunet"}), "'file' is missing"),
-        ({}, lambda m: m["detector"].update(proposal="rnet.onnx"), "another version; run: facenapi models build"),
+        (
+            {},
+            lambda m: m.update(
+                detector=dict.fromkeys(("proposal", "refine", "output"), "onet.onnx") | {"kind": "mtcnn"}
+            ),
+            "another version; run: facenapi models build",
+        ),
     ],
 )
 async def test_networks_that_do_not_fit_stop_the_start(plug, networks, change, message):

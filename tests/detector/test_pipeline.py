@@ -10,6 +10,7 @@ from facenapi.config.options import Config
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import Overloaded, StartupError
 from facenapi.geometry import Box
+from tests.detector.conftest import DETECTORS
 from tests.support import photos
 
 WANTED = frozenset({"age", "gender", "emotions"})
@@ -23,8 +24,8 @@ def started(model_pack, **options):
 @pytest.mark.parametrize("name", UPSTREAM)
 async def test_finds_what_upstream_finds(detector, make_photo, name):
     (face,) = await detector.detect(make_photo(getattr(photos, name)()))
-    assert face.box.overlap(UPSTREAM[name]) > 0.9
-    assert face.score > 0.9
+    assert face.box.overlap(UPSTREAM[name]) > 0.75
+    assert face.score > 0.8
     inside = (face.landmarks > (face.box.x1, face.box.y1)) & (face.landmarks < (face.box.x2, face.box.y2))
     assert inside.all()
 
@@ -38,7 +39,7 @@ async def test_largest_first(detector, make_photo):
 async def test_no_face(detector, make_photo):
     photo = make_photo(photos.no_face())
     assert await detector.detect(photo) == []
-    assert (await detector.embed(photo, [])).shape == (0, 128)
+    assert (await detector.embed(photo, [])).shape == (0, 192)
     assert await detector.attributes(photo, [], WANTED) == []
 
 
@@ -68,23 +69,42 @@ async def test_box_that_the_caller_drew(detector, make_photo):
     (face,) = await detector.detect(photo)
     drawn = Box(175, 60, 270, 175)
     located = await detector.locate(photo, drawn)
-    assert located.box == drawn
+    assert located.box.overlap(face.box) > 0.8
+    assert not located.guessed
     assert np.abs(located.landmarks - face.landmarks).max() < 8
     vectors = await detector.embed(photo, [face, located])
     assert detector.confidence(float(vectors[0] @ vectors[1])) > 0.75
 
 
-@pytest.mark.parametrize(
-    "box",
-    [Box(10, 10, 60, 60), Box(-500, -500, -400, -400), Box(600, 600, 601, 601), Box(5, 5, 5, 5), Box(9, 9, 2, 2)],
-)
+@pytest.mark.parametrize("box", [Box(10, 10, 60, 60), Box(-50, 300, 90, 430), Box(420, 400, 600, 700)])
 async def test_box_without_a_face_still_gives_a_vector(detector, make_photo, box):
     photo = make_photo(photos.astronaut())
     located = await detector.locate(photo, box)
+    assert (located.box, located.guessed) == (box, True)
     vectors = await detector.embed(photo, [located])
-    assert vectors.shape == (1, 128)
     assert np.isfinite(vectors).all()
     assert len(await detector.attributes(photo, [located], WANTED)) == 1
+    (quality,) = await detector.quality(photo, [located])
+    assert quality.score == 0
+
+
+def wall(noise):
+    """A lit wall: grey that grows brighter to one side, with a camera's noise."""
+    slope = np.linspace(90, 170, 400)[None, :, None] + np.zeros((300, 400, 3))
+    pixels = slope + np.random.default_rng(3).normal(0, noise, (300, 400, 3))
+    return photos.encode(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
+
+
+@pytest.mark.parametrize("noise", [0, 3])
+async def test_there_is_nothing_on_a_wall(default, make_photo, noise):
+    assert await default.locate(make_photo(wall(noise)), Box(100, 100, 200, 220)) is None
+
+
+@pytest.mark.parametrize(
+    "box", [Box(5, 5, 6, 6), Box(100, 100, 100.4, 100.4), Box(200, 70, 260, 76), Box(-90, 0, 3, 90)]
+)
+async def test_there_is_nothing_in_a_few_pixels(default, make_photo, box):
+    assert await default.locate(make_photo(photos.astronaut()), box) is None
 
 
 async def everything_of(detector, photo):
@@ -127,7 +147,7 @@ async def test_large_photos_keep_their_coordinates(detector, make_photo, scale):
     large = image.resize((512 * scale, 512 * scale), Image.Resampling.BICUBIC)
     photo = make_photo(photos.encode(large, "JPEG", quality=92))
     face = (await detector.detect(photo))[0]  # enlarged grain may look like a tiny second face
-    assert face.box.overlap(UPSTREAM["astronaut"].scaled(scale)) > 0.85
+    assert face.box.overlap(UPSTREAM["astronaut"].scaled(scale)) > 0.75
     small = make_photo(photos.astronaut())
     (vector,) = await detector.embed(photo, [face])
     (other,) = await detector.embed(small, await detector.detect(small))
@@ -165,32 +185,34 @@ async def test_face_that_fills_the_frame(detector, make_photo):
     assert face.box.overlap(Box(0, 0, 74, 100)) > 0.7
 
 
-@pytest.fixture(scope="module")
-def turning(model_pack):
-    """A started detector that tries photos on their sides."""
-    running = started(model_pack, detect_rotated=True)
+@pytest.fixture(scope="module", params=DETECTORS)
+def turning(request, packs):
+    """A started detector that looks for faces on their sides."""
+    running = started(packs(request.param), detect_rotated=True)
     asyncio.run(running.start())
     yield running
     asyncio.run(running.close())
 
 
+@pytest.mark.parametrize("name", UPSTREAM)
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-async def test_photo_on_its_side(detector, turning, make_photo, degrees):
-    image = Image.open(io.BytesIO(photos.grace_hopper())).convert("RGB")
+async def test_photo_on_its_side(turning, make_photo, degrees, name):
+    """A detector may see a face that lies on its side; its points must be right all the same."""
+    image = Image.open(io.BytesIO(getattr(photos, name)())).convert("RGB")
+    width, height = image.size
     photo = make_photo(photos.encode(image.rotate(degrees, expand=True)))
-    assert await detector.detect(photo) == []
     (face,) = await turning.detect(photo)
-    upright = UPSTREAM["grace_hopper"]
+    upright = UPSTREAM[name]
     expected = {
-        90: Box(upright.y1, 512 - upright.x2, upright.y2, 512 - upright.x1),
-        180: Box(512 - upright.x2, 600 - upright.y2, 512 - upright.x1, 600 - upright.y1),
-        270: Box(600 - upright.y2, upright.x1, 600 - upright.y1, upright.x2),
+        90: Box(upright.y1, width - upright.x2, upright.y2, width - upright.x1),
+        180: Box(width - upright.x2, height - upright.y2, width - upright.x1, height - upright.y1),
+        270: Box(height - upright.y2, upright.x1, height - upright.y1, upright.x2),
     }[degrees]
-    assert face.box.overlap(expected) > 0.9
-    straight = make_photo(photos.grace_hopper())
+    assert face.box.overlap(expected) > 0.6
+    straight = make_photo(getattr(photos, name)())
     (vector,) = await turning.embed(photo, [face])
     (other,) = await turning.embed(straight, await turning.detect(straight))
-    assert turning.confidence(float(vector @ other)) > 0.9
+    assert turning.confidence(float(vector @ other)) > 0.85
 
 
 async def test_full_queue_is_refused_and_a_caller_that_left_is_dropped(model_pack, make_photo):
@@ -211,18 +233,18 @@ async def test_full_queue_is_refused_and_a_caller_that_left_is_dropped(model_pac
 
 async def test_views_are_part_of_the_embedding_name(model_pack, make_photo):
     one = started(model_pack, embedding_views=1)
-    assert one.embedding_name == "dlib-resnet29-128-1view"
+    assert one.embedding_name == "mobilefacenet-192-1view"
     await one.start()
     photo = make_photo(photos.astronaut())
     vectors = await one.embed(photo, await one.detect(photo))
-    assert vectors.shape == (1, 128)
+    assert vectors.shape == (1, 192)
     await one.close()
 
 
 async def test_info_tells_the_real_provider(detector):
     info = detector.info()
     assert info["provider"] == "CPUExecutionProvider"
-    assert info["embedding"] == "dlib-resnet29-128"
+    assert info["embedding"] == "mobilefacenet-192"
 
 
 def test_no_pack(tmp_path):
@@ -232,8 +254,8 @@ def test_no_pack(tmp_path):
 
 async def test_damaged_pack_stops_the_start(model_pack, tmp_path):
     copy = shutil.copytree(model_pack, tmp_path / "pack")
-    (copy / "pnet.onnx").write_bytes(b"x")
+    (copy / "onet.onnx").write_bytes(b"x")
     running = FaceDetector(Config(model_pack=str(copy)))
-    with pytest.raises(StartupError, match=r"pnet\.onnx is damaged"):
+    with pytest.raises(StartupError, match=r"onet\.onnx is damaged"):
         await running.start()
     await running.close()

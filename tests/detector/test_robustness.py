@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from tests.support import photos
 
 FACES = {"astronaut": (165, 40, 285, 195), "grace_hopper": (150, 60, 385, 365)}
-STRICT = 0.7834
+LOW = 0.5690
 
 
 def upright(image):
@@ -49,7 +49,7 @@ async def test_twenty_altered_portraits(detector, make_photo):
             for vector in await detector.embed(photo, faces[:1]):
                 if detector.confidence(float(vector @ originals[name])) >= 0.75:
                     recognised.append((name, change))
-                if detector.confidence(float(vector @ originals[other])) >= STRICT:
+                if detector.confidence(float(vector @ originals[other])) >= LOW:
                     mistaken.append((name, change))
-    assert len(recognised) >= 18, recognised
+    assert len(recognised) == 20, recognised
     assert not mistaken

@@ -162,7 +162,7 @@ class SingleShot:
         return self._with_better_points(pixels, faces, scale)
 
     def _with_better_points(self, pixels: NDArray[np.uint8], faces: Faces, scale: float) -> Faces:
-        """Ask the other network about faces whose points are loose or, because they are turned, wrong."""
+        """Ask the other network about faces whose box and points are loose or, because they are turned, wrong."""
         large = (faces.boxes[:, 2:] - faces.boxes[:, :2]).max(axis=1) * scale > _LARGE
         asked = np.arange(len(faces)) if self._rotated else np.flatnonzero(large)
         if self._points is None or not len(asked):
@@ -173,9 +173,11 @@ class SingleShot:
         else:
             found, turns = self._points.look(packed, around), np.zeros(len(asked), np.intp)
         better = (found.scores >= GOOD) & (large[asked] | (turns > 0))
-        points = faces.points.copy()
+        boxes, points = faces.boxes.copy(), faces.points.copy()
         points[asked[better]] = found.points[better]
-        return Faces(faces.boxes, faces.scores, points)
+        better &= turns == 0  # the other's box, too, is closer around a very large face
+        boxes[asked[better]] = found.boxes[better]
+        return Faces(boxes, faces.scores, points)
 
     def _scale(self, height: int, width: int, min_size: float) -> float:
         longer, side = max(height, width), float(self._settings["size"])

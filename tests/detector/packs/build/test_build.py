@@ -1,34 +1,25 @@
 import hashlib
 import json
-import os
 import sys
 from dataclasses import replace
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from facenapi.config.options import Config
+from facenapi.detector.base import Detection
 from facenapi.detector.measure.verify import verify_pack
-from facenapi.detector.packs.build import build_pack
+from facenapi.detector.packs.build import build_pack, choose
 from facenapi.detector.packs.build.embedders import EMBEDDERS
-from facenapi.detector.packs.build.sources import DLIB_MODELS, FACE_API, HUMAN_MODELS, MTCNN
+from facenapi.detector.packs.build.manifest import Choice
 from facenapi.detector.packs.pack import load_pack
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import StartupError
-from tests.detector.packs.build.synthetic import Mobilenet, Resnet, tarball
+from facenapi.geometry import Box
+from tests.detector.packs.build.synthetic import Resnet, tarball
 from tests.detector.test_robustness import FACES, altered
 from tests.support import photos
-
-
-@pytest.fixture
-def downloads(model_pack):
-    """The packages that the default pack was built from, which its build keeps beside it."""
-    folder = Path(os.environ.get("FACENAPI_TEST_DOWNLOADS", model_pack.parent / "downloads"))
-    if not all((folder / package.file).exists() for package in (MTCNN, FACE_API)):
-        pytest.fail(f"The source packages are not in {folder}: run facenapi models build", pytrace=False)
-    return folder
 
 
 @pytest.fixture
@@ -43,23 +34,32 @@ def no_network(monkeypatch):
 
 @pytest.fixture
 def others(downloads, tmp_path, monkeypatch):
-    """A folder with the default's packages and stand-ins for the others, narrow networks of random weights."""
+    """A folder with the default's packages, and a stand-in for dlib's own: a narrow network of random weights."""
     folder = tmp_path / "downloads"
     folder.mkdir()
-    for package in (MTCNN, FACE_API):
+    for package in Choice("joined", "centerface").packages:
         (folder / package.file).symlink_to((downloads / package.file).absolute())
-    graph, data = Mobilenet().files()
-    dat = "face_recognition_models-0.3.0/face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
-    archives = {
-        HUMAN_MODELS: {"package/models/faceres.json": graph, "package/models/faceres.bin": data},
-        DLIB_MODELS: {dat: Resnet().file()},
-    }
-    for name, package in (("fused", HUMAN_MODELS), ("dlib-fp32", DLIB_MODELS)):
-        archive = tarball({"../evil": b"x", **archives[package]})
-        (folder / package.file).write_bytes(archive)
-        stand_in = replace(package, sha256=hashlib.sha256(archive).hexdigest(), integrity=None)
-        monkeypatch.setitem(EMBEDDERS, name, replace(EMBEDDERS[name], more=(stand_in,)))
-    return folder
+
+    def stand_in(members, embedder="dlib-fp32"):
+        """Put an archive in the place of an embedder's package."""
+        variant = EMBEDDERS[embedder]
+        archive = tarball({"../evil": b"x", **members})
+        (folder / variant.packages[0].file).unlink(missing_ok=True)
+        (folder / variant.packages[0].file).write_bytes(archive)
+        pinned = replace(variant.packages[0], sha256=hashlib.sha256(archive).hexdigest(), integrity=None)
+        monkeypatch.setitem(EMBEDDERS, embedder, replace(variant, packages=(pinned,)))
+        return folder
+
+    return stand_in
+
+
+# Two faces as good as any: those of the astronaut by two detectors.
+POINTS = np.float32([
+    [[203.5, 100.1], [245.4, 102.2], [224.2, 126.4], [201.8, 138.6], [244.4, 140.4]],
+    [[203.2, 101.7], [247.0, 104.5], [223.3, 125.1], [203.4, 142.3], [241.3, 144.4]],
+])  # fmt: skip
+DAT = "face_recognition_models-0.3.0/face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
+TFLITE = "package/android/src/main/assets/MobileFaceNet.tflite"
 
 
 def contents(folder):
@@ -78,7 +78,7 @@ def test_manifest_names_sources_and_checksums(downloads, tmp_path, no_network):
     build_pack(tmp_path / "pack", downloads, lambda _: None)
     manifest = json.loads((tmp_path / "pack" / "pack.json").read_text("utf-8"))
     assert {(s["name"], s["version"], s["sha256"]) for s in manifest["sources"]} == {
-        (p.name, p.version, p.sha256) for p in (MTCNN, FACE_API)
+        (p.name, p.version, p.sha256) for p in Choice("mobilefacenet", "centerface").packages
     }
     found = contents(tmp_path / "pack")
     assert manifest["files"] == {name: found[name] for name in found if name != "pack.json"}
@@ -106,31 +106,31 @@ def test_failure_leaves_the_old_pack(downloads, tmp_path, no_network, monkeypatc
     assert (tmp_path / "pack" / "old").exists()
 
 
-async def test_fused_pack_joins_the_default_network_with_faceres(
-    others, model_pack, tmp_path, no_network, make_photo
-):
-    build_pack(tmp_path / "pack", others, lambda _: None, embedder="fused")
-    found, default = contents(tmp_path / "pack"), contents(model_pack)
-    assert set(found) - set(default) == {"faceres.onnx"}
-    assert {name for name in default if found[name] != default[name]} == {"pack.json"}
-    manifest = json.loads((tmp_path / "pack" / "pack.json").read_text("utf-8"))
-    assert [source["name"] for source in manifest["sources"]] == [MTCNN.name, FACE_API.name, HUMAN_MODELS.name]
-    assert "no licence was found" in manifest["sources"][2]["licence"]
-    assert any("faceres" in caution for caution in manifest["cautions"])
+async def test_joined_pack_has_both_networks(downloads, dlib_pack, model_pack, tmp_path, make_photo):
+    build_pack(tmp_path / "pack", downloads, lambda _: None, embedder="joined")
+    found, default, dlib = contents(tmp_path / "pack"), contents(model_pack), contents(dlib_pack)
+    assert {name for name in found if found[name] != default.get(name, dlib.get(name))} == {"pack.json"}
+    assert set(found) == set(default) | {"embedding.onnx", "embedding_int8.onnx"}
     embedder = load_pack(tmp_path / "pack").embedder
-    assert [(part.file, part.weight) for part in embedder.parts] == [("embedding.onnx", 6.0), ("faceres.onnx", 1.0)]
-    assert embedder.provisional
-    detector = FaceDetector(Config(model_pack=str(tmp_path / "pack"), device="cpu", threads=1))
-    await detector.start()
-    photo = make_photo(photos.astronaut())
-    vectors = await detector.embed(photo, await detector.detect(photo))
-    assert (detector.embedding_name, vectors.shape) == ("dlib-faceres-w6-1152", (1, 1152))
-    await detector.close()
+    assert [(part.file, part.weight) for part in embedder.parts] == [
+        ("embedding.onnx", 2.0), ("mobilefacenet.onnx", 1.0)]  # fmt: skip
+    assert not embedder.provisional
+    photo, vectors = make_photo(photos.astronaut()), {}
+    for pack in (model_pack, dlib_pack, tmp_path / "pack"):
+        detector = FaceDetector(Config(model_pack=str(pack), device="cpu", threads=1))
+        await detector.start()
+        faces = [Detection(Box(0, 0, 99, 99), 1.0, points) for points in POINTS]
+        vectors[pack] = await detector.embed(photo, faces)
+        await detector.close()
+    alone = [pair[0] @ pair[1] for pair in vectors.values()]
+    assert vectors[tmp_path / "pack"].shape == (2, 320)
+    assert alone[2] == pytest.approx((2 * alone[1] + alone[0]) / 3, abs=1e-5)
 
 
-def test_fp32_pack_has_the_network_of_dlibs_file(others, model_pack, tmp_path, no_network):
-    build_pack(tmp_path / "pack", others, lambda _: None, embedder="dlib-fp32")
-    found, default = contents(tmp_path / "pack"), contents(model_pack)
+def test_fp32_pack_has_the_network_of_dlibs_file(others, dlib_pack, tmp_path, no_network):
+    folder = others({DAT: Resnet().file()})
+    build_pack(tmp_path / "pack", folder, lambda _: None, embedder="dlib-fp32", detector="mtcnn")
+    found, default = contents(tmp_path / "pack"), contents(dlib_pack)
     assert {name for name in default if found[name] != default[name]} == {
         "embedding.onnx",
         "embedding_int8.onnx",
@@ -138,48 +138,72 @@ def test_fp32_pack_has_the_network_of_dlibs_file(others, model_pack, tmp_path, n
     }
     pack = load_pack(tmp_path / "pack")
     assert (pack.embedding_name, pack.embedder.dimension) == ("dlib-resnet29-fp32-128", 128)
-    assert not pack.embedder.provisional
     assert pack.sources[2]["licence"] == "CC0-1.0"
+    problems = verify_pack(tmp_path / "pack")  # a stand-in is not upstream's
+    assert problems
+    assert all("the output of embedding" in problem for problem in problems)
 
 
-@pytest.mark.parametrize(("embedder", "file"), [("fused", "faceres.onnx"), ("dlib-fp32", "embedding.onnx")])
-def test_networks_that_are_not_upstreams_are_noticed(others, tmp_path, no_network, embedder, file):
-    build_pack(tmp_path / "pack", others, lambda _: None, embedder=embedder)
-    problems = verify_pack(tmp_path / "pack")
-    assert any(f"the output of {file} is off" in problem for problem in problems)
-    assert all("output of" in problem for problem in problems)
-
-
-@pytest.mark.parametrize("embedder", ["fused", "dlib-fp32"])
-def test_an_archive_without_the_network_is_refused(others, tmp_path, no_network, monkeypatch, embedder):
-    package = EMBEDDERS[embedder].more[0]
-    archive = tarball({"package/other": b"x"})
-    (others / package.file).write_bytes(archive)
-    other = replace(package, sha256=hashlib.sha256(archive).hexdigest())
-    monkeypatch.setitem(EMBEDDERS, embedder, replace(EMBEDDERS[embedder], more=(other,)))
-    with pytest.raises(StartupError, match="the package lacks"):
-        build_pack(tmp_path / "pack", others, lambda _: None, embedder=embedder)
+@pytest.mark.parametrize(
+    ("embedder", "members", "message"),
+    [
+        ("dlib-fp32", {}, "the package lacks"),
+        ("dlib-fp32", {DAT: Resnet().file()[:-100]}, "could not be converted: dlib's file is cut off"),
+        ("mobilefacenet", {}, "the package lacks"),
+        ("mobilefacenet", {TFLITE: b"TFL3"}, "is not the network that was pinned"),
+    ],
+)
+def test_other_archives_are_refused(others, tmp_path, no_network, embedder, members, message):  # noqa: PLR0917
+    folder = others(members, embedder)
+    with pytest.raises(StartupError, match=message):
+        build_pack(tmp_path / "pack", folder, lambda _: None, embedder=embedder)
     assert not (tmp_path / "pack").exists()
 
 
-def test_weights_of_another_network_are_refused(others, tmp_path, no_network, monkeypatch):
-    graph, data = Mobilenet().files()
-    graph = graph.replace(b"conv_dw_7/", b"conv_dw_9/")
-    members = {"package/models/faceres.json": graph, "package/models/faceres.bin": data}
-    archive = tarball(members)
-    (others / HUMAN_MODELS.file).write_bytes(archive)
-    other = replace(HUMAN_MODELS, sha256=hashlib.sha256(archive).hexdigest(), integrity=None)
-    monkeypatch.setitem(EMBEDDERS, "fused", replace(EMBEDDERS["fused"], more=(other,)))
-    with pytest.raises(StartupError, match="could not be converted"):
-        build_pack(tmp_path / "pack", others, lambda _: None, embedder="fused")
+class TestChoosing:
+    """Which pack is built where there is one."""
+
+    def test_the_default_where_there_is_none(self, tmp_path):
+        assert choose(tmp_path, None, None) == ("mobilefacenet", "centerface")
+        assert choose(tmp_path, "dlib", "mtcnn") == ("dlib", "mtcnn")
+
+    def test_the_same_again(self, dlib_pack):
+        assert choose(dlib_pack, None, None) == choose(dlib_pack, "dlib", None) == ("dlib", "mtcnn")
+
+    @pytest.mark.parametrize(("embedder", "detector"), [("mobilefacenet", None), (None, "centerface")])
+    def test_never_another(self, dlib_pack, embedder, detector):
+        with pytest.raises(StartupError, match=r"holds a pack with the .* (dlib|mtcnn).*--force"):
+            choose(dlib_pack, embedder, detector)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda manifest: manifest["embedder"]["calibration"].update(origin="mine"),
+            lambda manifest: manifest.pop("built"),
+            lambda manifest: manifest["embedder"].update(name="mine"),
+            lambda manifest: manifest.pop("detector"),
+        ],
+    )
+    def test_never_over_what_somebody_changed(self, dlib_pack, tmp_path, change):
+        manifest = json.loads((dlib_pack / "pack.json").read_text("utf-8"))
+        change(manifest)
+        (tmp_path / "pack.json").write_text(json.dumps(manifest))
+        with pytest.raises(StartupError, match="--force"):
+            choose(tmp_path, None, None)
+
+    def test_a_typing_mistake_is_no_reason_to_replace_it(self, tmp_path):
+        (tmp_path / "pack.json").write_text("{")
+        with pytest.raises(StartupError, match=r"cannot be read.*--force"):
+            choose(tmp_path, None, None)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("embedder", ["fused", "dlib-fp32"])
+@pytest.mark.parametrize("embedder", ["joined", "dlib-fp32"])
 async def test_real_networks_are_as_upstream_and_tell_people_apart(
     downloads, tmp_path, no_network, make_photo, embedder
 ):
-    missing = [package.file for package in EMBEDDERS[embedder].packages if not (downloads / package.file).exists()]
+    packages = Choice(embedder, "centerface").packages
+    missing = [package.file for package in packages if not (downloads / package.file).exists()]
     if missing:
         pytest.skip(f"not compared with upstream, because {missing[0]} is not there: facenapi models build "
                     f"--embedder={embedder} fetches it")  # fmt: skip
@@ -198,9 +222,10 @@ async def test_real_networks_are_as_upstream_and_tell_people_apart(
     assert min(same) > max(other) + 0.05
 
 
-def test_unknown_embedder(tmp_path, no_network):
-    with pytest.raises(StartupError, match="unheard-of"):
-        build_pack(tmp_path / "pack", tmp_path, lambda _: None, embedder="unheard-of")
+@pytest.mark.parametrize("what", ["embedder", "detector"])
+def test_unknown_networks(tmp_path, no_network, what):
+    with pytest.raises(StartupError, match=f"there is no {what} 'unheard-of'"):
+        build_pack(tmp_path / "pack", tmp_path, lambda _: None, **{what: "unheard-of"})
 
 
 def test_missing_extra_names_the_command(tmp_path, monkeypatch):
