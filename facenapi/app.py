@@ -26,6 +26,7 @@ from facenapi.search.open import open_searcher
 from facenapi.services.auth import Authenticator
 from facenapi.services.enrol import Enroller
 from facenapi.services.faces import FaceKeeper
+from facenapi.services.foreign import ForeignFaces
 from facenapi.services.galleries import GalleryKeeper
 from facenapi.services.identify import Identifier
 from facenapi.services.merge import PersonMerger
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+COUNT_S = 20.0  # between two looks for faces of another model
 ASK_S = 2.0  # how old what strangers are told of the store may be
 PATIENCE_S = 60.0
 FORGET_S = 3600.0
@@ -71,6 +73,7 @@ class Application:
         self.photos = PhotoLoader(config)
         self.auth = Authenticator(config, self.store)
         self.pictures = open_pictures(config, self.store)
+        self.foreign = ForeignFaces(self.store, self.searcher, self.detector.embedding_name)
         self.faces = FaceKeeper(self.store, self.searcher, self.pictures)
         self.galleries = GalleryKeeper(self.store, self.faces)
         self.persons = PersonFinder(config, self.detector, self.store, self.searcher)
@@ -102,6 +105,7 @@ class Application:
         await self.photos.start()
         self.loops.repeat("beat", Pulse(self.metrics).beat, 0, patience_s=PATIENCE_S)
         self.loops.repeat("ask the store", self._ask_store, ASK_S, first_s=0, patience_s=PATIENCE_S)
+        self.loops.repeat("count foreign faces", self.foreign.count, COUNT_S, first_s=1)
         self.loops.repeat("forget old deletions", self._forget_tombstones, FORGET_S, first_s=ASK_S)
 
     def listen(self) -> int:
@@ -135,6 +139,7 @@ class Application:
             "detector": self.detector.info(),
             "search": {"live": sum(bool(info["ready"]) for info in shards), "total": len(shards), "shards": shards},
             "requests": self.requests.running,
+            **self.foreign.view(),
         }
 
     def briefly(self) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from tests.support.live import PACK, Server, form, jpeg
+from tests.support.live import Server, form, jpeg
 from tests.support.pictures_server import serve_pictures
 
-STRICT = 0.7834
+MEDIUM = 0.6616
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +112,10 @@ def test_altered_portraits_are_identified_and_verified(newcomer, astronaut, grac
             assert verified["verified"] == (first["confidence"] >= 0.75), how
             assert verified["results"][0]["confidence"] == pytest.approx(first["confidence"], abs=1e-4)
             for match in ranked:
-                assert match["face"]["meta"] == name or match["confidence"] < STRICT, how
+                assert match["face"]["meta"] == name or match["confidence"] < MEDIUM, how
             if not good:
                 missed.append((name, how, first["confidence"]))
-    assert len(missed) <= 2, missed
+    assert not missed
 
 
 def test_metrics_tell_what_the_server_is_doing(server, astronaut):
@@ -125,9 +125,7 @@ def test_metrics_tell_what_the_server_is_doing(server, astronaut):
     assert server.figure(r'facenapi_requests_total\{handler="FacesHandler",method="POST",status="200"') >= 1
     for stage in ("fetch", "decode", "detect", "embed", "search", "store"):
         assert server.figure(rf'facenapi_stage_seconds_count\{{stage="{stage}"') >= 1, stage
-    networks = [path.stem for path in PACK.glob("*net.onnx")]
-    assert len(networks) == 3
-    for network in networks:
+    for network in ("centerface", "mobilefacenet"):
         runs = server.figure(rf'facenapi_batch_rows_count\{{network="{network}"')
         assert server.figure(rf'facenapi_batch_rows_sum\{{network="{network}"') >= runs >= 2
         assert server.figure(rf'facenapi_inference_queue\{{network="{network}"') == 0

@@ -61,7 +61,7 @@ def _describe_build(own: argparse.ArgumentParser) -> None:
     own.add_argument("--detector", choices=DETECTORS, help=f"what finds the faces (default: {DEFAULT_DETECTOR})")
     own.add_argument("--force", action="store_true",
                      help="replace a pack of other networks, or one that was changed since it was built; stored "
-                          "faces of another embedder are found again when facenapi regenerate has moved them")  # fmt: skip
+                          "faces of another embedder are found again after facenapi regenerate")  # fmt: skip
     own.set_defaults(action=_build)
 
 

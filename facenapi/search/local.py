@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from facenapi.errors import Unavailable
@@ -175,7 +176,11 @@ class LocalShard:
     def info(self) -> dict[str, Any]:
         """Return figures for monitoring."""
         collections = list(self._index.collections.values())
+        models: Counter[str] = Counter()
+        for (_, model), found in list(self._index.collections.items()):
+            models[model] += found.live
         return {
+            "models": dict(models),
             "ready": self._ready,
             "lagging": self.lagging,
             "faces": self._index.live,

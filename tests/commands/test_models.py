@@ -40,32 +40,55 @@ def test_a_missing_pack_says_how_to_make_it(facenapi, tmp_path):
 
 def test_a_damaged_file_is_found(facenapi, pack):
     assert facenapi("models", "verify", f"--model_pack={pack}").status == 0
-    (pack / "rnet.onnx").write_bytes(b"nothing")
+    (pack / "onet.onnx").write_bytes(b"nothing")
     said = facenapi("models", "verify", f"--model_pack={pack}")
     assert said.status == 1
-    assert "rnet.onnx is damaged" in said.err
+    assert "onet.onnx is damaged" in said.err
 
 
-@pytest.mark.parametrize("damaged", [True, False])
-def test_an_embedder_can_be_chosen_and_its_provisional_confidences_are_said(facenapi, pack, monkeypatch, damaged):
+@pytest.fixture
+def building(pack, monkeypatch):
+    """Builds that only note what was asked for, and leave a pack whose confidences are provisional."""
     asked = []
     manifest = json.loads((pack / "pack.json").read_text("utf-8"))
 
-    def build(folder, cache, progress, embedder):
-        asked.append((folder, cache, embedder))
+    def build(folder, cache, progress, *, embedder, detector):
+        asked.append((folder, cache, embedder, detector))
         manifest["embedder"].update(name="joined")
         manifest["embedder"]["calibration"].update(provisional=True)
+        folder.mkdir(exist_ok=True)
         (folder / "pack.json").write_text(json.dumps(manifest))
 
     monkeypatch.setattr("facenapi.detector.packs.build.build_pack", build)
-    if damaged:
-        (pack / "pack.json").write_text("{")
-    said = facenapi("models", "build", "--embedder=fused", f"--model_pack={pack}")
-    assert asked == [(pack, pack.parent / "downloads", "fused")]
+    return asked
+
+
+def test_a_pack_is_replaced_with_force_only(facenapi, pack, building):
+    before = (pack / "pack.json").read_bytes()
+    said = facenapi("models", "build", "--embedder=dlib", f"--model_pack={pack}")
+    assert (said.status, said.out, building) == (1, "", [])
+    assert "--force" in said.err
+    assert (pack / "pack.json").read_bytes() == before
+    said = facenapi("models", "build", "--embedder=dlib", "--detector=mtcnn", "--force", f"--model_pack={pack}")
+    assert building == [(pack, pack.parent / "downloads", "dlib", "mtcnn")]
     assert (said.status, said.out) == (0, f"{pack}\n")
     assert "models calibrate" in said.err
-    assert ("regenerate" in said.err) is not damaged
+    assert "regenerate" in said.err
     assert "joined  (confidences are provisional)" in facenapi("models", "list", f"--model_pack={pack}").out
+
+
+def test_another_pack_is_built_beside(facenapi, pack, building):
+    beside = pack.parent / "beside"
+    said = facenapi("models", "build", "--embedder=joined", f"--model_pack={beside}")
+    assert (said.status, building) == (0, [(beside, pack.parent / "downloads", "joined", "centerface")])
+
+
+def test_a_pack_that_cannot_be_read_is_not_replaced_in_silence(facenapi, pack, building):
+    (pack / "pack.json").write_text("{")
+    said = facenapi("models", "build", f"--model_pack={pack}")
+    assert (said.status, building) == (1, [])
+    assert "cannot be read" in said.err
+    assert facenapi("models", "build", "--force", f"--model_pack={pack}").status == 0
 
 
 def test_an_unknown_embedder_is_wrong_usage(facenapi, pack):

