@@ -6,14 +6,15 @@
   bound: at least 0.85 (bench_api.py has more cases).
 * 12 Mpx: time of a 12-megapixel JPEG beside the same picture at 2 megapixels, with faces that the half-size picture
   shows well enough, and with faces that need the whole one; bound: at most 1.6.
-* int8: time of the embedding network in 32 bits beside 8 bits, where the pack has both (no bound).
+* int8: time of the detector's network in 32 bits beside 8 bits, where the pack has both (no bound).
 * Peers, from the same decoded pixels; bound: ours at least 3 times as many per second, in one thread per core. A peer
   that is not given is reported as not run.
   face-api: detection, embedding, age, gender and expressions of the npm package with its WASM backend, a process per
   core. --face-api=DIR, made by ``npm install --prefix DIR @vladmandic/face-api@1.7.15 @tensorflow/tfjs@4.22.0
   @tensorflow/tfjs-backend-wasm@4.22.0``.
   mtcnn: detection alone of the PyPI package on TensorFlow, beside our detection with its options, and (no bound)
-  beside all that we do with ours. --mtcnn=PYTHON, an interpreter with ``pip install mtcnn==1.0.0 tensorflow-cpu``.
+  beside all that we do. --mtcnn=PYTHON, an interpreter with ``pip install mtcnn==1.0.0 tensorflow-cpu``; ours is in
+  --mtcnn-pack=DIR, made by ``facenapi models build --detector=mtcnn --model_pack=DIR``.
 
     python scripts/bench_detector.py [--device=cpu] [--rounds=5] [--face-api=DIR] [--mtcnn=PYTHON] [--quick] [--json]
 """
@@ -150,15 +151,13 @@ def size_ratio(detector: FaceDetector, rounds: int, make: Callable[..., bytes]) 
 
 
 def int8_ratio(rounds: int) -> float | None:
-    """Time in 32 bits over time in 8 bits."""
+    """Time of the detector's network in 32 bits over its time in 8 bits."""
     pack = load_pack(PACK)
-    part = pack.embedder.parts[0]
-    if part.file_int8 is None:
+    if "file_int8" not in pack.detector:
         return None
-    rows = np.random.default_rng(0).integers(0, 256, (2, 3, part.input.size, part.input.size)).astype(np.float32)
-    engines = [
-        Engine(pack.read(file), Device("cpu", 1), max_batch=8, lanes=1) for file in (part.file, part.file_int8)
-    ]
+    rows = np.random.default_rng(0).integers(0, 256, (1, 3, 480, 640)).astype(np.float32)
+    files = [pack.detector[name] for name in ("file", "file_int8")]
+    engines = [Engine(pack.read(file), Device("cpu", 1), max_batch=1, lanes=1) for file in files]
     times: list[list[float]] = [[], []]
     for _ in range(rounds * 4):
         for engine, spent in zip(engines, times, strict=True):
@@ -181,14 +180,16 @@ def peer_ratio(peer: Peer, work: Callable[[Photo], int], rounds: int, threads: i
     return max(ours) / max(theirs)
 
 
-def peer_ratios(detector: FaceDetector, rounds: int, node: str, python: str) -> Iterator[tuple[str, float]]:
+def peer_ratios(
+    detector: FaceDetector, rounds: int, node: str, python: str, pack: str
+) -> Iterator[tuple[str, float]]:
     """Yield name and ratio for the peers that are there."""
     threads = detector._threads
     if node:
         with face_api(node, same_photos(), threads) as peer:
             yield PEERS[0], peer_ratio(peer, lambda photo: whole(detector, photo), rounds, threads)
     if python:
-        alike = FaceDetector(Config(model_pack=str(PACK), device=detector._config.device, **OF_MTCNN))
+        alike = FaceDetector(Config(model_pack=pack, device=detector._config.device, **OF_MTCNN))
         asyncio.run(alike.start())
         with mtcnn(python, same_photos()) as peer:
             yield PEERS[1], peer_ratio(peer, lambda photo: len(alike._finder.find(photo)), rounds, threads)
@@ -214,6 +215,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--face-api", default="", metavar="DIR")
     parser.add_argument("--mtcnn", default="", metavar="PYTHON")
+    parser.add_argument("--mtcnn-pack", default=str(PACK.parent / "mtcnn"), metavar="DIR")
     parser.add_argument("--quick", action="store_true", help="2 short rounds")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
@@ -227,7 +229,7 @@ def main() -> int:
     quick = int8_ratio(rounds)
     if quick is not None:
         results["int8"] = quick
-    results |= peer_ratios(detector, rounds, chosen.face_api, chosen.mtcnn)
+    results |= peer_ratios(detector, rounds, chosen.face_api, chosen.mtcnn, chosen.mtcnn_pack)
     provider = detector.info()["provider"]
     asyncio.run(detector.close())
     beyond = [name for name, ratio in results.items() if missed(name, ratio)]

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from facenapi.config.options import Config
 from facenapi.detector.describe import attributes, crops, embedding
-from facenapi.detector.find import mtcnn
+from facenapi.detector.find import mtcnn, onet, singleshot
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.photos.photo import Photo
 from tests.support import photos
@@ -55,6 +55,10 @@ def watch(clock: Clock, detector: FaceDetector) -> None:
     clock.wrap(mtcnn, "suppress", "suppress overlaps")
     clock.wrap(mtcnn, "patches", "cut candidates")
     clock.wrap(mtcnn, "pack_pixels", "pack pixels")
+    clock.wrap(singleshot.SingleShot, "_canvas", "canvas")
+    clock.wrap(singleshot, "greedy", "suppress overlaps")
+    for module in (onet, singleshot):
+        clock.wrap(module, "pack_pixels", "pack pixels")
     for module in (embedding, attributes):
         clock.wrap(module, "cut", "align")
         clock.wrap(module, "rows", "network rows")
