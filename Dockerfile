@@ -21,15 +21,12 @@ COPY facenapi /src/facenapi
 COPY scripts/notices /src/scripts/notices
 RUN /opt/facenapi/bin/pip install --no-cache-dir --constraint /src/constraints.txt "/src[${EXTRA},models,heif]" \
     && /opt/facenapi/bin/python /src/scripts/notices >/opt/facenapi/NOTICES.txt
-<<<<<<< HEAD
 # For the processor that builds the image; NMSLIB=wheel keeps the published one, for an image that goes elsewhere.
 ARG NMSLIB=native
 COPY scripts/build_nmslib /src/scripts/
 RUN if [ "$NMSLIB" = native ]; then /src/scripts/build_nmslib /opt/facenapi/bin/python \
         || echo "NMSLIB stays the published one, which is slower"; fi
-=======
 # The second is for faces that were stored with it, while facenapi regenerate moves them or for good.
->>>>>>> 86eebd6 (Scripts: tests have a pack of their own where the usual place holds another; the benchmark of CenterFace; the image carries dlib's pack too)
 RUN /opt/facenapi/bin/facenapi models build --model_pack=/opt/facenapi/models/default --cache=/tmp/downloads \
     && /opt/facenapi/bin/facenapi models build --model_pack=/opt/facenapi/models/dlib --cache=/tmp/downloads \
         --embedder=dlib --detector=mtcnn \

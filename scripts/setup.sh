@@ -61,7 +61,6 @@ install() {
     touch "$stamp"
 }
 
-<<<<<<< HEAD
 # NMSLIB with all that this processor has, if that can be; the published one has SSE2 only.
 compile_nmslib() {
     [ "${FACENAPI_NMSLIB:-}" = wheel ] && return
@@ -71,9 +70,7 @@ compile_nmslib() {
         say "NMSLIB stays the published one, which is slower: $(tail -n 1 "$var/log/build-nmslib.log")"
 }
 
-=======
 # Build the default pack into a folder that has none; whatever is there stays, and with it the faces' vectors.
->>>>>>> 86eebd6 (Scripts: tests have a pack of their own where the usual place holds another; the benchmark of CenterFace; the image carries dlib's pack too)
 build_models() {
     local pack=${1:-$var/models/default}
     if [ ! -e "$pack/pack.json" ]; then
