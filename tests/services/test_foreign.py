@@ -1,4 +1,4 @@
-"""Faces that the server does not find, because another model made their vectors: told, and told when they are moved."""
+"""Faces that are not found, because another model made their vectors: told, and no more when they have moved."""
 
 from __future__ import annotations
 
