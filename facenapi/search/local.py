@@ -15,6 +15,7 @@ from facenapi.errors import Unavailable
 from facenapi.process.supervised import Loops
 from facenapi.search.index.index import Index
 from facenapi.search.run.batching import Batcher
+from facenapi.search.run.hosted import Hosted
 from facenapi.search.run.threads import Threads
 from facenapi.search.upkeep.builder import NICENESS
 from facenapi.search.upkeep.feed import StoreChangedError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class LocalShard:
+class LocalShard(Hosted):
     """Implements :class:`facenapi.search.shard.Shard`; create and use it on one event loop."""
 
     def __init__(
@@ -60,8 +61,8 @@ class LocalShard:
         self._poll_s = poll_s
         self._hears = hears
         self._index = Index(capacity)
-        self._threads = Threads("search", Batcher(self._index.search, threads), queue)
-        self.loops = Loops("Search")
+        searchers = Threads("search", Batcher(self._index.search, threads), queue)
+        super().__init__(searchers, Loops("Search"), "The search index is still being loaded")
         self._follower = Follower(self._index, store, cells, self._threads, compare_s)
         self._upkeep = Upkeep(
             self._index,
@@ -72,8 +73,6 @@ class LocalShard:
             snapshot_s=snapshot_s,
             niceness=niceness,
         )
-        self._ready = False
-        self._started = False
 
     # -- life -----------------------------------------------------------------------------------
     async def start(self) -> None:
@@ -161,12 +160,7 @@ class LocalShard:
                 await self._follower.hear()
             except StoreChangedError as error:
                 raise Unavailable("The search index begins anew: the store was put back") from error
-        return await self._threads.search(query)
-
-    @property
-    def ready(self) -> bool:
-        """Whether it has caught up with the store and can be searched."""
-        return self._ready
+        return await super().search(query)
 
     @property
     def lagging(self) -> bool:
@@ -207,7 +201,3 @@ class LocalShard:
     def list_collections(self) -> list[dict[str, Any]]:
         """Return owner, model and sizes of each collection."""
         return self._index.list_collections()
-
-    def _check_ready(self) -> None:
-        if not self._ready:
-            raise Unavailable("The search index is still being loaded" if self._started else "Search is closed")

@@ -24,6 +24,7 @@ the products are the same: sums of up to 1,000 products of seven bits are exact 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -60,19 +61,19 @@ def rounding(dim: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Probes as a kind of rows wants them. A row with product ``y`` has at most the similarity
-    ``base + unit * y + slack``; each (probes,)."""
+    """Probes as a kind of rows wants them. A row whose product with one of them is ``y`` has at most the similarity
+    ``base + unit * y + slack`` to it; each (probes,), plain numbers, for NumPy takes ten times as long with few."""
 
     operand: Any
-    base: NDArray[np.float64]
-    unit: NDArray[np.float64]
-    slack: NDArray[np.float64]
+    base: list[float]
+    unit: list[float]
+    slack: list[float]
     whole: bool = False  # products are int32, and so are their bounds: mixed types take three times as long
 
-    def lowest(self, cuts: NDArray[np.float64]) -> Products:
-        """Return the least product of a row that has a similarity of ``cuts``, for each probe."""
-        least = (cuts - self.base - self.slack) / self.unit
-        return np.ceil(least.clip(-(2**31), 2**31 - 1)).astype(np.int32) if self.whole else least.astype(np.float32)
+    def lowest(self, number: int, cut: float) -> float:
+        """Return the least product with a probe of a row that has a similarity of ``cut`` to it."""
+        least = (cut - self.base[number] - self.slack[number]) / self.unit[number]
+        return math.ceil(min(max(least, -(2**31)), 2**31 - 1)) if self.whole else least
 
 
 class Rough(Protocol):
@@ -93,9 +94,9 @@ class Floats:
 
     def ask(self, probes: Sequence[Vectors]) -> Asked:
         """Prepare for probes."""
-        none = np.zeros(len(probes))
-        slack = none + 3 * rounding(self._vectors.shape[1])  # of the product, of the similarity, of the comparison
-        return Asked(np.stack(probes, axis=1), none, none + 1, slack)
+        slack = 3 * rounding(self._vectors.shape[1])  # of the product, of the similarity, of the comparison
+        count = len(probes)
+        return Asked(np.stack(probes, axis=1), [0.0] * count, [1.0] * count, [slack] * count)
 
     def products(self, asked: Asked, start: int) -> Products:
         """Return the products with some rows."""
@@ -147,12 +148,14 @@ class Codes:
     def ask(self, probes: Sequence[Vectors]) -> Asked:
         """Prepare for probes."""
         coding, exact = self._coding, np.array(probes, np.float64)
-        steps = np.abs(exact).max(axis=1) / 127
+        steps = np.maximum(exact.max(axis=1), -exact.min(axis=1)) / 127
         codes = np.rint(exact / steps[:, None])
-        lengths, errors = np.linalg.norm(exact, axis=1), np.linalg.norm(exact - steps[:, None] * codes, axis=1)
-        slack = errors * coding.length + lengths * coding.error + 2 * rounding(exact.shape[1])
+        apart = exact - steps[:, None] * codes
+        slack = np.sqrt(np.vecdot(apart, apart)) * coding.length + np.sqrt(np.vecdot(exact, exact)) * coding.error
+        slack += 2 * rounding(exact.shape[1])
         operand = codes.astype(np.int8 if self._fast else np.float32)
-        return Asked(operand, exact @ coding.centre, steps * coding.scale, slack, self._fast)
+        base, unit = exact @ coding.centre, steps * coding.scale
+        return Asked(operand, base.tolist(), unit.tolist(), slack.tolist(), self._fast)
 
     def products(self, asked: Asked, start: int) -> Products:
         """Return the products with some rows."""

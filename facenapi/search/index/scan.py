@@ -55,17 +55,14 @@ def scan(rough: Rough, bests: Sequence[Best], probes: Sequence[Vectors], n: int,
     """Show each probe's :class:`Best` all rows that may be among its best ``n``. ``allowed``: (rows,)."""
     asked = rough.ask(probes)
     for start in range(0, len(allowed), BLOCK):
-        products = rough.products(asked, start)
-        lowest = asked.lowest(np.array([best.cut for best in bests]))
-        some = allowed[start : start + BLOCK]  # rows that came a moment ago may have products already
-        admitted = products[:, : len(some)] >= lowest[:, None]
-        admitted &= some
-        for number in np.flatnonzero(admitted.any(axis=1)).tolist():
-            best, rows = bests[number], admitted[number].nonzero()[0]
+        some = allowed[start : start + BLOCK]
+        products = rough.products(asked, start)[:, : len(some)]  # rows that came a moment ago may have some, too
+        for number, best in enumerate(bests):
+            rows = ((products[number] >= asked.lowest(number, best.cut)) & some).nonzero()[0]
             if len(rows) > n:  # the best by their products first: most of the others need not be looked at then
                 near = products[number, rows]
                 first = near >= np.partition(near, -n)[-n]
                 best.show(start + rows[first])
-                cuts = np.full(len(bests), best.cut)
-                rows = rows[~first & (near >= asked.lowest(cuts)[number])]
-            best.show(start + rows)
+                rows = rows[~first & (near >= asked.lowest(number, best.cut))]
+            if len(rows):
+                best.show(start + rows)

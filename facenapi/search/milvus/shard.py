@@ -19,6 +19,7 @@ from facenapi.process.supervised import Loops
 from facenapi.search.milvus.index import MilvusIndex
 from facenapi.search.milvus.schema import State
 from facenapi.search.run.batching import Batcher
+from facenapi.search.run.hosted import Hosted
 from facenapi.search.run.threads import Threads
 from facenapi.search.upkeep.feed import Feed, StoreChangedError, changes_of, tell_refused
 from facenapi.storage.base import StoreIdentity
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from facenapi.search.milvus.engine import Engine
-    from facenapi.search.shard import Change, Hit, Query
+    from facenapi.search.shard import Change
     from facenapi.storage.base import Changes, Store
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ RETRY_S = 60.0
 COUNT_S = 10.0  # between looks at how many faces there are
 
 
-class MilvusShard:
+class MilvusShard(Hosted):
     """Implements :class:`facenapi.search.shard.Shard`; create and use it on one event loop."""
 
     def __init__(
@@ -56,10 +57,12 @@ class MilvusShard:
         self._feed = Feed(store, PAGE)
         self._poll_s, self._compare_s = poll_s, compare_s
         self._rev, self._made, self._faces = 0, 0, 0
-        self._ready = self._started = False
         searchers = Batcher(lambda queries: [*map(self._index.search, queries)], threads, most=1)
-        self._threads = Threads("milvus", searchers, queue, background=3)  # for each of the works below
-        self.loops = Loops("Search in Milvus")
+        super().__init__(
+            Threads("milvus", searchers, queue, background=3),  # for each of the works below
+            Loops("Search in Milvus"),
+            "The search engine is not ready",
+        )
         self._counted_at = 0.0
         self._compare_at = 0.0
 
@@ -94,16 +97,6 @@ class MilvusShard:
         self._check_ready()
         await self._threads.write(self._take, changes, True)
 
-    async def search(self, query: Query) -> list[Hit]:
-        """Return the hits, best first. Raises Unavailable, Overloaded, or ValueError for a bad probe."""
-        self._check_ready()
-        return await self._threads.search(query)
-
-    @property
-    def ready(self) -> bool:
-        """Whether Milvus answers and has caught up with the store."""
-        return self._ready
-
     @property
     def lagging(self) -> bool:
         """Milvus builds by itself and says no when it cannot keep up."""
@@ -119,10 +112,6 @@ class MilvusShard:
             "revision": self._rev,
             "searching": self._threads.searching,
         }
-
-    def _check_ready(self) -> None:
-        if not self._ready:
-            raise Unavailable("The search engine is not ready" if self._started else "Search is closed")
 
     # -- following the store --------------------------------------------------------------------
     async def _attach(self) -> None:

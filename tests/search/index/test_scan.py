@@ -92,7 +92,8 @@ def test_no_similarity_is_above_its_bound(rough, kind):
     rows = rough(vectors)
     asked = rows.ask(probes)
     products = np.concatenate([rows.products(asked, start) for start in range(0, 1000, 500)], axis=1)
-    highest = asked.base[:, None] + asked.unit[:, None] * products + asked.slack[:, None]
+    base, step, slack = (np.array(one)[:, None] for one in (asked.base, asked.unit, asked.slack))
+    highest = base + step * products + slack
     sims = np.stack([np.vecdot(vectors, probe) for probe in probes])
     assert (sims <= highest).all()
     assert (highest - sims).max() < (0.1 if rough is not Floats else 10 * rounding(64))
