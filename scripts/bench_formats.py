@@ -15,7 +15,6 @@ import argparse
 import io
 import json
 import os
-import re
 import statistics
 import sys
 import tempfile
@@ -68,23 +67,6 @@ def pictures(megapixels: float) -> dict[str, Image.Image]:
     }
 
 
-def memory_mb(server: Server) -> float:
-    """Return the memory of a server and its children, what they share counted once."""
-    total = 0
-    children = Path(f"/proc/{server.process.pid}/task")
-    processes = {str(server.process.pid)}
-    for task in children.iterdir():
-        processes |= set((task / "children").read_text().split())
-    for process in processes:
-        try:
-            rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
-        except OSError:  # it has just ended
-            continue
-        found = re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)
-        total += int(found[1]) if found else 0
-    return total / 1024
-
-
 @contextmanager
 def peak_of(server: Server) -> Iterator[list[float]]:
     """Watch a server's memory; what is yielded holds its peak at the end, in MB."""
@@ -92,7 +74,7 @@ def peak_of(server: Server) -> Iterator[list[float]]:
 
     def watch() -> None:
         while not done.wait(0.02):
-            peak[0] = max(peak[0], memory_mb(server))
+            peak[0] = max(peak[0], server.memory_mb())
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -120,7 +102,7 @@ def measure(photo: bytes, path: str, rounds: int) -> dict[str, float]:
         for _ in range(3):
             ask(server, "/v1/identify", small)
         small_alone = statistics.median(ask(server, "/v1/detect", small) for _ in range(5))
-        before = memory_mb(server)
+        before = server.memory_mb()
         with peak_of(server) as peak:
             alone = statistics.median(ask(server, path, photo) for _ in range(rounds))
         with peak_of(server) as peak_at_once, ThreadPoolExecutor(AT_ONCE) as threads:

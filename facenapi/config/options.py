@@ -125,6 +125,15 @@ class Config:
         low=0,
         high=100000,
     )
+    max_boxes: int = option(
+        "Limits", 100, "Most boxes that a request may name on a photo.", low=1, high=1000, reload=True
+    )
+    max_faces: int = option(
+        "Limits", 300, "Most faces of a photo; of more, the largest are taken.", low=1, high=10000, reload=True
+    )
+    max_galleries: int = option(
+        "Limits", 100, "Most galleries that a face may be in, beside default.", low=1, high=1000, reload=True
+    )
     body_timeout: float = option(
         "Limits", 60.0, "Seconds in which a request body must have arrived.", low=1, high=3600
     )
@@ -145,7 +154,11 @@ class Config:
     max_size: int = option("Photos", 6000, "Longest side of a photo, in pixels.", low=16, high=65535, reload=True)
     max_photo_bytes: int = option("Photos", 10 * 1024 * 1024, "Largest photo file, in bytes.", low=1024, high=1 << 30)
     decode_timeout: float = option(
-        "Photos", 10.0, "Seconds that decoding a photo may take; then it is ended and refused.", low=0.1, high=600
+        "Photos",
+        10.0,
+        "Seconds of processor time that decoding a photo may take, and six times as many in all; then it is ended.",
+        low=0.1,
+        high=600,
     )
     fetch_timeout: float = option(
         "Photos", 10.0, "Seconds in which a photo URL must have been fetched.", low=0.1, high=600

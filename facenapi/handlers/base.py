@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado.web import HTTPError
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _REFUSED = ("OPTIONS", "PATCH", OTHER)  # methods that are answered 405, after their body
+_MANY_ROWS = 500  # of an answer that is made beside the event loop
 _LARGE = 1 << 16  # bytes of an answer that needs room
 
 
@@ -107,6 +108,13 @@ class ApiHandler(Intake):
             self.place.hold_answer(len(text), needed=self.method not in self.reading)
         self.set_status(status)
         self.finish(text)
+
+    async def answer_made(self, make: Callable[[], Any], rows: int) -> None:
+        """Finish with the JSON of what ``make`` returns; many rows of it are made beside the event loop."""
+        if rows < _MANY_ROWS:
+            self.answer(make())
+        else:
+            self.answer_text(await asyncio.to_thread(lambda: jsonio.dumps(make())))
 
     def answer_nothing(self) -> None:
         """Finish with 204 and no body."""

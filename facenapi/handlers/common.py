@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from facenapi.api.kinds import BOXES, DEFAULT_THRESHOLD, SELECTOR, THRESHOLD, photo
 from facenapi.api.params import BOOLEAN, LARGEST_ID, Param
 from facenapi.errors import BadParam, NotFound
+from facenapi.storage.base import DEFAULT_GALLERY
 
 if TYPE_CHECKING:
+    from facenapi.geometry import Box
     from facenapi.handlers.server import Server
 
 PHOTO = Param("photo", photo("photo"), "The photo: a file part, or a public http(s) URL", required=True)
@@ -32,6 +35,21 @@ def wanted_attributes(app: Server, **asked: bool) -> frozenset[str]:
         name = min(wanted)
         raise BadParam(name, True, "Gender, age and emotions are not offered by this server (option gae)")
     return wanted
+
+
+def check_boxes(app: Server, **named: Sequence[Box] | None) -> None:
+    """Refuse more boxes than a photo may have; each is work for the networks. Raises BadParam."""
+    most = app.config.max_boxes
+    for name, boxes in named.items():
+        if boxes is not None and len(boxes) > most:
+            raise BadParam(name, len(boxes), f"{name} must have at most {most} boxes")
+
+
+def check_galleries(app: Server, names: Iterable[str]) -> None:
+    """Refuse more galleries than a face may be in. Raises BadParam."""
+    count, most = len({*names} - {DEFAULT_GALLERY}), app.config.max_galleries
+    if count > most:
+        raise BadParam("galleries", count, f"A face may be in at most {most} galleries beside default")
 
 
 def path_id(text: str, what: str) -> int:

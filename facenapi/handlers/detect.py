@@ -8,12 +8,12 @@ from facenapi.api.kinds import PhotoSource
 from facenapi.api.operation import operation
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
-from facenapi.handlers.common import ATTRIBUTES, BBOX, PHOTO, QUALITY, wanted_attributes
+from facenapi.handlers.common import ATTRIBUTES, BBOX, PHOTO, QUALITY, check_boxes, wanted_attributes
 from facenapi.handlers.views import ATTRIBUTES as ATTRIBUTE_SCHEMAS
 from facenapi.handlers.views import BOX, INTEGER, array, quality_view, record
 from facenapi.handlers.views import QUALITY as QUALITY_SCHEMAS
 from facenapi.process.stages import stage
-from facenapi.services.selection import faces_in_boxes
+from facenapi.services.selection import faces_in_boxes, is_many
 
 
 class DetectHandler(ApiHandler):
@@ -50,7 +50,8 @@ class DetectHandler(ApiHandler):
         """Answer boxes, with the attributes and the quality if they were asked for."""
         wanted = wanted_attributes(self.app, gender=gender, age=age, emotions=emotions)
         detector = self.app.detector
-        async with self.app.photos.open(photo, self.owner) as picture:
+        check_boxes(self.app, bbox=bbox)
+        async with self.app.photos.open(photo, self.owner, many=is_many(bbox)) as picture:
             if bbox:
                 faces = await faces_in_boxes(detector, picture, bbox, photo.param, all_needed=False)
             else:

@@ -9,7 +9,17 @@ from facenapi.api.params import TIME, Param, integer, text
 from facenapi.errors import BadParam
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
-from facenapi.handlers.common import ATTRIBUTES, BBOX, MF_SELECTOR, PHOTO, QUALITY, path_id, wanted_attributes
+from facenapi.handlers.common import (
+    ATTRIBUTES,
+    BBOX,
+    MF_SELECTOR,
+    PHOTO,
+    QUALITY,
+    check_boxes,
+    check_galleries,
+    path_id,
+    wanted_attributes,
+)
 from facenapi.handlers.lists import FaceListHandler
 from facenapi.handlers.views import ADDED_FACE, FACE_REF, quality_view, results
 from facenapi.services.enrol import Enrolment
@@ -58,6 +68,8 @@ class FacesHandler(FaceListHandler):
         """Store the faces and answer them, with their quality if it was asked for."""
         if gallery != DEFAULT_GALLERY:
             await self.app.galleries.require(self.owner, gallery)
+        check_boxes(self.app, bbox=bbox)
+        check_galleries(self.app, galleries)
         enrolment = Enrolment(
             owner=self.owner,
             source=photo,
@@ -100,6 +112,10 @@ class FaceHandler(ApiHandler):
         verb, names = galleries or ("", ())
         if verb == "del" and DEFAULT_GALLERY in names:
             raise BadParam("galleries", DEFAULT_GALLERY, "A face cannot be taken out of the gallery default")
+        number = path_id(face_id, "face")
+        if verb in ("add", "set"):
+            has = (await self.app.faces.get(self.owner, number)).galleries if verb == "add" else ()
+            check_galleries(self.app, (*has, *names))
         change = FaceChange(
             meta=meta,
             person_id=person_id,
@@ -107,7 +123,7 @@ class FaceHandler(ApiHandler):
             add_galleries=names if verb == "add" else (),
             del_galleries=names if verb == "del" else (),
         )
-        self.answer(self.face_view(await self.app.faces.edit(self.owner, path_id(face_id, "face"), change)))
+        self.answer(self.face_view(await self.app.faces.edit(self.owner, number, change)))
 
     @operation("Delete a face", status=204, errors=("NOT_FOUND",))
     async def delete(self, face_id: str) -> None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from facenapi.api import jsonio
 from facenapi.api.kinds import COORDINATE_KIND, PhotoSource, parse_boxes
 from facenapi.api.operation import operation
 from facenapi.api.params import BOOLEAN, MustError, Param, integer
 from facenapi.errors import BadParam
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
-from facenapi.handlers.common import BBOX, MF_SELECTOR, PHOTO, THRESHOLD_PARAM
+from facenapi.handlers.common import BBOX, MF_SELECTOR, PHOTO, THRESHOLD_PARAM, check_boxes
 from facenapi.handlers.views import CONFIDENCE, FACE_REF, INTEGER, array, record
 from facenapi.services.identify import MOST, Identified, Search
 from facenapi.storage.base import DEFAULT_GALLERY
 
-_LONG = 500  # matches: rendering more would keep the event loop from others
 _MATCH = record({"confidence": CONFIDENCE, "face": FACE_REF})
 _KEY = {
     "type": "string",
@@ -82,14 +79,11 @@ class IdentifyHandler(ApiHandler):
         if gallery != DEFAULT_GALLERY:
             await self.app.galleries.require(self.owner, gallery)
         boxes = bbox or _box_of_corners(x1, y1, x2, y2)
+        check_boxes(self.app, bbox=boxes)
         search = Search(self.owner, gallery, threshold, n, strict)
         found = await self.app.identifier.identify(photo, boxes, mf_selector, search)
         self._say_live(found.live, found.total)
-        if sum(map(len, found.matches.values())) < _LONG:
-            self.answer(self._view(found))
-        else:
-            text = await asyncio.to_thread(lambda: jsonio.dumps(self._view(found)))
-            self.answer_text(text)
+        await self.answer_made(lambda: self._view(found), sum(map(len, found.matches.values())))
 
     def finish(self, chunk: Any = None) -> Any:
         """End the answer; a refusal, too, says how many shards live, as far as is known."""

@@ -9,8 +9,9 @@ from facenapi.api.operation import operation
 from facenapi.api.params import Param
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
-from facenapi.handlers.common import MF_SELECTOR, THRESHOLD_PARAM
+from facenapi.handlers.common import MF_SELECTOR, THRESHOLD_PARAM, check_boxes
 from facenapi.handlers.views import BOX_REF, CONFIDENCE, TRUTH, array, record
+from facenapi.services.verify import Pair
 
 _PAIR = record({"bbox1": BOX_REF, "bbox2": BOX_REF, "confidence": CONFIDENCE}, {"verified": TRUTH})
 
@@ -44,16 +45,20 @@ class VerifyHandler(ApiHandler):
         mf_selector: str,
     ) -> None:
         """Answer every pair, and whether each face of the first photo has a match on the second."""
+        check_boxes(self.app, bbox1=bbox1, bbox2=bbox2)
         rows = await self.app.verifier.verify(self.owner, (photo1, photo2), (bbox1, bbox2), mf_selector)
-        views: list[dict[str, Any]] = [
-            {"bbox1": pair.box1.as_dict(), "bbox2": pair.box2.as_dict(), "confidence": pair.confidence}
-            for row in rows
-            for pair in row
-        ]
-        if threshold is None:
-            self.answer({"results": views})
-            return
-        for view in views:
-            view["verified"] = view["confidence"] >= threshold
-        matched = all(any(pair.confidence >= threshold for pair in row) for row in rows)
-        self.answer({"results": views, "verified": matched})
+        await self.answer_made(lambda: _view(rows, threshold), sum(map(len, rows)))
+
+
+def _view(rows: list[list[Pair]], threshold: float | None) -> dict[str, Any]:
+    views: list[dict[str, Any]] = [
+        {"bbox1": pair.box1.as_dict(), "bbox2": pair.box2.as_dict(), "confidence": pair.confidence}
+        for row in rows
+        for pair in row
+    ]
+    if threshold is None:
+        return {"results": views}
+    for view in views:
+        view["verified"] = view["confidence"] >= threshold
+    matched = all(any(pair.confidence >= threshold for pair in row) for row in rows)
+    return {"results": views, "verified": matched}

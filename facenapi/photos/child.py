@@ -10,6 +10,7 @@ as a PPM file whose last width x height x 3 bytes they are.
 * ``open`` (``key``, ``max_size``, ``side``) → ``width``, ``height``, ``orientation``, and ``shape``, the width and
   height of the reduced picture
 * ``part`` (``key``, ``max_size``, ``region``) → ``region``: that one if the photo is still at hand, else all of it
+  Both have a ``budget`` of processor seconds; the system ends a child that uses it up.
 * ``forget``, without descriptors: no answer; lets go of the photo that is at hand
 
 What is wrong with a photo is answered with ``reason`` and ``rule``.
@@ -105,9 +106,12 @@ def _serve(control: socket.socket, child: Child) -> None:
         if request["op"] == "forget":
             child.forget()
             continue
+        # The signal's default action ends the process, in the middle of a native call, too.
+        signal.setitimer(signal.ITIMER_PROF, request["budget"])
         try:
             answer = child.answer(request, *descriptors)
         finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
             for descriptor in descriptors:
                 os.close(descriptor)
         control.send(json.dumps(answer).encode())

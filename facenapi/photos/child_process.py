@@ -7,6 +7,7 @@ import fcntl
 import json
 import mmap
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -38,7 +39,7 @@ class NotStartedError(DiedError):
 
 
 class TooSlowError(Exception):
-    """A child did not answer within its time."""
+    """A child has used up its time."""
 
 
 class Memory:
@@ -128,6 +129,8 @@ class ChildProcess:
         message = self._control.recv(MESSAGE)
         if not message:
             self.end()  # if it has only closed its end; otherwise the status is its own
+            if self._process.returncode == -signal.SIGPROF:
+                raise TooSlowError
             raise (DiedError if self._ready else NotStartedError)(f"ended with status {self._process.returncode}")
         try:
             answer = json.loads(message)

@@ -96,6 +96,7 @@ def _load(kind: str, data: bytes, side: int) -> Image.Image:
         shrink = min(1.0, side / max(image.size))
         image.draft("RGB", (max(1, int(image.width * shrink)), max(1, int(image.height * shrink))))
     _guarded(image.load, kind)
+    vars(image).pop("_decoder", None)  # that of an animation, with two canvases of its own
     return image
 
 

@@ -29,6 +29,9 @@ T = TypeVar("T")
 Read = Callable[[dict[str, Any], Memory], T]  # of an answer, and of the memory that the child wrote pixels to
 
 _TRIES = 2  # a child may die of something else than its photo
+# The deadline counts a child's own work, lest a busy machine refuses good photos. One that does not work at all, but
+# hangs, has this many times as long.
+_PATIENCE = 6
 _MOST_SIDE = 1 << 16
 
 
@@ -101,7 +104,8 @@ class DecodePool:
         """Ask one child; it is replaced if it raises TooSlowError or DiedError."""
         child, pixels = self._take(request["key"]), Memory()
         try:
-            answer = child.ask(request, (file, pixels), self._timeout_s)
+            asked = request | {"budget": self._timeout_s}
+            answer = child.ask(asked, (file, pixels), _PATIENCE * self._timeout_s)
             refused = Refused(str(answer["reason"]), str(answer["rule"])) if "reason" in answer else None
             found = refused or read(answer, pixels)
         except BaseException as error:

@@ -11,7 +11,7 @@ from facenapi.errors import BadParam, Unavailable
 from facenapi.process.stages import stage
 from facenapi.search.shard import upsert_of
 from facenapi.services.persons import given_person
-from facenapi.services.selection import select_faces
+from facenapi.services.selection import is_many, select_faces
 from facenapi.storage.base import DEFAULT_GALLERY, NewFace, UnknownGalleryError
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class Enroller:
                 the shard will catch up.
         """
         await self._check_references(enrolment)
-        async with self._photos.open(enrolment.source, enrolment.owner) as photo:
+        many = is_many(enrolment.boxes, enrolment.selector)
+        async with self._photos.open(enrolment.source, enrolment.owner, many=many) as photo:
             param = enrolment.source.param
             faces = await select_faces(self._detector, photo, enrolment.boxes, enrolment.selector, param)
             qualities = await self._gate.judge(photo, faces, param, wanted=enrolment.quality)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from facenapi.process.stages import stage
 from facenapi.search.shard import Query
-from facenapi.services.selection import select_faces
+from facenapi.services.selection import is_many, select_faces
 from facenapi.storage.base import DEFAULT_GALLERY
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SEARCHES = 4  # of one request at a time
 MOST = 10_000  # faces per answer when nothing else limits it
+_MANY = 500  # hits that are judged beside the event loop
 _STALE = 1000  # deleted faces among the hits that are searched around
 # Searches ask for a little less than the threshold; the exact comparison is made on the confidence.
 _MARGIN = 1e-6
@@ -79,12 +80,14 @@ class Identifier:
             BadImage, NoFaces, TooManyFaces, Overloaded.
             Unavailable: a shard is down and the search is strict, or all are.
         """
-        async with self._photos.open(source, search.owner) as photo:
+        async with self._photos.open(source, search.owner, many=is_many(boxes, selector)) as photo:
             faces = await select_faces(self._detector, photo, boxes, selector, source.param)
             with stage("embed"):
                 vectors = await self._detector.embed(photo, faces)
         turns = asyncio.Semaphore(_SEARCHES)  # a photo of a crowd must not fill the shards' queues by itself
-        ceiling = self._config.max_identify_limit or max(1, MOST // len(faces))
+        limit = self._config.max_identify_limit
+        ceiling = max(1, max(limit, MOST) // len(faces))  # an answer is no larger for many faces than for one
+        ceiling = min(limit, ceiling) if limit else ceiling
         n = min(search.limit or ceiling, ceiling)
         more_asked = not 0 < search.limit <= ceiling
         found = await asyncio.gather(*(self._find(vector, n, search, turns) for vector in vectors))
@@ -117,7 +120,9 @@ class Identifier:
                 ]
                 stale = len(answer.hits) - len(current)
                 if not stale or len(answer.hits) < asked or asked > n + _STALE:
-                    return self._matches(current, search)[:n], answer
+                    if len(current) < _MANY:
+                        return self._matches(current, search)[:n], answer
+                    return (await asyncio.to_thread(self._matches, current, search))[:n], answer
                 asked += 2 * stale
 
     async def _search(self, vector: NDArray[np.float32], n: int, search: Search) -> Answer:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from facenapi.config.lists import hosts_of, networks_of, ports_of
 from facenapi.errors import BadImage, Overloaded
 from facenapi.photos.fetch import Fetcher
+from facenapi.photos.formats.known import pixels_of
 from facenapi.photos.photo import Photo
 from facenapi.photos.pool import DecodePool
 from facenapi.photos.targets import Targets
@@ -22,6 +23,9 @@ from facenapi.process.workers import Workers
 if TYPE_CHECKING:
     from facenapi.api.kinds import PhotoSource
     from facenapi.config.options import Config
+
+
+_LARGE = 4_000_000  # pixels
 
 
 class PhotoLoader:
@@ -45,6 +49,7 @@ class PhotoLoader:
         # Pixels are what costs memory: only so many photos are open at a time, the others wait as files.
         most = config.open_photos or 2 * threads + 2
         self._open = Places(most)
+        self._heavy = Places(threads)
         self._pool = DecodePool(threads, config.decode_timeout)
         self._workers = Workers("decode", most + 1, config.max_decode_jobs)  # which wait for a child of the pool
         self.busy = 0
@@ -64,8 +69,11 @@ class PhotoLoader:
             raise Overloaded("Too many photos are waiting")
 
     @asynccontextmanager
-    async def open(self, source: PhotoSource, owner: str) -> AsyncIterator[Photo]:
+    async def open(self, source: PhotoSource, owner: str, *, many: bool = False) -> AsyncIterator[Photo]:
         """Decode the photo, within the share of its owner, for as long as the context lasts.
+
+        ``many``: its faces may be many. Such photos, and large ones, get as many places as there are processors; a
+        small one is never behind more of them.
 
         Raises:
             BadImage: it cannot be had, or is not a picture that we take.
@@ -83,6 +91,8 @@ class PhotoLoader:
         try:
             async with AsyncExitStack() as stack:
                 with stage("queue"):
+                    if many or pixels_of(data) > _LARGE:
+                        await stack.enter_async_context(self._heavy.held_async(owner))
                     await stack.enter_async_context(self._open.held_async(owner))
                 with stage("decode"):
                     photo = await self._decode(data, source.param, owner)
@@ -107,6 +117,7 @@ class PhotoLoader:
     def close(self) -> None:
         """Stop fetching and decoding, whatever is being decoded."""
         self._fetcher.close()
+        self._heavy.close()
         self._open.close()
         self._pool.close()
         self._workers.close()

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 _SAME_FACE = 0.7  # intersection over union of what was found by two boxes
 
+_FEW = 8  # boxes
+
+
+def is_many(boxes: Sequence[Box] | None, selector: str = "biggest") -> bool:
+    """Whether a request may make much work of one photo."""
+    return len(boxes) > _FEW if boxes else selector == "all"
+
 
 async def faces_in_boxes(
     detector: Detector, photo: Photo, boxes: Sequence[Box], param: str, *, all_needed: bool = True

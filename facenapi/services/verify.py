@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from facenapi.errors import BadParam
 from facenapi.process.stages import stage
-from facenapi.services.selection import select_faces
+from facenapi.services.selection import is_many, select_faces
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from facenapi.detector.base import Detector
     from facenapi.geometry import Box
     from facenapi.services.photos import PhotoLoader
+
+
+MOST_PAIRS = 10_000  # of one answer: a megabyte
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Verifier:
 
         Raises:
             BadImage, NoFaces, TooManyFaces, Overloaded.
+            BadParam: the faces of both make too many pairs.
         """
         both = [
             asyncio.ensure_future(self._embed(owner, source, wanted, selector))
@@ -56,7 +61,16 @@ class Verifier:
                 work.cancel()
             await asyncio.gather(*both, return_exceptions=True)
             raise
-        similarity = vectors1 @ vectors2.T
+        if len(boxes1) * len(boxes2) > MOST_PAIRS:
+            reason = (
+                f"{len(boxes1)} and {len(boxes2)} faces make more than {MOST_PAIRS} pairs; choose by bbox1 and bbox2"
+            )
+            raise BadParam("mf_selector", selector, reason)
+        return await asyncio.to_thread(self._pairs, boxes1, boxes2, vectors1 @ vectors2.T)
+
+    def _pairs(
+        self, boxes1: Sequence[Box], boxes2: Sequence[Box], similarity: NDArray[np.float32]
+    ) -> list[list[Pair]]:
         return [
             [
                 Pair(box1, box2, self._detector.confidence(float(similarity[row, column])))
@@ -68,7 +82,7 @@ class Verifier:
     async def _embed(
         self, owner: str, source: PhotoSource, boxes: Sequence[Box] | None, selector: str
     ) -> tuple[list[Box], NDArray[np.float32]]:
-        async with self._photos.open(source, owner) as photo:
+        async with self._photos.open(source, owner, many=is_many(boxes, selector)) as photo:
             faces = await select_faces(self._detector, photo, boxes, selector, source.param)
             with stage("embed"):
                 return [face.box for face in faces], await self._detector.embed(photo, faces)

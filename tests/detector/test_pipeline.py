@@ -259,3 +259,30 @@ async def test_damaged_pack_stops_the_start(model_pack, tmp_path):
     with pytest.raises(StartupError, match=r"onet\.onnx is damaged"):
         await running.start()
     await running.close()
+
+
+async def test_a_crowd_lets_others_have_their_turn(detector, make_photo):
+    photo = make_photo(photos.two_faces())
+    faces = await detector.detect(photo)
+    ended = []
+
+    async def embed(name, count):
+        vectors = await detector.embed(photo, [faces[at % 2] for at in range(count)])
+        ended.append(name)
+        return vectors
+
+    crowds = [asyncio.ensure_future(embed("crowd", 40)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    one = await embed("one", 1)
+    assert ended == ["one"]
+    for vectors in await asyncio.gather(*crowds):
+        np.testing.assert_array_equal(vectors, np.concatenate([one, vectors[1:2]] * 20))
+
+
+async def test_of_too_many_faces_the_largest_are_taken(detector, make_photo, monkeypatch):
+    photo = make_photo(photos.two_faces())
+    both = await detector.detect(photo)
+    monkeypatch.setattr(detector._config, "max_faces", 1)
+    assert [face.box for face in await detector.detect(photo)] == [both[0].box]
+    quality = await detector.quality(photo, both * 3)
+    assert quality == [*await detector.quality(photo, both)] * 3

@@ -160,10 +160,21 @@ def test_a_photo_that_two_children_die_of_is_refused(pool, odd, action):
 
 def test_a_child_that_hangs_is_ended_at_the_deadline_and_its_photo_refused(odd):
     odd("signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); time.sleep(600)")
-    pool = DecodePool(2, 0.5)
+    pool = DecodePool(2, 0.1)
     try:
-        with pytest.raises(BadImage, match=r"takes longer than 0.5 seconds") as caught:
+        with pytest.raises(BadImage, match=r"takes longer than 0.1 seconds") as caught:
             open_photo(pool, SMALL)
+        assert caught.value.rule == "timeout"
+        assert pool.deaths == 1
+    finally:
+        pool.close()
+
+
+def test_a_photo_that_takes_too_much_work_is_refused_at_the_deadline():
+    pool = DecodePool(2, 0.2)
+    try:
+        with pytest.raises(BadImage, match=r"takes longer than 0.2 seconds") as caught:
+            open_photo(pool, hostile.jpeg_of_scans(3100, 3100, 95))
         assert caught.value.rule == "timeout"
         assert pool.deaths == 1
     finally:
@@ -243,7 +254,7 @@ print(child.pid, flush=True)
 if sys.argv[3] == "busy":
     import threading, facenapi.photos.child_process as own
     file, pixels = own.Memory(open(sys.argv[1], "rb").read()), own.Memory()
-    slow = {"op": "open", "key": 1, "max_size": 6000, "side": 1280}
+    slow = {"op": "open", "key": 1, "max_size": 6000, "side": 1280, "budget": 600}
     threading.Thread(target=child.ask, args=(slow, (file, pixels), 600.0), daemon=True).start()
     time.sleep(0.2)
     print("asked", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -85,9 +86,18 @@ class Server:
         return status, json.loads(content) if content.startswith((b"{", b"[")) else content
 
     def memory_mb(self) -> float:
-        """Resident memory of the process."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+        """Memory of the process and its decoders; what they share counts once."""
+        processes = {str(self.process.pid)}
+        total = 0
+        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # it has just ended
+                processes |= set((thread / "children").read_text().split())
+        for process in processes:
+            with contextlib.suppress(OSError):
+                rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+                found = re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)
+                total += int(found[1]) if found else 0
+        return total / 1024
 
     def figure(self, name: str) -> float:
         """One figure of /metrics, summed over its labels; ``name`` is a pattern and may begin with some of them."""

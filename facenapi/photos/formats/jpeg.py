@@ -15,6 +15,7 @@ _SUPPORTED = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # baseline, extended, progressive; 
 _KEPT = (*_FRAMES, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD)  # Huffman and arithmetic tables, quantization, lines, restarts
 _MOST_SEGMENTS = 4000  # a photo has a few dozen
 _MOST_SCANS = 100  # a progressive one about ten; each is a walk over the whole picture
+_GLANCE = 100  # segments
 _MOST_FILLING = 1 << 16  # bytes between two segments; there should be none
 _MOST_SCANNED = 1_000_000_000  # pixels of all scans together: 24 megapixels forty times
 
@@ -35,6 +36,18 @@ def inspect(data: bytes, max_size: int) -> Plain:
         raise Refused(f"The photo is a JPEG of too many scans ({walk.scans})", "jpeg-scans")
     plain = b"".join([b"\xff\xd8", *walk.kept, END if walk.ended else b""])
     return Plain("JPEG", plain, width, height, orientation_of(walk.exif), ended=walk.ended)
+
+
+def glance(data: bytes) -> tuple[int, int] | None:
+    """Return the width and height that the first few segments tell, if they do."""
+    at = 2
+    for _ in range(_GLANCE):
+        if data[at : at + 1] != b"\xff" or at + 9 > len(data):
+            return None
+        if data[at + 1] in _FRAMES:
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 class _Walk:

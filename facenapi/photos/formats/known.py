@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from facenapi.photos.formats import jpeg, png, webp
-from facenapi.photos.formats.plain import Plain, Refused
+from facenapi.photos.formats.plain import MOST_PIXELS, Plain, Refused
 
 NO_PICTURE = "The photo is not a JPEG, PNG or WebP picture"
 # ISO/IEC 23008-12 and the AVIF specification: brands of files whose first picture is coded with HEVC or AV1.
@@ -34,6 +34,21 @@ def inspect(data: bytes, max_size: int) -> Plain:
         if kind:
             return Plain(kind, data)
     raise Refused(NO_PICTURE, "unknown-format")
+
+
+def pixels_of(data: bytes) -> int:
+    """Return how many pixels a file declares at its beginning, at a glance; very many where that does not tell.
+
+    Nothing is checked: it is for guessing what a photo will cost.
+    """
+    size = None
+    if data.startswith(b"\xff\xd8\xff"):
+        size = jpeg.glance(data)
+    elif data.startswith(png.SIGNATURE):
+        size = (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"))
+    elif data[:4] == b"RIFF":
+        size = webp.size_of(data[12:16], data[20:50])
+    return size[0] * size[1] if size else MOST_PIXELS
 
 
 def _kind_of_box(data: bytes) -> str:

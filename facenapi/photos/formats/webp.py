@@ -28,7 +28,7 @@ def inspect(data: bytes, max_size: int) -> Plain:
         at += 8 + length + length % 2
     else:
         raise Refused("The photo is a WebP of too many chunks", "webp-chunks")
-    sizes = [size for kind, payload in kept.items() if (size := _size(kind, payload))]
+    sizes = [size for kind, payload in kept.items() if (size := size_of(kind, payload))]
     if not sizes:
         raise Refused(TRUNCATED, "webp-damaged")
     # The canvas counts, but the decoder makes room for whatever is declared anywhere.
@@ -43,10 +43,10 @@ def inspect(data: bytes, max_size: int) -> Plain:
     return Plain("WEBP", plain, width, height, orientation_of(exif))
 
 
-def _size(kind: bytes, payload: bytes) -> tuple[int, int] | None:
+def size_of(kind: bytes, payload: bytes) -> tuple[int, int] | None:
     """Return the width and height that a chunk declares, if it does.
 
-    >>> _size(b"VP8X", bytes(4) + b"\\x0f\\x00\\x00\\x07\\x00\\x00")
+    >>> size_of(b"VP8X", bytes(4) + b"\\x0f\\x00\\x00\\x07\\x00\\x00")
     (16, 8)
     """
     if kind == b"VP8 " and len(payload) >= 10:
@@ -59,7 +59,7 @@ def _size(kind: bytes, payload: bytes) -> tuple[int, int] | None:
         return int.from_bytes(payload[4:7], "little") + 1, int.from_bytes(payload[7:10], "little") + 1
     if kind == b"ANMF" and len(payload) >= _FRAME_HEADER + 8:
         inner, length = struct.unpack_from("<4sI", payload, _FRAME_HEADER)
-        frame = _size(inner, payload[_FRAME_HEADER + 8 : _FRAME_HEADER + 8 + length])
+        frame = size_of(inner, payload[_FRAME_HEADER + 8 : _FRAME_HEADER + 8 + length])
         width, height = int.from_bytes(payload[6:9], "little") + 1, int.from_bytes(payload[9:12], "little") + 1
         return (max(width, frame[0]), max(height, frame[1])) if frame else (width, height)
     return None

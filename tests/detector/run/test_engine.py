@@ -76,6 +76,25 @@ def test_batches_respect_the_limit_and_long_calls_are_cut(doubler):
     assert engine.sizes_run == [4, 4, 2]
 
 
+def test_a_long_call_lets_a_short_one_have_its_turn(doubler):
+    engine = Watched(doubler, CPU, max_batch=4, lanes=1)
+    ended = []
+
+    def run(rows):
+        engine.run(np.zeros((rows, 3), np.float32))
+        ended.append(rows)
+
+    long_one, _ = in_threads([lambda: run(400)])
+    engine.entered.wait(30)
+    short, _ = in_threads([lambda: run(1)])
+    wait_for(lambda: engine.depth == 1)
+    engine.gate.set()
+    for thread in long_one + short:
+        thread.join()
+    assert ended == [1, 400]
+    assert engine.sizes_run[1] == 1
+
+
 def test_batches_are_filled_up_to_the_sizes_that_the_device_likes(doubler):
     observed = []
     engine = Watched(doubler, CPU, max_batch=16, lanes=1, sizes=(1, 4, 16), observe=observed.append)

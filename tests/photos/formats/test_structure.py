@@ -11,7 +11,7 @@ from PIL import Image
 
 from facenapi.errors import BadImage
 from facenapi.photos.formats import known
-from facenapi.photos.formats.plain import Refused
+from facenapi.photos.formats.plain import MOST_PIXELS, Refused
 from facenapi.photos.photo import Photo
 from tests.support import hostile
 from tests.support.photos import encode
@@ -134,3 +134,12 @@ def test_a_png_without_its_end_is_read_if_all_pixels_are_there():
         np.testing.assert_array_equal(open_photo(PNG[:end]).reduced.pixels, PIXELS)
     with pytest.raises(BadImage, match="truncated"):
         open_photo(PNG[:-400])
+
+
+@pytest.mark.parametrize(("data", "pixels"), [
+    (JPEG, 384 * 256), (PNG, 384 * 256), (WEBP, 384 * 256), (encode(PIXELS, "WEBP", lossless=True), 384 * 256),
+    (hostile.webp_of_canvas(6000, 5000, WEBP), 30_000_000),
+    (b"hello", MOST_PIXELS), (JPEG[:20], MOST_PIXELS), (hostile.before_tables(JPEG, b"\xff" * 99), MOST_PIXELS),
+])  # fmt: skip
+def test_a_glance_tells_what_a_photo_may_cost(data, pixels):
+    assert known.pixels_of(data) == pixels
