@@ -6,6 +6,12 @@ cameras), then measured in turns, so that whatever else the machine does falls o
 
 Times are lower quartiles: what a call takes when no other process has the processor just then.
 
+With --compare the embedded store, the MongoDB store over the tests' double, and over FerretDB if it is built
+(scripts/build_ferretdb) stand side by side, of --faces faces each, with the bulk paths too: restoring an export,
+changing every face (as regenerate does), reading the whole feed (as a shard's first load does), deleting a gallery.
+Neither of the two servers says how fast MongoDB is: the double is Python, and FerretDB reads the whole collection for
+each query. No bound. --stores embedded measures the embedded store alone, of more faces.
+
 Bounds: from the smallest to the largest store, the time of a page of faces (of everything and of a
 gallery, at a random place), of a page of history, of counting a gallery, and of a page of metas grows by at
 most 1.5 times. With --quick the sizes are 4,000, 10,000 and 40,000.
@@ -17,18 +23,24 @@ import argparse
 import asyncio
 import json
 import random
+import resource
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from facenapi.storage.base import Face, FaceFilter, NewFace, Page
+from facenapi.config.options import Config
+from facenapi.storage.base import Face, FaceChange, FaceFilter, NewFace, Page, Store
+from facenapi.storage.mongo import MongoStore
 from facenapi.storage.sqlite import SqliteStore
+from tests.support.ferret import Ferret, program
+from tests.support.wire import WireDouble
 
 OWNER = "bench"
 GALLERIES = [f"gallery-{i}" for i in range(20)]
@@ -42,9 +54,10 @@ class Subject:
     """A store of a size, and what was measured of it."""
 
     size: int
-    store: SqliteStore
+    store: Store
     dim: int
     random: random.Random
+    batch: int = 1000
     first: int = 0
     last: int = 0
     rates: dict[str, float] = field(default_factory=dict)
@@ -74,8 +87,8 @@ class Subject:
         for name in GALLERIES:
             await self.store.add_gallery(OWNER, name)
         started, faces = time.perf_counter(), list[Face]()
-        for start in range(0, self.size, 1000):
-            faces = await self.store.add_faces([self.new_face(i) for i in range(start, start + 1000)])
+        for start in range(0, self.size, self.batch):
+            faces = await self.store.add_faces([self.new_face(i) for i in range(start, start + self.batch)])
             self.first = self.first or faces[0].id
         self.last = faces[-1].id
         self.rates["bulk load"] = self.size / (time.perf_counter() - started)
@@ -125,6 +138,66 @@ class Subject:
             "page of metas": lambda: self.store.list_metas(OWNER, None, place()),
             "metas of a gallery": lambda: self.store.list_metas(OWNER, gallery(), place()),
         }
+
+    async def bulk(self) -> None:
+        """Change every face, read the feed, delete everything by gallery, and restore it."""
+        faces: list[Face] = []
+        more, rev, started = True, 0, time.perf_counter()
+        while more:
+            changes = await self.store.changes_since(rev, 2000)
+            faces += changes.faces
+            rev, more = changes.next_rev, changes.more
+        self.rates["first load"] = len(faces) / (time.perf_counter() - started)
+        faces = list({face.id: face for face in faces}.values())
+        started = time.perf_counter()
+        for start in range(0, min(len(faces), 2000), 16):
+            some = faces[start : start + 16]
+            news = FaceChange(embedding=self.random.randbytes(4 * self.dim), model="newer")
+            await asyncio.gather(*(self.store.update_face(OWNER, face.id, news) for face in some))
+        self.rates["regenerate"] = min(len(faces), 2000) / (time.perf_counter() - started)
+        started, count = time.perf_counter(), 0
+        for gallery in GALLERIES:
+            while gone := await self.store.delete_faces(OWNER, FaceFilter(gallery=gallery), 500):
+                count += len(gone)
+        self.rates["delete galleries"] = count / (time.perf_counter() - started)
+        started = time.perf_counter()
+        for start in range(0, len(faces), 500):
+            await self.store.restore_faces(faces[start : start + 500])
+        self.rates["restore"] = len(faces) / (time.perf_counter() - started)
+
+
+async def compare(names: list[str], size: int, folder: Path, dim: int, rounds: int) -> dict[str, object]:
+    """Measure several kinds of stores of one size; return all figures."""
+    with ExitStack() as stack:
+        subjects = []
+        for name in names:
+            place = folder / name
+            place.mkdir()
+            if name == "embedded":
+                store: Store = SqliteStore(place)
+            else:
+                server = stack.enter_context(WireDouble() if name == "double" else Ferret(place))
+                store = MongoStore(Config(mongo_host="127.0.0.1", mongo_port=server.port, mongo_timeout=60))
+            await store.start()
+            subjects.append(Subject(size, store, dim, random.Random(size), batch=100))
+            await subjects[-1].fill()
+        await measure(subjects, rounds)
+        for subject in subjects:
+            await subject.write(1, 50)
+            await subject.write(50, 200)
+            await subject.bulk()
+            await subject.store.close()
+    return {
+        "stores": names,
+        "faces": size,
+        "dim": dim,
+        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rates": {name: [subject.rates[name] for subject in subjects] for name in subjects[0].rates},
+        "milliseconds": {
+            name: [statistics.quantiles(subject.times[name], n=4)[0] * 1000 for subject in subjects]
+            for name in subjects[0].times
+        },
+    }
 
 
 async def measure(subjects: list[Subject], rounds: int) -> None:
@@ -183,6 +256,16 @@ def show(result: dict[str, object]) -> None:
         print(f"{name + ', ms':22}" + "".join(f"{value:>12.2f}" for value in values) + f"{growth[name]:>9.2f}x")
 
 
+def show_comparison(result: dict[str, object]) -> None:
+    """Print the figures of several kinds of stores as a table."""
+    print(f"{result['faces']:,} faces".ljust(26) + "".join(f"{name:>12}" for name in result["stores"]))
+    for name, values in result["rates"].items():
+        print(f"{name + ', 1/s':26}" + "".join(f"{value:>12,.0f}" for value in values))
+    for name, values in result["milliseconds"].items():
+        print(f"{name + ', ms':26}" + "".join(f"{value:>12.2f}" for value in values))
+    print(f"most memory of this process: {result['memory_mb']:,.0f} MB")
+
+
 def main() -> int:
     """Run; return 1 when a bound is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -190,7 +273,19 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print figures as JSON instead of tables")
     parser.add_argument("--dim", type=int, default=128, help="values in an embedding (128)")
     parser.add_argument("--dir", type=Path, help="folder for the stores (a temporary one; about 1.5 GB)")
+    parser.add_argument("--compare", action="store_true", help="several kinds of stores instead of several sizes")
+    parser.add_argument("--stores", default="embedded,double,ferretdb", help="which, with --compare (%(default)s)")
+    parser.add_argument("--faces", type=int, default=1000, help="of each, with --compare (%(default)s)")
     args = parser.parse_args()
+    if args.compare:
+        names = [name for name in args.stores.split(",") if name != "ferretdb" or program() is not None]
+        with tempfile.TemporaryDirectory(dir=args.dir) as folder:
+            result = asyncio.run(compare(names, args.faces, Path(folder), args.dim, 3 if args.quick else 10))
+        if args.json:
+            print(json.dumps(result))
+        else:
+            show_comparison(result)
+        return 0
     sizes = [4_000, 10_000, 40_000] if args.quick else [10_000, 100_000, 500_000]
     with tempfile.TemporaryDirectory(dir=args.dir) as folder:
         result = asyncio.run(run(sizes, Path(folder), args.dim, rounds=40 if args.quick else 60))

@@ -37,6 +37,8 @@ class Follower:
         self._compare_at = 0.0
         self._heard = 0
         self._reading = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._asked = self._answered = 0  # number of the last question for news, and of the last that was answered
         self._mark = 0  # what others acknowledged up to it is in the index
 
     @property
@@ -71,17 +73,22 @@ class Follower:
 
         With it a face that was added by one API server is found by the very next request to any other. The mark is
         read before the feed: whatever was acknowledged before the question is then in the index. It costs one read
-        of the store, none where no other server can be, and a page of the feed only if there is news.
+        of the store (those who come while one is under way share the next), none where no other server can be, and
+        a page of the feed only if there is news.
 
         Raises Unavailable if the store cannot be asked, StoreChangedError as :meth:`follow`.
         """
-        mark, news = await self._feed.news_since(self._mark)
-        if not news:
+        asked = self._asked
+        async with self._asking:
+            if self._answered > asked:  # somebody else has asked since, and all that there was has been taken
+                return
+            self._asked = number = self._asked + 1
+            mark, news = await self._feed.news_since(self._mark)
+            if news:
+                async with self._reading:
+                    await self._read(mark)
             self._mark = max(mark, self._mark)
-            return
-        async with self._reading:
-            if self._mark < mark:  # nobody else has read as far meanwhile
-                await self._read(mark)
+            self._answered = number
 
     async def _read(self, mark: int) -> None:
         """Read the feed to its end; ``mark`` was asked for before."""
