@@ -260,5 +260,5 @@ def allowed(field: Field[Any]) -> str:
         return str(field.metadata["form"][0])
     kind = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}[type(field.default)]
     if low is not None and high is not None:
-        return f"{kind} from {low:g} to {high:g}" if high < 1e6 else f"{kind} from {low:g} to {high}"
-    return f"{kind} of at least {low:g}" if low is not None else kind
+        return f"{kind} from {low:.15g} to {high:.15g}"
+    return f"{kind} of at least {low:.15g}" if low is not None else kind
