@@ -15,6 +15,7 @@ from facenapi.clock import MILLISECONDS_A_DAY
 from facenapi.console.files import ConsoleFiles
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import ApiError, StartupError
+from facenapi.handlers.guide_files import GuideFiles
 from facenapi.process import systemd
 from facenapi.process.access_log import log_request
 from facenapi.process.admission import Admission
@@ -90,6 +91,7 @@ class Application:
         self.identifier = Identifier(config, self.photos, self.detector, self.store, self.searcher)
         self.verifier = Verifier(self.photos, self.detector)
         self.console = ConsoleFiles() if config.console else None
+        self.guide = GuideFiles(config.guide_dir)
         self.web = WebApplication(routes(self), log_function=log_request)
         self._http: Listener | None = None
         self._started: list[Any] = []

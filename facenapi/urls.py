@@ -17,6 +17,7 @@ from facenapi.handlers.detect import DetectHandler
 from facenapi.handlers.docs import DocsHandler, DocsPageHandler, NoDocsHandler, OpenApiHandler, OverviewHandler
 from facenapi.handlers.faces import FaceHandler, FacesHandler
 from facenapi.handlers.galleries import GalleriesHandler, GalleryHandler
+from facenapi.handlers.guide import GuideHandler
 from facenapi.handlers.health import LiveHandler, MetricsHandler, ReadyHandler
 from facenapi.handlers.history import HistoryHandler, PersonHistoryHandler
 from facenapi.handlers.identify import IdentifyHandler
@@ -67,6 +68,9 @@ DOCS: list[tuple[str, type[ApiHandler]]] = [
     ("/docs/{documented}/openapi.json", OpenApiHandler),
 ]
 
+# The guide, as it was built, without a token.
+GUIDE: list[tuple[str, type[ApiHandler]]] = [("/docs/guide", GuideHandler), ("/docs/guide/{file}", GuideHandler)]
+
 # The page for people, without a token.
 CONSOLE: list[tuple[str, type[ApiHandler]]] = [
     ("", ConsoleHandler),
@@ -102,6 +106,7 @@ def routes(app: Server) -> list[Any]:
     version = "(?:/v(?P<version>[01]))?"
     return [
         *(URLSpec(f"{version}{pattern(path)}/?", handler, target) for path, handler in API),
+        *(URLSpec(f"{pattern(path)}/?", handler, target) for path, handler in GUIDE),
         *(URLSpec(f"{version}{pattern(path)}/?", handler, documented) for path, handler in DOCS),
         URLSpec(f"{version}/docs/.*", NoDocsHandler, target),
         *(URLSpec(rf"{pattern(path)}/?", handler, target) for path, handler in CONSOLE + UPLOADS + SERVICE),

@@ -101,6 +101,16 @@ browser_tools() {
     fi
 }
 
+# The documentation, if it has not been built of these files yet.
+build_guide() {
+    local stamp
+    stamp=$(find "$root/docs" "$root/facenapi" -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 cat | sha256sum | cut -c1-16)
+    [ -e "$var/guide/.built-$stamp" ] && return
+    step "building the documentation" "$root/scripts/docs"
+    rm -f "$var/guide"/.built-*
+    touch "$var/guide/.built-$stamp"
+}
+
 # One at a time: two first runs at once would write the same files.
 mkdir -p "$var"
 exec 9>"$var/setup.lock"

@@ -47,6 +47,11 @@ class Config:
     data_dir: str = option(
         "Server", "/var/lib/findface-facenapi", "Folder for the embedded database, index snapshots and photos."
     )
+    guide_dir: str = option(
+        "Server",
+        "/opt/facenapi/share/doc/facenapi/guide",
+        "Folder of the built documentation, served at /docs/guide if it is there.",
+    )
     shutdown_timeout: float = option(
         "Server", 20.0, "Seconds that requests in flight get to finish on SIGTERM.", low=0, high=3600
     )

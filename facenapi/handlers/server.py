@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from facenapi.config.options import Config
     from facenapi.console.files import ConsoleFiles
     from facenapi.detector.base import Detector
+    from facenapi.handlers.guide_files import GuideFiles
     from facenapi.process.admission import Admission
     from facenapi.process.metrics import Metrics
     from facenapi.search.client import ShardClient
@@ -46,6 +47,8 @@ class Server(Protocol):
 
     def briefly(self) -> dict[str, Any]:
         """Return whether requests can be served and why not, for strangers."""
+
+    guide: GuideFiles
 
     async def readiness(self) -> dict[str, Any]:
         """Return whether requests can be served, and the state of each part."""
