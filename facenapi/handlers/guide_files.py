@@ -37,9 +37,7 @@ class GuideFiles:
     def get(self, name: str) -> bytes:
         """Return a file; raise NotFound."""
         if not self._files:
-            raise NotFound(
-                "The guide was not built here: scripts/docs builds it, the option guide_dir names it"
-            )
+            raise NotFound("The guide was not built here: scripts/docs builds it, the option guide_dir names it")
         if name not in self._files:
             raise NotFound("The guide has no such page")
         return self._files[name]
