@@ -10,7 +10,7 @@ from facenapi.api.operation import operation_of
 from facenapi.handlers.base import METHODS, ApiHandler
 from facenapi.handlers.docs import NoDocsHandler
 from facenapi.handlers.openapi import path_schema
-from facenapi.urls import API, CONSOLE, DOCS, SERVICE, UPLOADS, routes
+from facenapi.urls import API, CONSOLE, DOCS, GUIDE, SERVICE, UPLOADS, routes
 
 # The endpoint table of the contract, with something in the place of each variable.
 CONTRACT = """
@@ -68,7 +68,7 @@ def test_every_row_of_the_contract_has_a_route(method, path):
 
 def test_every_method_is_declared_and_public_only_where_it_should_be():
     public = set()
-    for path, handler in (*API, *DOCS, *CONSOLE, *UPLOADS, *SERVICE):
+    for path, handler in (*API, *DOCS, *GUIDE, *CONSOLE, *UPLOADS, *SERVICE):
         assert issubclass(handler, ApiHandler)
         methods = [
             name for name in METHODS if getattr(handler, name.lower()) is not getattr(ApiHandler, name.lower())
@@ -83,7 +83,7 @@ def test_every_method_is_declared_and_public_only_where_it_should_be():
 
 
 def test_nothing_is_routed_past_the_tables():
-    known = {handler for _, handler in (*API, *DOCS, *CONSOLE, *UPLOADS, *SERVICE)} | {NoDocsHandler}
+    known = {handler for _, handler in (*API, *DOCS, *GUIDE, *CONSOLE, *UPLOADS, *SERVICE)} | {NoDocsHandler}
     *routed, last = routes(None)
     assert {route.handler_class for route in routed} == known
     assert last.regex.match("/anything")
