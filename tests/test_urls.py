@@ -47,7 +47,8 @@ GET /docs/v1/openapi.json
 ROWS = [
     (method, path) for *methods, path in map(str.split, CONTRACT.strip().split("\n")) for method in methods
 ]  # fmt: skip
-PUBLIC = {"", "/console/{digest}/{file}", "/docs", "/docs/{documented}", "/docs/{documented}/openapi.json",
+PUBLIC = {"/docs/guide", "/docs/guide/{file}",
+          "", "/console/{digest}/{file}", "/docs", "/docs/{documented}", "/docs/{documented}/openapi.json",
           "/docs/{documented}/overview.html", "/health", "/health/ready", "/health/live", "/metrics"}  # fmt: skip
 
 
