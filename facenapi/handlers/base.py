@@ -116,6 +116,10 @@ class ApiHandler(Intake):
         else:
             self.answer_text(await asyncio.to_thread(lambda: jsonio.dumps(make())))
 
+    def say_live(self, live: int, total: int) -> None:
+        """Tell how many search shards took part, and how many there are."""
+        self.set_header("X-Live-Servers", f"{live}/{total}")
+
     def answer_nothing(self) -> None:
         """Finish with 204 and no body."""
         self.clear_header("Content-Type")

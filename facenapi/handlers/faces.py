@@ -123,10 +123,12 @@ class FaceHandler(ApiHandler):
             add_galleries=names if verb == "add" else (),
             del_galleries=names if verb == "del" else (),
         )
-        self.answer(self.face_view(await self.app.faces.edit(self.owner, number, change)))
+        face, heard = await self.app.faces.edit(self.owner, number, change)
+        self.say_live(*heard)
+        self.answer(self.face_view(face))
 
     @operation("Delete a face", status=204, errors=("NOT_FOUND",))
     async def delete(self, face_id: str) -> None:
         """Delete it; no later search finds it."""
-        await self.app.faces.delete(self.owner, path_id(face_id, "face"))
+        self.say_live(*await self.app.faces.delete(self.owner, path_id(face_id, "face")))
         self.answer_nothing()

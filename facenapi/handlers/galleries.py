@@ -41,5 +41,5 @@ class GalleryHandler(ApiHandler):
     @operation("Delete a gallery and every face in it", status=204, errors=("NOT_FOUND",))
     async def delete(self, gallery: str) -> None:
         """Delete it."""
-        await self.app.galleries.delete(self.owner, gallery)
+        self.say_live(*await self.app.galleries.delete(self.owner, gallery))
         self.answer_nothing()

@@ -82,18 +82,15 @@ class IdentifyHandler(ApiHandler):
         check_boxes(self.app, bbox=boxes)
         search = Search(self.owner, gallery, threshold, n, strict)
         found = await self.app.identifier.identify(photo, boxes, mf_selector, search)
-        self._say_live(found.live, found.total)
+        self.say_live(found.live, found.total)
         await self.answer_made(lambda: self._view(found), sum(map(len, found.matches.values())))
 
     def finish(self, chunk: Any = None) -> Any:
         """End the answer; a refusal, too, says how many shards live, as far as is known."""
         if self.owner and "X-Live-Servers" not in self._headers:
             shards = self.app.searcher.shards
-            self._say_live(sum(shard.ready for shard in shards), len(shards))
+            self.say_live(sum(shard.ready for shard in shards), len(shards))
         return super().finish(chunk)
-
-    def _say_live(self, live: int, total: int) -> None:
-        self.set_header("X-Live-Servers", f"{live}/{total}")
 
     def _view(self, found: Identified) -> dict[str, Any]:
         results = {

@@ -46,7 +46,7 @@ class MetaFacesHandler(FaceListHandler):
     async def delete(self, *, meta: str, gallery: str = DEFAULT_GALLERY) -> None:
         """Delete all of them; none is no error."""
         await self.app.galleries.require(self.owner, gallery)
-        await self.app.faces.delete_all(self.owner, self._where(meta, gallery))
+        self.say_live(*await self.app.faces.delete_all(self.owner, self._where(meta, gallery)))
         self.answer_nothing()
 
     def _where(self, meta: str, gallery: str) -> FaceFilter:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 import random
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
 _T = TypeVar("_T")
+log = logging.getLogger(__name__)
 
 
 class ShardClient:
@@ -48,6 +50,24 @@ class ShardClient:
         A shard that is busy is away, too, as far as the caller is concerned: OVERLOADED tells clients that nothing
         was done and that they may try again, while these changes are stored.
         """
+        for failure in (await self._send(changes)).values():
+            if isinstance(failure, Overloaded):
+                raise Unavailable("A search shard is too busy to take what was stored; it will catch up") from failure
+            raise failure
+
+    async def tell(self, changes: Sequence[Change]) -> tuple[int, int]:
+        """Send each change to the shard of its cell; return how many shards live and heard, and how many there are.
+
+        One that did not hear learns it from the store.
+        """
+        failed = await self._send(changes)
+        for number, failure in failed.items():
+            log.warning("Shard %d did not hear of a change and has to catch up: %s", number, failure)
+        live = sum(shard.ready and number not in failed for number, shard in enumerate(self.shards))
+        return live, len(self.shards)
+
+    async def _send(self, changes: Sequence[Change]) -> dict[int, Exception]:
+        """Send each change to the shard of its cell; return what went wrong, by the number of the shard."""
         groups: dict[int, list[Change]] = {}
         for change in changes:
             groups.setdefault(self._shard_of[change.id % CELL_COUNT], []).append(change)
@@ -55,11 +75,13 @@ class ShardClient:
             *(self._within(self.shards[number].apply(group)) for number, group in groups.items()),
             return_exceptions=True,
         )
-        for result in results:
-            if isinstance(result, Overloaded):
-                raise Unavailable("A search shard is too busy to take what was stored; it will catch up") from result
-            if isinstance(result, BaseException):
+        failed = {}
+        for number, result in zip(groups, results, strict=True):
+            if isinstance(result, Exception):
+                failed[number] = result
+            elif isinstance(result, BaseException):
                 raise result
+        return failed
 
     async def search(self, query: Query, strict: bool) -> Answer:
         """Ask all shards and merge.

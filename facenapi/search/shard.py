@@ -147,6 +147,9 @@ class Searcher(Protocol):
     async def apply(self, changes: Sequence[Change]) -> None:
         """Send each change to the shard of its cell; raise Unavailable unless all acknowledged."""
 
+    async def tell(self, changes: Sequence[Change]) -> tuple[int, int]:
+        """Send each change to the shard of its cell; return how many live and heard of theirs, and of how many."""
+
     async def search(self, query: Query, strict: bool) -> Answer:
         """Ask all shards. ``strict``: a dead shard raises Unavailable instead of a partial answer."""
 

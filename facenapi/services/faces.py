@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from facenapi.errors import BadParam, NotFound
+from facenapi.errors import ApiError, BadParam, NotFound
 from facenapi.search.shard import delete_of, upsert_of
 from facenapi.services.persons import given_person, remove_faceless
 from facenapi.storage.base import FaceFilter, UnknownGalleryError
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from facenapi.search.shard import Searcher
     from facenapi.services.pictures import PictureKeeper
     from facenapi.storage.base import Face, FaceChange, Store
+
+log = logging.getLogger(__name__)
+
+Heard = tuple[int, int]  # shards that live and heard of a change, and all of them
 
 
 class FaceKeeper:
@@ -30,13 +35,13 @@ class FaceKeeper:
             raise _no_face(face_id)
         return face
 
-    async def edit(self, owner: str, face_id: int, change: FaceChange) -> Face:
+    async def edit(self, owner: str, face_id: int, change: FaceChange) -> tuple[Face, Heard]:
         """Change a face and return it as it is then.
 
         Raises:
             NotFound: no such face.
             BadParam: a gallery does not exist; nothing is changed.
-            Unavailable: the store or the shard is down.
+            Unavailable: the store is down. What it has done is done: a shard that did not hear of it catches up.
         """
         if change.person_id is None:
             face = await self._update(owner, face_id, change)
@@ -45,9 +50,8 @@ class FaceKeeper:
             async with given_person(self._store, owner, change.person_id):
                 face = await self._update(owner, face_id, change)
             if before.person_id != face.person_id:
-                await remove_faceless(self._store, [before])
-        await self._searcher.apply([upsert_of(face)])
-        return face
+                await self._tidy([before])
+        return face, await self._searcher.tell([upsert_of(face)])
 
     async def _update(self, owner: str, face_id: int, change: FaceChange) -> Face:
         try:
@@ -58,21 +62,33 @@ class FaceKeeper:
             raise _no_face(face_id)
         return face
 
-    async def delete(self, owner: str, face_id: int) -> None:
+    async def delete(self, owner: str, face_id: int) -> Heard:
         """Delete a face. Raises NotFound, Unavailable."""
         face = await self._store.delete_face(owner, face_id)
         if face is None:
             raise _no_face(face_id)
-        await remove_faceless(self._store, [face])
-        await self._pictures.forget([face])
-        await self._searcher.apply([delete_of(face)])
+        return await self._follow([face])
 
-    async def delete_all(self, owner: str, where: FaceFilter) -> None:
+    async def delete_all(self, owner: str, where: FaceFilter) -> Heard:
         """Delete all faces that match, in steps that leave room for others."""
+        heard = await self._searcher.tell([])
         while gone := await self._store.delete_faces(owner, where):
-            await remove_faceless(self._store, gone)
-            await self._pictures.forget(gone)
-            await self._searcher.apply([delete_of(face) for face in gone])
+            heard = min(heard, await self._follow(gone))
+        return heard
+
+    async def _follow(self, gone: list[Face]) -> Heard:
+        """Let persons, pictures and shards follow faces that are deleted, whatever fails: they are."""
+        heard = await self._searcher.tell([delete_of(face) for face in gone])
+        await self._tidy(gone)
+        await self._pictures.forget(gone)
+        return heard
+
+    async def _tidy(self, faces: list[Face]) -> None:
+        """Remove persons that have no face any more; what the store has done is not undone by that."""
+        try:
+            await remove_faceless(self._store, faces)
+        except ApiError as error:
+            log.warning("Persons without a face may have stayed: %s", error.reason)
 
 
 def _no_face(face_id: int) -> NotFound:

@@ -8,7 +8,7 @@ from facenapi.errors import BadParam, NotFound
 from facenapi.storage.base import DEFAULT_GALLERY, FaceFilter, UnknownGalleryError
 
 if TYPE_CHECKING:
-    from facenapi.services.faces import FaceKeeper
+    from facenapi.services.faces import FaceKeeper, Heard
     from facenapi.storage.base import Store
 
 
@@ -33,16 +33,19 @@ class GalleryKeeper:
         if name == DEFAULT_GALLERY or not await self._store.add_gallery(owner, name):
             raise BadParam("name", name, f"There is a gallery {name} already")
 
-    async def delete(self, owner: str, name: str) -> None:
+    async def delete(self, owner: str, name: str) -> Heard:
         """Delete a gallery and every face in it. Raises NotFound, and BadParam for "default"."""
         if name == DEFAULT_GALLERY:
             raise BadParam("name", name, "The gallery default cannot be deleted")
         await self.require(owner, name)
+        where = FaceFilter(gallery=name)
         try:
+            heard = await self._faces.delete_all(owner, where)
             while not await self._store.remove_gallery(owner, name):
-                await self._faces.delete_all(owner, FaceFilter(gallery=name))
+                heard = min(heard, await self._faces.delete_all(owner, where))
         except UnknownGalleryError as error:  # another client was faster
             raise _no_gallery(name) from error
+        return heard
 
 
 def _no_gallery(name: str) -> NotFound:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -489,4 +490,71 @@ async def test_a_clock_that_was_wrong_spoils_no_later_face(tmp_path):
     assert strange.id > other.id > face.id
     assert seconds_of(other.id) < time.time() + 3600
     assert set(await store.get_faces("ann", [strange.id, face.id, other.id])) == {strange.id, face.id, other.id}
+    await store.close()
+
+
+# -- what is written is what will be opened next ----------------------------------------------------
+
+
+def renamed(folder):
+    folder.rename(folder.with_name("aside"))
+
+
+def replaced(folder):
+    renamed(folder)
+    shutil.copytree(folder.with_name("aside"), folder)
+
+
+def emptied(folder):
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def database_replaced(folder):
+    copy = folder / "copy"
+    shutil.copy(folder / DATABASE, copy)
+    copy.rename(folder / DATABASE)
+
+
+def log_removed(folder):
+    (folder / f"{DATABASE}-wal").unlink()
+
+
+def made_a_link_to_another(folder):
+    replaced(folder)
+    folder.rename(folder.with_name("other"))
+    folder.symlink_to(folder.with_name("other"))
+
+
+@pytest.mark.parametrize(
+    "change", [renamed, replaced, emptied, database_replaced, log_removed, made_a_link_to_another]
+)
+async def test_a_store_that_is_not_where_it_was_refuses_writes(tmp_path, change, caplog):
+    folder = tmp_path / "store"
+    store = await opened(folder)
+    [kept] = await add(store, "kept")
+    change(folder)
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="moved or replaced"):
+            await add(store, "lost")
+        with pytest.raises(Unavailable, match="moved or replaced"):
+            await store.ping()
+    assert caplog.text.count("was moved or replaced under the server") == 1
+    assert (await store.list_faces("ann", FaceFilter(), Page())) == [kept]
+    await store.close()
+
+
+async def test_a_store_that_comes_back_is_written_again(tmp_path):
+    folder = tmp_path / "store"
+    store = await opened(folder)
+    await add(store, "a")
+    renamed(folder)
+    with pytest.raises(Unavailable):
+        await add(store, "lost")
+    folder.with_name("aside").rename(folder)
+    await store.ping()
+    await add(store, "b")
+    await store.close()
+    store = await opened(folder)
+    assert [face.meta for face in await store.list_faces("ann", FaceFilter(), Page())] == ["b", "a"]
     await store.close()

@@ -22,6 +22,34 @@ logger = logging.getLogger(__name__)
 CHECK_AT_ONCE_BYTES = 128 * 2**20
 
 
+class OpenFile:
+    """A database file that is open here: is what its path leads to still that file?
+
+    SQLite keeps a file open whatever becomes of its name. A folder that is renamed, replaced or emptied under a
+    server would take all further writes with it, and a restart would not know of them.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._wal = database.with_name(database.name + "-wal")
+        self._known: dict[Path, tuple[int, int]] = {}
+        self.fault()  # takes note of the database
+
+    def fault(self) -> str:
+        """Return why nothing may be written, "" if all is well."""
+        for path in (self._database, self._wal):
+            try:
+                there = path.stat()
+            except OSError as error:
+                if path == self._wal and path not in self._known and isinstance(error, FileNotFoundError):
+                    continue  # it comes with the first write
+                return f"{path.name} is not where it was opened: {error.strerror}"
+            place = (there.st_dev, there.st_ino)
+            if self._known.setdefault(path, place) != place:
+                return f"{path.name} is another file than the one that was opened"
+        return ""
+
+
 class Folder:
     """Paths and lock of a store's folder."""
 

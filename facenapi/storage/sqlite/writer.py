@@ -37,8 +37,12 @@ _OF_ONE_WRITE = (
 class Writer:
     """Runs writes one after another on a connection that belongs to it alone."""
 
-    def __init__(self, db: sqlite3.Connection, max_waiting: int = 10_000) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, max_waiting: int = 10_000, *, fault: Callable[[], str] = lambda: ""
+    ) -> None:
+        """``fault``: says why nothing may be written now, "" if all is well; asked before each commit."""
         self._db = db
+        self._fault = fault
         self._jobs: queue.Queue[Job | None] = queue.Queue(max_waiting)
         self._failure: str | None = None
         self._ended = threading.Event()
@@ -65,6 +69,14 @@ class Writer:
     async def ping(self) -> None:
         """Raise Unavailable unless the thread lives and can write; touches the disk only after a failure."""
         await self.submit(_probe if self._failure else _nothing)
+
+    def refuse_elsewhere(self) -> None:
+        """Raise Unavailable if what would be written would not be opened next."""
+        if reason := self._fault():
+            if self._failure != reason:
+                logger.critical("The database was moved or replaced under the server: %s", reason)
+            self._failure = reason
+            raise Unavailable(f"The database was moved or replaced: {reason}")
 
     async def close(self) -> None:
         """Finish the writes that were accepted, end the thread and close the connection."""
@@ -105,9 +117,15 @@ class Writer:
         """Run the writes in one transaction and tell each what came of it."""
         jobs = [job for job in jobs if job[1].set_running_or_notify_cancel()]
         try:
+            self.refuse_elsewhere()
             self._db.execute("BEGIN IMMEDIATE")
             done = self._together(jobs)
+            self.refuse_elsewhere()  # the file may have gone while the lock was waited for
             self._db.execute("COMMIT")
+        except Unavailable as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            _fail(jobs, error)
         except sqlite3.Error as error:
             self._failure = str(error)
             logger.exception("The database could not write")

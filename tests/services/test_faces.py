@@ -1,0 +1,53 @@
+"""What the store has done is answered as done, whoever has not heard of it."""
+
+import pytest
+
+from facenapi.errors import Overloaded, Unavailable
+from tests.support.server import BLUE, GREEN, RED, picture, serving
+
+
+def deaf(error):
+    async def apply(changes):
+        raise error
+
+    return apply
+
+
+@pytest.mark.parametrize("error", [Unavailable("It is away"), Overloaded("It is busy"), ValueError("It is mad")])
+async def test_a_shard_that_does_not_hear_makes_no_lie(tmp_path, error):
+    async with serving(tmp_path) as client:
+        await client("POST", "/v1/galleries/g")
+        red, green = await client.enrol(RED, meta="red"), await client.enrol(GREEN, meta="green", galleries="g")
+        blue = await client.enrol(BLUE, meta="blue")
+        [shard] = client.app.searcher.shards
+        shard.apply = deaf(error)
+        reply = await client("PUT", f"/v1/face/id/{red['id']}", json_body={"meta": "rot"})
+        assert (reply.status, reply.json["meta"], reply.headers["X-Live-Servers"]) == (200, "rot", "0/1")
+        for path, face in (
+            (f"/v1/face/id/{red['id']}", red),
+            ("/v1/galleries/g", green),
+            ("/v1/faces/meta/blue", blue),
+        ):
+            reply = await client("DELETE", path)
+            assert (reply.status, reply.headers["X-Live-Servers"]) == (204, "0/1")
+            assert (await client("GET", f"/v1/face/id/{face['id']}")).status == 404
+        for color in (RED, GREEN, BLUE):
+            reply = await client("POST", "/v1/identify", parts={"photo": picture(color)})
+            assert [*reply.json["results"].values()] == [[]]
+        del shard.apply
+        face = await client.enrol(RED)
+        reply = await client("DELETE", f"/v1/face/id/{face['id']}")
+        assert (reply.status, reply.headers["X-Live-Servers"]) == (204, "1/1")
+
+
+async def test_neither_do_persons_and_pictures_that_cannot_follow(tmp_path, monkeypatch):
+    async with serving(tmp_path, photo_storage="files", person_identify=True) as client:
+        for broken in ("remove_persons", "pictures"):
+            face = await client.enrol(RED)
+            with monkeypatch.context() as patch:
+                if broken == "pictures":
+                    patch.setattr(client.app.pictures._files, "delete", deaf(Unavailable("It is away")))
+                else:
+                    patch.setattr(client.app.store, broken, lambda *_: deaf(Unavailable("It is away"))(0))
+                assert (await client("DELETE", f"/v1/face/id/{face['id']}")).status == 204
+            assert (await client("GET", f"/v1/face/id/{face['id']}")).status == 404
