@@ -11,6 +11,7 @@ from facenapi import __version__
 from facenapi.config.reader import EXIT_CONFIG, ConfigError
 from facenapi.config.text import help_text, sample_file
 from facenapi.errors import ApiError, StartupError
+from facenapi.process.private import keep_private
 
 # Module and function of each; a command loads what it needs, not what the others need.
 COMMANDS = {
@@ -49,6 +50,7 @@ writes them as a commented configuration file.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 1 for a failure, 78 for a configuration error."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    keep_private()
     name = "serve"
     if arguments and not arguments[0].startswith("-"):
         name = arguments.pop(0)
@@ -69,9 +71,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            return _reader_is_gone()
+        # What nobody caught before is about a file that may not be read or written; one line says which.
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"facenapi: {place}{error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+def _reader_is_gone() -> int:
+    """End quietly: the reader of the output has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
 
 
 def _answer(arguments: Sequence[str]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from facenapi.config.options import Config
 from facenapi.config.reader import joined, load
+from facenapi.process.private import become_owner
 
 SERVER_OPTIONS = """\
 Options of the server say which installation is meant: --config=PATH (default: /etc/findface-facenapi.ini if
@@ -31,14 +33,20 @@ def parser(name: str, text: str | None, *, server_options: bool = True) -> argpa
     )
 
 
-def parse(own: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[argparse.Namespace, Config]:
+def parse(
+    own: argparse.ArgumentParser, arguments: Sequence[str], *, as_owner: bool = True
+) -> tuple[argparse.Namespace, Config]:
     """Return a command's own options, and the configuration made of all others.
+
+    Root becomes the owner of the data folder then, but for a command that writes elsewhere (not ``as_owner``).
 
     Raises:
         ConfigError: the others are no options of the server, or its file is wrong.
     """
     chosen, rest = own.parse_known_args(joined(arguments))
     config, _ = load(rest)
+    if as_owner:
+        become_owner(Path(config.data_dir))
     return chosen, config
 
 

@@ -12,6 +12,7 @@ facenapi models calibrate --images=DIR --pairs=FILE confidences from labelled ph
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from facenapi.config.options import Config
 from facenapi.detector.packs.build.detectors import DEFAULT_DETECTOR, DETECTORS
 from facenapi.detector.packs.build.embedders import DEFAULT_EMBEDDER, EMBEDDERS
 from facenapi.errors import StartupError
+from facenapi.process.private import give_to_owner
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,8 +35,13 @@ def main(arguments: Sequence[str]) -> int:
     verify.set_defaults(action=_verify)
     _describe_add(actions.add_parser("add", help="make another pack, with a known network in its place"))
     _describe_calibrate(actions.add_parser("calibrate", help="make the table of confidences from labelled photos"))
-    chosen, config = parse(own, arguments)
+    chosen, config = parse(own, arguments, as_owner=False)
+    if not config.pack_folder.is_relative_to(config.data_dir):
+        os.umask(0o022)  # networks are no secret, and root may build them for the server's user
     status: int = chosen.action(config, chosen)
+    for folder in (config.pack_folder.parent, config.pack_folder):
+        if folder.is_dir():
+            give_to_owner(folder)
     return status
 
 

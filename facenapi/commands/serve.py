@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from facenapi import __version__
 from facenapi.app import Application
@@ -14,6 +15,7 @@ from facenapi.config.options import Config
 from facenapi.config.reader import ConfigError, load
 from facenapi.process import allocator, descriptors, switch_interval, systemd
 from facenapi.process.logs import set_level, set_up_logging
+from facenapi.process.private import become_owner
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM or SIGINT; a second signal ends at once."""
     config, warnings = load(arguments)
+    become_owner(Path(config.data_dir))
     set_up_logging(config)
     for warning in warnings:
         log.warning("%s", warning)

@@ -40,7 +40,7 @@ def export_main(arguments: Sequence[str]) -> int:
     own.add_argument("file", type=Path, metavar="FILE", help="the file to write, or to go on with")
     own.add_argument("--owner", default="", help='whose faces, as "facenapi token list" shows; not needed for one')
     own.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
-    chosen, config = parse(own, arguments)
+    chosen, config = parse(own, arguments, as_owner=False)
     if chosen.file.exists():
         raise StartupError(f"{chosen.file} exists already")
     return asyncio.run(_transfer(_export(chosen.file, chosen.owner, config, _Bar(chosen.quiet)), chosen.file))

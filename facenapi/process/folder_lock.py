@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from facenapi.errors import StartupError
+from facenapi.process.private import room_fault
 
 
 class FolderLock:
@@ -25,7 +26,8 @@ class FolderLock:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self._folder / self._name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StartupError(f"Cannot use data folder {self._folder}: {error.strerror}") from error
+            reason = room_fault(self._folder.parent, error) or error.strerror
+            raise StartupError(f"Cannot use data folder {self._folder}: {reason}") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

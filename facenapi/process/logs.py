@@ -6,10 +6,12 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from io import BufferedWriter, FileIO, TextIOWrapper
 from logging.handlers import RotatingFileHandler, TimedRotatingFileHandler
 from typing import TYPE_CHECKING, Any
 
 from facenapi.errors import StartupError
+from facenapi.process.private import open_log
 
 if TYPE_CHECKING:
     from facenapi.config.options import Config
@@ -77,15 +79,28 @@ def set_level(config: Config) -> None:
         logging.getLogger().setLevel(config.logging.upper())
 
 
+class _Opening(logging.FileHandler):
+    def _open(self) -> TextIOWrapper:
+        return TextIOWrapper(BufferedWriter(FileIO(self.baseFilename, "ab", opener=open_log)), encoding=self.encoding)
+
+
+class _BySize(_Opening, RotatingFileHandler):
+    pass
+
+
+class _ByTime(_Opening, TimedRotatingFileHandler):
+    pass
+
+
 def _file_handler(config: Config) -> logging.Handler:
     if config.log_rotate_mode == "size":
-        return RotatingFileHandler(
+        return _BySize(
             config.log_file_prefix,
             maxBytes=config.log_file_max_size,
             backupCount=config.log_file_num_backups,
             encoding="utf-8",
         )
-    return TimedRotatingFileHandler(
+    return _ByTime(
         config.log_file_prefix,
         when=config.log_rotate_when,
         interval=config.log_rotate_interval,

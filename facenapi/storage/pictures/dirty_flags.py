@@ -24,7 +24,7 @@ class DirtyFlag:
         """Make and lock the file; raise StartupError."""
         new = self._path.with_name(f"new-{self._path.name}")
         try:
-            self._handle = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            self._handle = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             new.rename(self._path)  # now, so that nobody ever finds it unlocked
         except OSError as error:

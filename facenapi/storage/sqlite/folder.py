@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
+import pwd
 import sqlite3
 from pathlib import Path
 
 from facenapi.errors import StartupError
 from facenapi.process.folder_lock import FolderLock
+from facenapi.process.private import room_fault
 from facenapi.storage.sqlite import schema
 from facenapi.storage.sqlite.lineage import begin_epoch
 
 logger = logging.getLogger(__name__)
+
+_AS_OWNER = "run the command as the user of the server"
 
 # What PRAGMA quick_check reads in about a second; larger files are checked while the server works.
 CHECK_AT_ONCE_BYTES = 128 * 2**20
@@ -34,6 +38,10 @@ class OpenFile:
         self._wal = database.with_name(database.name + "-wal")
         self._known: dict[Path, tuple[int, int]] = {}
         self.fault()  # takes note of the database
+
+    def explain(self, error: Exception) -> str:
+        """Return why a write failed: what its disk lacks, or what SQLite says."""
+        return room_fault(self._database.parent, error) or str(error)
 
     def fault(self) -> str:
         """Return why nothing may be written, "" if all is well."""
@@ -83,6 +91,10 @@ class Folder:
             os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             return self._open_checked(sync, empty)
         except (OSError, sqlite3.Error) as error:
+            if room := room_fault(self.path, error):
+                raise StartupError(
+                    f"Cannot open database {self.database}: {room}; make room and start again"
+                ) from error
             raise StartupError(
                 f"Cannot open database {self.database}: {error}. It is left as it is; "
                 "restore it from a backup if it is damaged"
@@ -90,6 +102,7 @@ class Folder:
 
     def open_shared(self, sync: str) -> tuple[sqlite3.Connection, int]:
         """Open, as :meth:`open` does, the database of a folder that another process may have in use."""
+        self._may_use()
         if not self._marker.exists() or not self.database.exists():
             raise StartupError(f"There is no database in {self.path}: start the server once, or check data_dir")
         try:
@@ -98,12 +111,25 @@ class Folder:
             if version == len(schema.MIGRATIONS):
                 return db, schema.last_id(db)
         except sqlite3.Error as error:
-            raise StartupError(f"Cannot open database {self.database}: {error}") from error
+            room = room_fault(self.path, error)
+            raise StartupError(f"Cannot open database {self.database}: {room or error}") from error
         db.close()
         raise StartupError(
             f"The database in {self.path} has schema version {version}, not "
             f"{len(schema.MIGRATIONS)}: start the server of this release first"
         )
+
+    def _may_use(self) -> None:
+        """Raise StartupError, with advice, if this user may not read and write here."""
+        for path, rights in ((self.path, os.R_OK | os.W_OK | os.X_OK), (self.database, os.R_OK | os.W_OK)):
+            try:
+                there = path.stat()
+            except FileNotFoundError:
+                continue
+            except PermissionError as error:
+                raise StartupError(f"This user may not look into {path.parent}: {_AS_OWNER}") from error
+            if not os.access(path, rights):
+                raise StartupError(f"This user may not write {path}: {_AS_OWNER}, {_name(there.st_uid)}")
 
     def too_large_to_wait_for(self) -> bool:
         """Whether checking the file takes so long that the server starts before."""
@@ -132,6 +158,13 @@ class Folder:
             handle = os.open(path, os.O_RDONLY)
             os.fsync(handle)
             os.close(handle)
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def check(db: sqlite3.Connection) -> None:

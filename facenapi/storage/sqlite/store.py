@@ -77,7 +77,8 @@ class SqliteStore:
         """Lock the folder, check the file, migrate it and open it; raise StartupError."""
         db, last_id = await asyncio.to_thread(self._open)
         self._ids = IdMaker(last_id)
-        self._writer = Writer(db, fault=folder.OpenFile(self._folder.database).fault)
+        file = folder.OpenFile(self._folder.database)
+        self._writer = Writer(db, fault=file.fault, explain=file.explain)
         self._readers = Readers(self._connect, self._threads)
         await self._readers.open()
         if not self._shared and self._folder.too_large_to_wait_for():

@@ -38,11 +38,19 @@ class Writer:
     """Runs writes one after another on a connection that belongs to it alone."""
 
     def __init__(
-        self, db: sqlite3.Connection, max_waiting: int = 10_000, *, fault: Callable[[], str] = lambda: ""
+        self,
+        db: sqlite3.Connection,
+        max_waiting: int = 10_000,
+        *,
+        fault: Callable[[], str] = lambda: "",
+        explain: Callable[[Exception], str] = str,
     ) -> None:
-        """``fault``: says why nothing may be written now, "" if all is well; asked before each commit."""
+        """``fault``: says why nothing may be written now, "" if all is well; asked before each commit.
+
+        ``explain``: puts into words why a write failed.
+        """
         self._db = db
-        self._fault = fault
+        self._fault, self._explain = fault, explain
         self._jobs: queue.Queue[Job | None] = queue.Queue(max_waiting)
         self._failure: str | None = None
         self._ended = threading.Event()
@@ -127,11 +135,11 @@ class Writer:
                 self._db.execute("ROLLBACK")
             _fail(jobs, error)
         except sqlite3.Error as error:
-            self._failure = str(error)
+            self._failure = self._explain(error)
             logger.exception("The database could not write")
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            _fail(jobs, Unavailable(f"The database cannot write: {error}"))
+            _fail(jobs, Unavailable(f"The database cannot write: {self._failure}"))
         else:
             self._failure = None
             for future, result in done:
