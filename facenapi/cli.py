@@ -20,6 +20,8 @@ COMMANDS = {
     "check": "check:main",
     "token": "token:main",
     "mass-enroll": "mass_enroll:main",
+    "backup": "backup:backup_main",
+    "restore": "backup:restore_main",
     "export": "transfer:export_main",
     "import": "transfer:import_main",
     "expire": "expire:main",
@@ -36,6 +38,8 @@ Commands:
   check        say what is wrong with an installation, before or while it runs
   token        create, list and revoke tokens
   mass-enroll  enrol many photos, resumable
+  backup       copy the embedded database and the kept photos while the server runs
+  restore      put such a copy back
   export       write everything of an owner to a file
   import       bring such a file into a store
   expire       delete old history

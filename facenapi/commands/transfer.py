@@ -12,7 +12,7 @@ from facenapi.commands.common import parse, parser, progress
 from facenapi.commands.installation import open_owners
 from facenapi.errors import StartupError
 from facenapi.storage.open import open_store
-from facenapi.storage.transfer import TransferError, export_owner, import_owner, owner_of
+from facenapi.storage.transfer import TransferError, export_owner, export_owners, import_owner, owners_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from facenapi.config.options import Config
 
 EXPORT = """\
-Write everything of an owner (faces with their vectors, galleries, persons, cameras) to a file: as a backup, or
-to move to another store. It works while the server runs. Interrupted, it goes on when it is run again; the
+Write everything of an owner, or of all, (faces with their vectors, galleries, persons, cameras) to a file, to move
+to another store. It works while the server runs. Interrupted, it goes on when it is run again; the
 file has its name only when it is whole. Photos and tokens are not in it.
 
     facenapi export faces.ndjson
@@ -38,7 +38,7 @@ def export_main(arguments: Sequence[str]) -> int:
     """Write an owner to a file."""
     own = parser("export", EXPORT)
     own.add_argument("file", type=Path, metavar="FILE", help="the file to write, or to go on with")
-    own.add_argument("--owner", default="", help='whose faces, as "facenapi token list" shows; not needed for one')
+    own.add_argument("--owner", default="", help='whose faces, as "facenapi token list" shows; default: of all')
     own.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
     chosen, config = parse(own, arguments, as_owner=False)
     if chosen.file.exists():
@@ -68,10 +68,11 @@ async def _transfer(work: Any, file: Path) -> int:
 
 async def _export(file: Path, owner: str, config: Config, bar: _Bar) -> str:
     async with open_owners(config, owner) as (store, owners):
-        if len(owners) > 1:
-            raise StartupError(f"there are several owners, choose one by --owner: {', '.join(owners)}")
         try:
-            count = await export_owner(store, owners[0], file, bar)
+            if len(owners) == 1:
+                count = await export_owner(store, owners[0], file, bar)
+            else:
+                count = await export_owners(store, owners, file, bar)
         finally:
             bar.close()
     return f"{file}: {count} faces"
@@ -81,14 +82,14 @@ async def _import(file: Path, owner: str, config: Config, bar: _Bar) -> str:
     store = open_store(config, shared=True)
     await store.start()
     try:
-        target = owner or owner_of(file)
-        count = await import_owner(store, file, target, bar)
+        targets = [owner] if owner else owners_of(file)
+        count = await import_owner(store, file, owner, bar)
         await store.begin_epoch()
         owners = {token.owner for token in await store.list_tokens() if token.active}
     finally:
         bar.close()
         await store.close()
-    if target not in owners:
+    for target in sorted(set(targets) - owners):
         print(f"No token leads to these faces yet: facenapi token --owner={target} makes one", file=sys.stderr)
     return f"{file}: {count} new faces"
 

@@ -9,9 +9,11 @@ export goes on where its partial file ends, an import leaves alone what is there
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -84,6 +86,34 @@ async def export_owner(store: Store, owner: str, path: Path, progress: Progress 
     return written.faces
 
 
+async def export_owners(store: Store, owners: Sequence[str], path: Path, progress: Progress | None = None) -> int:
+    """Write everything of several owners to a file, one behind the other, and return the number of faces.
+
+    Until the file is complete each owner has one of its own beside it; a later call goes on with them.
+    """
+    pieces = {
+        owner: path.with_name(f"{path.name}.{hashlib.sha256(owner.encode()).hexdigest()[:12]}") for owner in owners
+    }
+    faces = 0
+    for owner, piece in pieces.items():
+        if piece.exists():
+            faces += await store.count_faces(owner)
+        else:
+            faces += await export_owner(store, owner, piece, progress)
+    part = path.with_name(path.name + ".part")
+    part.touch(mode=0o600)
+    with part.open("wb") as out:
+        for piece in pieces.values():
+            with piece.open("rb") as file:
+                shutil.copyfileobj(file, out)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(path)
+    for piece in pieces.values():
+        piece.unlink()
+    return faces
+
+
 def _resume(out: BinaryIO, owner: str) -> _Written:
     """Return what an unfinished file holds, cutting off its end where that is not a whole line."""
     written, good = _Written(), 0
@@ -132,22 +162,31 @@ def _put_face(out: BinaryIO, written: _Written, face: Face) -> None:
 
 
 async def import_owner(store: Store, path: Path, owner: str | None = None, progress: Progress | None = None) -> int:
-    """Bring a file into a store, for its own owner or another; return the number of faces that were new.
+    """Bring a file into a store, for its own owners or, if it has one, for another; return how many faces were new.
 
     Raises TransferError for a file that is damaged, incomplete, or whose ids another owner has; what came
     before the fault is stored then, and a later call goes on.
     """
     with path.open("rb") as lines:
         entries = enumerate(lines, 1)
-        header = _header(next(entries, (1, b""))[1], path)
-        target = owner or _owner(header, path)
-        return await _Import(store, target, int(header.get("faces") or 0), progress).run(entries)
+        number, line = next(entries, (1, b""))
+        new = 0
+        while True:
+            header = _header(line, path)
+            if owner and number > 1:
+                raise TransferError(f"line {number}: the file has several owners: they can only be what they were")
+            target = owner or _owner(header, path)
+            new += await _Import(store, target, int(header.get("faces") or 0), progress).run(entries)
+            number, line = next(entries, (0, b""))
+            if not line:
+                return new
 
 
-def owner_of(path: Path) -> str:
-    """Return the owner that a file was exported from. Raises TransferError."""
+def owners_of(path: Path) -> list[str]:
+    """Return the owners that a file was exported from. Raises TransferError."""
     with path.open("rb") as lines:
-        return _owner(_header(next(lines, b""), path), path)
+        first = _owner(_header(next(lines, b""), path), path)
+        return [first, *(_owner(_header(line, path), path) for line in lines if line.startswith(b'{"facenapi":'))]
 
 
 def _header(line: bytes, path: Path) -> dict[str, Any]:

@@ -14,7 +14,15 @@ from tests.commands.conftest import ROOT
 
 WITH_CONFIGURATION = sorted(set(cli.COMMANDS) - {"mass-enroll"})
 # What a command needs beside options of the server.
-WORDS = {"export": ["x"], "import": ["x"], "expire": ["--days=1"], "models": ["list"]}
+WORDS = {name: ["x"] for name in ("export", "import", "backup", "restore")}
+WORDS |= {"expire": ["--days=1"], "models": ["list"]}
+    "export": ["x"],
+    "import": ["x"],
+    "expire": ["--days=1"],
+    "models": ["list"],
+    "backup": ["x"],
+    "restore": ["x"],
+}
 
 
 @pytest.mark.parametrize("command", sorted(set(cli.COMMANDS) - {"serve"}))

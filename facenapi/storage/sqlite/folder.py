@@ -20,6 +20,7 @@ from facenapi.storage.sqlite.lineage import begin_epoch
 
 logger = logging.getLogger(__name__)
 
+DATABASE = "facenapi.sqlite"
 _AS_OWNER = "run the command as the user of the server"
 
 # What PRAGMA quick_check reads in about a second; larger files are checked while the server works.
@@ -63,7 +64,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.database = path / "facenapi.sqlite"
+        self.database = path / DATABASE
         self._marker = path / "store.marker"
         self._lock = FolderLock(path, "store.lock")
 
@@ -149,10 +150,11 @@ class Folder:
             db.close()
             raise
         if not self._marker.exists():
-            self._mark()
+            self.mark()
         return db, last_id
 
-    def _mark(self) -> None:
+    def mark(self) -> None:
+        """Note for good that there is a database here."""
         self._marker.write_text("The database of a facenapi server was made here.\n", encoding="utf-8")
         for path in (self._marker, self.path):
             handle = os.open(path, os.O_RDONLY)

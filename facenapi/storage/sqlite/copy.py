@@ -1,0 +1,132 @@
+"""A consistent copy of a store that is being written, and its way back: SQLite's own backup, in one file.
+
+The copy is of one moment, whatever is written meanwhile: a read transaction is held while the pages are copied. A
+copy that is put back begins an epoch of its own, so that nothing that was derived from later revisions is believed.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from facenapi.errors import StartupError
+from facenapi.process.private import room_fault
+from facenapi.storage.sqlite import schema
+from facenapi.storage.sqlite.folder import DATABASE, Folder, check
+from facenapi.storage.sqlite.lineage import begin_epoch
+
+PAGES = 4096  # in one step: 16 MiB
+
+# Called with the pages done and all that there are.
+Progress = Callable[[int, int], None]
+
+
+def back_up(store: Path, target: Path, progress: Progress | None = None) -> int:
+    """Copy the database of a store's folder to a new file; return how many faces it has.
+
+    Raises StartupError, also when the copy is not whole.
+    """
+    folder = Folder(store)
+    source, _ = folder.open_shared("normal")
+    part = target.with_name(target.name + ".part")
+    try:
+        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+        # A snapshot that is held: otherwise each write of the server would make the copy begin anew.
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM counters").fetchone()
+        faces = _copy(source, part, progress)
+        part.replace(target)
+        _sync(target.parent)
+    except (OSError, sqlite3.Error) as error:
+        part.unlink(missing_ok=True)
+        raise StartupError(f"{target} cannot be written: {room_fault(target.parent, error) or error}") from error
+    finally:
+        source.close()
+    return faces
+
+
+def put_back(copy: Path, store: Path, *, replace: bool) -> int:
+    """Make a copy the database of a store's folder, in an epoch of its own; return how many faces it has.
+
+    Nobody may use the folder. What is there is kept beside it if ``replace``, and stops this otherwise. Raises
+    StartupError; what was there is there then.
+    """
+    folder = Folder(store)
+    folder.acquire()
+    try:
+        if folder.database.exists() and not replace:
+            raise StartupError(
+                f"There is a database {folder.database} already; --replace keeps it beside the new one"
+            )
+        part = store / f"{DATABASE}.new"
+        part.unlink(missing_ok=True)
+        try:
+            source = sqlite3.connect(f"{copy.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            try:
+                faces = _copy(source, part, None)
+            finally:
+                source.close()
+            _begin_anew(part)
+        except (OSError, sqlite3.Error) as error:
+            part.unlink(missing_ok=True)
+            raise StartupError(f"{copy} cannot be restored: {room_fault(store, error) or error}") from error
+        _put_aside(folder.database)
+        part.replace(folder.database)
+        folder.mark()
+    finally:
+        folder.release()
+    return faces
+
+
+def _copy(source: sqlite3.Connection, path: Path, progress: Progress | None) -> int:
+    """Copy a database into an empty file and check it; return how many faces it has."""
+    target = sqlite3.connect(path, isolation_level=None)
+    try:
+
+        def report(_: int, remaining: int, total: int) -> None:
+            if progress is not None:
+                progress(total - remaining, total)
+
+        source.backup(target, pages=PAGES, progress=report, sleep=0)
+        target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+        check(target)
+        if not 0 < schema.version_of(target) <= len(schema.MIGRATIONS):
+            raise sqlite3.DatabaseError("it is not a database of this release of facenapi or of an earlier one")
+        (faces,) = target.execute("SELECT count(*) FROM faces").fetchone()
+    finally:
+        target.close()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return int(faces)
+
+
+def _begin_anew(path: Path) -> None:
+    db = schema.connect(path, "full", writes=True)
+    try:
+        schema.migrate(db)
+        begin_epoch(db)
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        db.close()
+
+
+def _put_aside(database: Path) -> None:
+    """Keep a database, with its log, under names that are free."""
+    number = 1
+    while (aside := database.with_name(f"{database.name}.before-{number}")).exists():
+        number += 1
+    for ending in ("", "-wal", "-shm"):
+        path = database.with_name(database.name + ending)
+        if path.exists():
+            path.replace(aside.with_name(aside.name + ending))
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

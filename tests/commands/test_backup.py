@@ -1,0 +1,118 @@
+"""facenapi backup and restore: a copy of one moment while writing goes on, and the way back."""
+
+import asyncio
+import shutil
+import sqlite3
+import threading
+
+import pytest
+
+from tests.support.server import BLUE, GREEN, RED, picture, serving
+
+DATABASE = "facenapi.sqlite"
+
+
+async def command(facenapi, *arguments):
+    """Run a command in a thread that may have a loop of its own."""
+    return await asyncio.to_thread(facenapi, *arguments)
+
+
+def count(path):
+    db = sqlite3.connect(path)
+    try:
+        return db.execute("SELECT count(*), (SELECT count(*) FROM memberships) FROM faces").fetchone()
+    finally:
+        db.close()
+
+
+async def test_a_copy_is_of_one_moment_and_comes_back_with_tokens_and_photos(facenapi, tmp_path):
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    async with serving(data, photo_storage="files") as client:
+        kept, changed = await client.enrol(RED, meta="kept"), await client.enrol(GREEN, meta="before")
+        stop = threading.Event()
+
+        async def write():
+            while not stop.is_set():
+                await client("PUT", f"/v1/face/id/{changed['id']}", json_body={"meta": f"{stop.is_set()} later"})
+                await client.enrol(BLUE)
+
+        writing = asyncio.create_task(write())
+        said = await command(facenapi, "backup", copy, f"--data_dir={data}", "-q")
+        stop.set()
+        await writing
+        assert said.status == 0, said
+        assert [path.stat().st_mode & 0o077 for path in copy.rglob("*") if path.is_file()].count(0) > 6
+        faces, members = count(copy / DATABASE)
+        assert faces == members >= 2
+        refused = await command(facenapi, "restore", copy, f"--data_dir={data}", "--replace")
+        assert (refused.status, "is in use by process" in refused.err) == (1, True)
+        await client("DELETE", f"/v1/face/id/{kept['id']}")
+        key, later = client.key, await client.enrol(BLUE)
+    refused = await command(facenapi, "restore", copy, f"--data_dir={data}")
+    assert (refused.status, "--replace" in refused.err) == (1, True)
+    said = await command(facenapi, "restore", copy, f"--data_dir={data}", "--replace")
+    assert said.status == 0, said
+    assert (data / "store" / f"{DATABASE}.before-1").exists()
+    async with serving(data, photo_storage="files") as client:
+        client.key = key
+        assert (await client("GET", f"/v1/face/id/{later['id']}")).status == 404
+        reply = await client("POST", "/v1/identify", parts={"photo": picture(RED)})
+        [[match]] = reply.json["results"].values()
+        assert match["face"]["id"] == kept["id"]
+        [page] = [(await client("GET", "/v1/faces?limit=1000")).json["results"]]
+        assert len(page) == faces
+        thumbnail = match["face"]["thumbnail"]
+        assert (await client("GET", thumbnail[thumbnail.index("/uploads") :])).status == 200
+
+
+@pytest.mark.parametrize("damage", ["emptied", "cut", "of something else", "of a newer release"])
+async def test_what_cannot_be_restored_changes_nothing(facenapi, tmp_path, damage):
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    async with serving(data) as client:
+        face = await client.enrol(RED)
+        key = client.key
+    assert facenapi_in_thread(facenapi, "backup", copy, f"--data_dir={data}", "-q").status == 0
+    path = copy / DATABASE
+    if damage == "emptied":
+        path.write_bytes(b"")
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    else:
+        path.unlink()
+        db = sqlite3.connect(path)
+        db.executescript(f"CREATE TABLE faces (x); PRAGMA user_version = {99 if 'newer' in damage else 0}")
+        db.close()
+    said = facenapi_in_thread(facenapi, "restore", copy, f"--data_dir={data}", "--replace")
+    assert (said.status, said.err.count("\n")) == (1, 1), said
+    assert not [path for path in (data / "store").iterdir() if ".before" in path.name or ".new" in path.name]
+    async with serving(data) as client:
+        client.key = key
+        assert (await client("GET", f"/v1/face/id/{face['id']}")).status == 200
+
+
+def facenapi_in_thread(facenapi, *arguments):
+    said = []
+    thread = threading.Thread(target=lambda: said.append(facenapi(*arguments)))
+    thread.start()
+    thread.join()
+    return said[0]
+
+
+async def test_all_owners_go_into_one_file(facenapi, tmp_path):
+    data, other, file = tmp_path / "data", tmp_path / "other", tmp_path / "all.ndjson"
+    async with serving(data) as client:
+        await client.enrol(RED)
+        said = await command(facenapi, "token", f"--data_dir={data}")
+        client.key = said.out.strip()
+        await client.enrol(GREEN)
+        await client.enrol(BLUE)
+        said = await command(facenapi, "export", file, f"--data_dir={data}", "-q")
+        assert (said.status, said.out) == (0, f"{file}: 3 faces\n")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("all")] == ["all.ndjson"]
+    async with serving(other):
+        pass
+    said = await command(facenapi, "import", file, f"--data_dir={other}", "-q")
+    assert (said.status, said.out, said.err.count("No token leads")) == (0, f"{file}: 3 new faces\n", 2)
+    said = await command(facenapi, "import", file, "--owner=me", f"--data_dir={other}", "-q")
+    assert (said.status, "several owners" in said.err or "another owner" in said.err) == (1, True)
+    shutil.rmtree(other)
