@@ -16,13 +16,6 @@ WITH_CONFIGURATION = sorted(set(cli.COMMANDS) - {"mass-enroll"})
 # What a command needs beside options of the server.
 WORDS = {name: ["x"] for name in ("export", "import", "backup", "restore")}
 WORDS |= {"expire": ["--days=1"], "models": ["list"]}
-    "export": ["x"],
-    "import": ["x"],
-    "expire": ["--days=1"],
-    "models": ["list"],
-    "backup": ["x"],
-    "restore": ["x"],
-}
 
 
 @pytest.mark.parametrize("command", sorted(set(cli.COMMANDS) - {"serve"}))
