@@ -24,7 +24,7 @@ _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, kee
 class _Settings:
     """Where the server is, who we are, and how persistent."""
 
-    def __init__(self, url: str, token: str | None, timeout: float, retries: int) -> None:
+    def __init__(self, url: str, token: str | None, timeout: float, retries: int, options: dict[str, Any]) -> None:
         token = os.environ.get("FACENAPI_TOKEN", "") if token is None else token
         if not (token and token.isascii() and token.isprintable()) or " " in token:
             raise ValueError("a token is needed: give it, or put it into the environment variable FACENAPI_TOKEN")
@@ -34,9 +34,14 @@ class _Settings:
             "base_url": base,
             # All requests go there: without TLS, reading all certificates of the system would be for nothing.
             "verify": base.startswith("https://"),
-            "headers": {"Authorization": f"Token {token}", "User-Agent": "facenapi-client"},
             "timeout": timeout,
             "limits": _LIMITS,
+            **options,
+            "headers": {
+                "User-Agent": "facenapi-client",
+                **options.get("headers", {}),
+                "Authorization": f"Token {token}",
+            },
         }
 
 
@@ -61,14 +66,14 @@ class Client(Methods):
         token: the token; None takes it from the environment variable FACENAPI_TOKEN.
         timeout: seconds to connect, and for each wait for more of the answer.
         retries: how often a request is tried again; ``exchange.py`` says which.
-        options: further ones of httpx.Client: ``verify`` for a certificate authority of your own, ``proxy``, …
+        options: further ones of httpx.Client: ``verify`` for an authority of your own, ``proxy``, ``headers``, …
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8000", token: str | None = None, *, timeout: float = 60.0,
                  retries: int = 3, **options: Any) -> None:  # fmt: skip
-        settings = _Settings(url, token, timeout, retries)
+        settings = _Settings(url, token, timeout, retries, options)
         self._retries = settings.retries
-        self._http = httpx.Client(**settings.options | options)
+        self._http = httpx.Client(**settings.options)
 
     def __enter__(self) -> Client:
         return self
@@ -108,9 +113,9 @@ class AsyncClient(Methods):
 
     def __init__(self, url: str = "http://127.0.0.1:8000", token: str | None = None, *, timeout: float = 60.0,
                  retries: int = 3, **options: Any) -> None:  # fmt: skip
-        settings = _Settings(url, token, timeout, retries)
+        settings = _Settings(url, token, timeout, retries, options)
         self._retries = settings.retries
-        self._http = httpx.AsyncClient(**settings.options | options)
+        self._http = httpx.AsyncClient(**settings.options)
 
     async def __aenter__(self) -> AsyncClient:
         return self

@@ -7,7 +7,8 @@ The journal, ``FILE.journal``, grows by a line for each event. The last line abo
 
 ====================================  ==================================================================
 ``{"claim": [n, …], "floor": id}``    these are being sent. If nothing follows, nobody knows whether they
-                                      arrived; a face of theirs can only have an id above ``floor``
+                                      arrived; a face of theirs can only have an id above ``floor``.
+                                      ``"gallery"``: where they are put beside what the job says
 ``{"job": n, "faces": [id, …]}``      enrolled
 ``{"job": n, "error": "…"}``          the server refused it, or it could not be read
 ====================================  ==================================================================
@@ -52,10 +53,12 @@ class State:
     failed: dict[int, str] = field(default_factory=dict)
     in_doubt: dict[int, int] = field(default_factory=dict)  # job: floor of the ids its faces can have
     faces: set[int] = field(default_factory=set)
+    galleries: set[str] = field(default_factory=set)  # that runs have added, "" if one has added none
 
     def take(self, entry: dict[str, Any]) -> None:
         """Take one line of the journal."""
         if "claim" in entry:
+            self.galleries.add(entry.get("gallery", ""))
             for number in entry["claim"]:
                 self.failed.pop(number, None)
                 # A job that was in doubt before may have been stored then.
@@ -72,18 +75,39 @@ class State:
 
 
 def write_jobs(path: Path, jobs: Iterable[dict[str, str]]) -> int:
-    """Write a job file and return how many jobs it has.
+    """Write a job file and return how many jobs it has. Whatever ends this, the file is there whole or not at all.
 
     Raises:
         FileExistsError: there is one already; its journal would not fit another.
+        OSError: it cannot be written.
     """
     count = 0
-    with path.open("x", encoding="utf-8") as file:
-        file.write(json.dumps(_HEADER) + "\n")
-        for job in jobs:
-            count += 1
-            file.write(json.dumps(job, ensure_ascii=False) + "\n")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        # Names that are not UTF-8 come back from JSON's escapes as they were.
+        with unfinished.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(json.dumps(_HEADER) + "\n")
+            for job in jobs:
+                count += 1
+                file.write(json.dumps(job, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _appear(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return count
+
+
+def _appear(unfinished: Path, path: Path) -> None:
+    """Give a finished file its name, which nobody may have."""
+    try:
+        path.hardlink_to(unfinished)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links there: a memory card, say
+        if path.exists():
+            raise FileExistsError(path) from None
+        unfinished.rename(path)
 
 
 def read_jobs(path: Path) -> Iterator[Job]:
@@ -142,9 +166,15 @@ class Journal:
         os.truncate(self._file, content.rfind(b"\n") + 1)
         self.state = read_state(path)
 
-    def claim(self, numbers: list[int], floor: int) -> None:
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def claim(self, numbers: list[int], floor: int, gallery: str = "") -> None:
         """Note that jobs are about to be sent. On disk when this returns, whatever happens next."""
-        self._write({"claim": numbers, "floor": floor})
+        self._write({"claim": numbers, "floor": floor} | ({"gallery": gallery} if gallery else {}))
         os.fsync(self._file)
 
     def enrolled(self, number: int, faces: list[int]) -> None:
@@ -161,7 +191,7 @@ class Journal:
         os.close(self._file)
 
     def _write(self, entry: dict[str, Any]) -> None:
-        line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         with self._lock:
             self.state.take(entry)
             while line:

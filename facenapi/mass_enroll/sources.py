@@ -1,107 +1,77 @@
-"""Which photos to enrol, and where the meta of each comes from."""
+"""Which photos to enrol, out of folders as they really are."""
 
 from __future__ import annotations
 
-import csv
+import glob
 import os
-import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from facenapi.errors import StartupError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".avif"})
+# What storage systems and desktops keep beside the photos: thumbnails, what was deleted, resource forks.
+_NOT_OURS = frozenset({"@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX"})
 
-# Returns the meta of a photo, None if there is none for it.
-MetaRule = Callable[[Path], str | None]
 
+def find_photos(places: Iterable[str], warn: Callable[[str], None]) -> Iterator[Path]:
+    """Yield files as they are given, all photos below folders, by name, and what patterns match; each once.
 
-def find_photos(places: Iterable[Path]) -> Iterator[Path]:
-    """Yield files as they are given, and all JPEG, PNG and WebP files below folders, by name.
+    Of folders and patterns only regular files with a suffix of a photo count, and nothing hidden. A pattern is
+    ``*.jpg`` or ``**/*.jpeg``, where ``**`` is any folders. ``warn`` is told what could not be looked at.
 
     Raises:
-        StartupError: there is no such file.
+        StartupError: there is no such file, or a pattern matches nothing.
     """
+    seen = set()
     for place in places:
-        if place.is_dir():
-            for folder, folders, names in os.walk(place):
-                folders.sort()
-                yield from (Path(folder, name) for name in sorted(names) if Path(name).suffix.lower() in SUFFIXES)
-        elif place.is_file():
-            yield place
-        else:
-            raise StartupError(f"{place}: there is no such file")
+        for photo in _below(place, warn):
+            if (whole := photo.resolve()) not in seen:
+                seen.add(whole)
+                yield photo
 
 
-def constant(text: str) -> MetaRule:
-    """The same meta for all."""
-    return lambda _: text
+def _below(place: str, warn: Callable[[str], None]) -> Iterator[Path]:
+    path = Path(place)
+    if path.is_dir():
+        yield from _walk(path, warn)
+    elif path.is_file():
+        yield path
+    elif path.exists():
+        raise StartupError(f"{place}: is neither a file nor a folder")
+    elif glob.has_magic(place):
+        matches = glob.glob(place, recursive=True)  # noqa: PTH207 - a pattern may be absolute
+        found = [match for match in map(Path, sorted(matches)) if _may_be_meant(match, place)]
+        if not found:
+            raise StartupError(f"{place}: no photo matches")
+        yield from found
+    else:
+        raise StartupError(f"{place}: there is no such file")
 
 
-def companion(suffix: str) -> MetaRule:
-    """The first line of the text file beside the photo: of sam.jpg and ``.txt`` that of sam.txt."""
+def _walk(folder: Path, warn: Callable[[str], None]) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        warn(f"{error.filename}: {error.strerror}; left out")
 
-    def rule(photo: Path) -> str | None:
-        try:
-            content = photo.with_suffix(suffix).read_text(encoding="utf-8-sig")
-        except FileNotFoundError:
-            return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise StartupError(f"{photo.with_suffix(suffix)} cannot be read as UTF-8 text") from error
-        return content.strip().split("\n")[0].strip()
-
-    return rule
+    for here, folders, names in os.walk(folder, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if name not in _NOT_OURS and not name.startswith("."))
+        yield from (path for name in sorted(names) if _is_photo(path := Path(here, name)))
 
 
-def file_name(pattern: str) -> MetaRule:
-    """What a regular expression finds in the name without suffix: its group ``meta``, else its first, else all.
-
-    Raises:
-        StartupError: it is no regular expression.
-
-    >>> file_name(r"(?P<meta>[^_]+)_[0-9]+")(Path("x/Sam Berry_007.jpg"))
-    'Sam Berry'
-    """
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise StartupError(f"{pattern} is no regular expression: {error}") from error
-
-    def rule(photo: Path) -> str | None:
-        match = compiled.search(photo.stem)
-        if match is None:
-            return None
-        if "meta" in compiled.groupindex:
-            return match["meta"]
-        return match[1] if compiled.groups else match[0]
-
-    return rule
+def _may_be_meant(match: Path, pattern: str) -> bool:
+    """Whether a match is a photo in no folder that is not ours, unless the pattern itself names that folder."""
+    return _is_photo(match) and not _NOT_OURS.intersection(match.parts).difference(Path(pattern).parts)
 
 
-def read_table(path: Path, delimiter: str = ",") -> Iterator[dict[str, str]]:
-    """Yield the rows of a CSV file whose first row names columns: ``photo`` and any parameters of POST /face.
-
-    A photo is a URL or a path, which may be relative to the file. Empty cells are left out.
-
-    Raises:
-        StartupError: the file cannot be read, or has no such column; says where.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-            if "photo" not in (reader.fieldnames or ()):
-                raise StartupError(f"{path}: the first row must name the columns; one of them is photo")
-            for row in reader:
-                if None in row or not row["photo"]:
-                    raise StartupError(f"{path}:{reader.line_num}: no photo, or more cells than columns")
-                yield {**{name: cell for name, cell in row.items() if cell}, "photo": _place(path, row["photo"])}
-    except OSError as error:
-        raise StartupError(f"{path}: {error.strerror}") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise StartupError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
+def _is_photo(path: Path) -> bool:
+    return not path.name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def _place(table: Path, photo: str) -> str:
-    if photo.startswith(("http://", "https://")):
-        return photo
-    return str((table.parent / photo).resolve())
+def read_file(path: Path) -> bytes:
+    """Return what a file holds; raise OSError if it is none. A FIFO would wait for a writer for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(None, "is no regular file")
+        return file.read()

@@ -60,19 +60,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def do_GET(self):
-        """Galleries, or faces above an id."""
+        """Galleries, or faces, newest first."""
         parts = urlsplit(self.path)
         if parts.path == "/v1/galleries":
             self.answer(200, {"results": self.server.galleries})
             return
         query = parse_qs(parts.query)
-        floor, limit = int(query.get("min_id", ["-1"])[0]), int(query["limit"][0])
-        found = [face for face in self.server.faces if face["id"] > floor]
+        limit, below = int(query["limit"][0]), int(query.get("max_id", [1 << 53])[0])
+        found = [face for face in self.server.faces[::-1] if face["id"] < below]
         meta = re.fullmatch("/v1/faces/meta/(.*)", parts.path)
         if meta:
             found = [face for face in found if face["meta"] == unquote(meta[1])]
-        page = found[:limit] if "min_id" in query else found[-limit:]
-        self.answer(200, {"results": page[::-1]})
+        page, more = found[:limit], len(found) > limit
+        link = f"{parts.path}?limit={limit}&max_id={page[-1]['id']}" if more else None
+        self.answer(200, {"results": page, "next_page": link})
 
     def do_POST(self):
         """Enrol, or make a gallery."""
@@ -80,16 +81,17 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers["Authorization"] != "Token secret":
             self.answer(401, {"code": "AUTH_FAILED", "reason": "who?"})
             return
-        if self.path.startswith("/v1/galleries/"):
-            self.server.galleries.append(self.path.rsplit("/", 1)[1])
+        if self.path == "/v1/galleries":
+            self.server.galleries.append(json.loads(body)["name"])
             self.answer(201, {})
             return
-        pattern = rb'name="(\w+)".*?\r\n\r\n(.*?)\r\n--'
-        fields = dict(re.findall(pattern, body, re.DOTALL))
-        photo = fields[b"photo"]
-        texts = {
-            name.decode(): value.decode() for name, value in fields.items() if name != b"photo" or b"//" in value
-        }
+        if self.headers["Content-Type"] == "application/json":
+            texts = json.loads(body)
+            photo = texts["photo"].encode()
+        else:
+            fields = dict(re.findall(rb'name="(\w+)".*?\r\n\r\n(.*?)\r\n--', body, re.DOTALL))
+            photo = fields.pop(b"photo")
+            texts = {name.decode(): value.decode() for name, value in fields.items()}
         with self.server.guard:
             self.server.posts += 1
             word = self.server.script.pop(0) if self.server.script else "ok"

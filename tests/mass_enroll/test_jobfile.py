@@ -1,9 +1,17 @@
 """Job files and their journals."""
 
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from facenapi.errors import StartupError
 from facenapi.mass_enroll.jobfile import Job, Journal, journal_path, read_jobs, read_state, write_jobs
+from tests.support.live import ROOT
 
 
 @pytest.fixture
@@ -24,6 +32,56 @@ def test_jobs_come_back(path):
 def test_a_job_file_is_never_overwritten(path):
     with pytest.raises(FileExistsError):
         write_jobs(path, [])
+
+
+def test_a_job_file_is_whole_or_absent_whatever_ends_its_writing(tmp_path):
+    def jobs():
+        yield {"photo": "/a.jpg"}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_jobs(tmp_path / "staff.job", jobs())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_kill_9_leaves_no_half_of_a_job_file(tmp_path):
+    code = f"""if True:
+        import os, signal
+        from pathlib import Path
+        from facenapi.mass_enroll.jobfile import write_jobs
+        def jobs():
+            yield from ({{"photo": "/a.jpg"}} for _ in range(10000))
+            os.kill(os.getpid(), signal.SIGKILL)
+        write_jobs(Path({str(tmp_path)!r}) / "staff.job", jobs())
+    """
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == -signal.SIGKILL
+    assert not (tmp_path / "staff.job").exists()
+    assert write_jobs(tmp_path / "staff.job", [{"photo": "/a.jpg"}]) == 1
+
+
+def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch):
+    def none(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", none)
+    file = tmp_path / "staff.job"
+    write_jobs(file, [{"photo": "/a.jpg"}])
+    with pytest.raises(FileExistsError):
+        write_jobs(file, [])
+    assert [job.photo for job in read_jobs(file)] == ["/a.jpg"]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_names_that_are_not_utf_8_come_back(tmp_path):
+    file = tmp_path / "staff.job"
+    name = os.fsdecode(b"/caf\xe9 \xc3\xa9.jpg")
+    write_jobs(file, [{"photo": name}])
+    [job] = read_jobs(file)
+    assert os.fsencode(job.photo) == b"/caf\xe9 \xc3\xa9.jpg"
+    json.loads(file.read_text(encoding="utf-8").splitlines()[1])
+    with Journal(file) as journal:
+        journal.failed(0, f"{name}: no such file")
+    assert read_state(file).failed == {0: f"{name}: no such file"}
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]\n", '{"facenapi_mass_enroll": 2}\n', "photo\n"])

@@ -13,6 +13,7 @@ from facenapi.mass_enroll import runner
 from facenapi.mass_enroll.jobfile import Journal, journal_path, read_state, write_jobs
 from tests.commands.conftest import launch
 from tests.mass_enroll.stub import Stub
+from tests.support.pictures_server import serve_pictures
 
 
 @pytest.fixture
@@ -169,7 +170,7 @@ def test_a_wrong_token_ends_the_run(tmp_path, server, photos, capsys, monkeypatc
 def test_no_server(tmp_path, server, photos, capsys):
     job = prepared(tmp_path, photos)
     assert call("mass-enroll", "run", job, "--url=http://127.0.0.1:9") == 1
-    assert capsys.readouterr().err.startswith("facenapi: http://127.0.0.1:9 cannot be reached")
+    assert capsys.readouterr().err.startswith("facenapi: http://127.0.0.1:9 does not answer")
 
 
 def test_galleries_are_made_on_request(tmp_path, server, photos, capsys):
@@ -192,6 +193,23 @@ def test_urls_are_sent_as_such(tmp_path, server):
     assert [face["photo"] for face in server.faces] == ["http://photos/a.jpg", "http://photos/b.jpg"]
 
 
+def test_urls_are_known_by_the_photos_hash_where_the_server_keeps_photos(tmp_path, server, monkeypatch):
+    keep, urls = server.keep, serve_pictures([b"one", b"two"])
+
+    def kept(fields, _):
+        number = urls.index(fields["photo"])
+        face = keep(fields | {"photo": f"http://server/uploads/{number}.jpg"}, [b"one", b"two"][number])
+        return face | {"thumbnail": face.setdefault("thumbnail", "http://server/uploads/t.jpg")}
+
+    server.keep = kept
+    table = tmp_path / "list.csv"
+    table.write_text("\n".join(["photo", *urls]))
+    assert call("mass-enroll", "prepare", "-j", tmp_path / "staff.job", f"--csv={table}") == 0
+    server.script = ["lost", "cut"]
+    assert run(server, tmp_path / "staff.job", "--parallel=1") == 0
+    assert [face["photo"] for face in server.faces] == [f"http://server/uploads/{number}.jpg" for number in (0, 1)]
+
+
 def test_parts_hold_all_photos_once(tmp_path, server, photos):
     job = prepared(tmp_path, photos, "--meta-name", "--split=3")
     parts = [job.with_name(f"staff.job.{number}") for number in (1, 2, 3)]
@@ -207,6 +225,12 @@ def test_parts_hold_all_photos_once(tmp_path, server, photos):
         ([], "prepare needs photos"),
         (["{photos}", "--csv=x"], "prepare needs photos, or --csv"),
         (["{photos}", "--set=age"], "NAME=VALUE"),
+        (
+            ["{photos}", "--set=Gallery=x"],
+            "--set=Gallery=x: Gallery: there is no such parameter (did you mean galleries?)",
+        ),
+        (["{photos}", "--meta-csv={photos}/p1.jpg"], "a row must be meta,image"),
+        (["{photos}/*.png"], "no photo matches"),
         (["{photos}", "--meta-regex=[0-5]$"], "4 photos have no meta"),
         (["{photos}/none"], "there is no such file"),
         (["{photos}/empty"], "there are no photos"),
