@@ -70,7 +70,7 @@ def _by_hash(folders: list[Path], *, quiet: bool) -> dict[str, Path]:
     """Return the photos below the folders by the MD5 of their bytes."""
     found: dict[str, Path] = {}
     with progress(None, "files read", quiet=quiet) as bar:
-        for path in find_photos(folders):
+        for path in find_photos(folders, lambda text: print(text, file=sys.stderr)):
             try:
                 with path.open("rb") as file:
                     digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))

@@ -15,7 +15,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic"
 _NOT_OURS = frozenset({"@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX"})
 
 
-def find_photos(places: Iterable[str], warn: Callable[[str], None]) -> Iterator[Path]:
+def find_photos(places: Iterable[str | Path], warn: Callable[[str], None]) -> Iterator[Path]:
     """Yield files as they are given, all photos below folders, by name, and what patterns match; each once.
 
     Of folders and patterns only regular files with a suffix of a photo count, and nothing hidden. A pattern is
@@ -26,7 +26,7 @@ def find_photos(places: Iterable[str], warn: Callable[[str], None]) -> Iterator[
     """
     seen = set()
     for place in places:
-        for photo in _below(place, warn):
+        for photo in _below(str(place), warn):
             if (whole := photo.resolve()) not in seen:
                 seen.add(whole)
                 yield photo
