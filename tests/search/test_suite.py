@@ -243,14 +243,14 @@ async def random_operations_through_graphs(folder, monkeypatch, count, capacity)
     await random_operations(client, store, count, seed=3, complete=False)
     await until_built(client)
     assert client.shards[0].info()["segments"] > 0
-    for number, probe in enumerate(faces_like(count, seed=3)[:400]):
+    for number, probe in enumerate(faces_like(count, seed=3)[:200]):
         await client.search(Query(OWNERS[number % 2], "m", probe, 10), strict=True)
     assert graphs.found >= 0.999 * graphs.wanted > 1000
     await close()
 
 
 async def test_random_operations_through_graphs(tmp_path, monkeypatch):
-    await random_operations_through_graphs(tmp_path, monkeypatch, 1200, 150)
+    await random_operations_through_graphs(tmp_path, monkeypatch, 800, 150)
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def both(segment, *query):
 
 def test_the_best_are_found_and_so_are_those_that_are_not_in_the_graph(segment, vectors):
     assert len(segment.graph._left_out) == LEFT_OUT
-    probes = list(vectors[::4]) + list(vectors[segment.graph._left_out])
+    probes = list(vectors[::9]) + list(vectors[segment.graph._left_out])
     found = wanted = 0
     for floor in (None, 0.5, 0.999):
         for (ids, sims), (best_ids, best) in zip(*both(segment, probes, 10, floor, None), strict=True):

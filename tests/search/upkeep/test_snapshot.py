@@ -61,7 +61,7 @@ def test_two_thousand_damaged_files(snapshot, tmp_path, first):
 async def test_a_damaged_segment_is_rebuilt_from_the_store(tmp_path, caplog):
     store, vectors = FeedStore(), faces_like(700)
     changes = [store.put(number, vector, ("vip",) * (number % 2)) for number, vector in enumerate(vectors)]
-    for damage in ("segment-*/vectors", "segment-*/codes.npy", "state-*", "manifest.json", None):
+    for damage in ("segment-*/vectors", "manifest.json", None):
         caplog.clear()
         shard = LocalShard(tmp_path, store, poll_s=0.02, capacity=300, niceness=0)
         await shard.start()
@@ -103,7 +103,7 @@ def test_a_build_that_fails_says_why(tmp_path):
         builder.build(plan, tmp_path / "segment")
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 11, 30])
+@pytest.mark.parametrize("count", [1, 30])
 def test_a_segment_may_be_tiny(tmp_path, count):
     index, vectors = Index(40), faces_like(41)
     for number, vector in enumerate(vectors):
