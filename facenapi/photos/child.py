@@ -7,8 +7,8 @@ largest photo can need, and ends with its parent, in the middle of a native call
 A request is a JSON object of ``op`` and what belongs to it, with two descriptors: the file, and where pixels go,
 as a PPM file whose last width x height x 3 bytes they are.
 
-* ``open`` (``key``, ``max_size``, ``side``) → ``width``, ``height``, ``orientation``, and ``shape``, the width and
-  height of the reduced picture
+* ``open`` (``key``, ``max_size``, ``side``) → ``width``, ``height``, ``orientation``; ``shape``, the width and
+  height of the reduced picture; ``kept``: whether all pixels are at hand
 * ``part`` (``key``, ``max_size``, ``region``) → ``region``: that one if the photo is still at hand, else all of it
   Both have a ``budget`` of processor seconds; the system ends a child that uses it up.
 * ``forget``, without descriptors: no answer; lets go of the photo that is at hand
@@ -72,6 +72,7 @@ class Child:
             "height": picture.height,
             "orientation": picture.orientation,
             "shape": reduced.size,
+            "kept": picture.is_full,
         }
 
     def _part(self, request: Mapping[str, Any], file: int, pixels: int) -> dict[str, Any]:
@@ -81,7 +82,7 @@ class Child:
         assert picture is not None
         region = (0, 0, picture.width, picture.height) if again else tuple(request["region"])
         _write(picture.part(region), pixels)
-        return {"region": region}
+        return {"region": region, "kept": True}
 
     def _take(self, request: Mapping[str, Any], file: int) -> Picture:
         self.forget()

@@ -113,7 +113,7 @@ class DecodePool:
             if isinstance(error, KeyError | TypeError | ValueError):
                 raise DiedError("answered nonsense") from error
             raise
-        self._give_back(child, None if refused else request["key"])
+        self._give_back(child, request["key"] if answer.get("kept") else None)
         return found
 
     def forget(self, key: int) -> None:
