@@ -182,6 +182,7 @@ BOXES = Kind(
     texts=(_FOUR,),
     form=(_FOUR,),
     json=True,
+    natural={"type": "array", "items": {"$ref": "#/components/schemas/Box"}, "minItems": 1, "maxItems": MOST_ITEMS},
 )
 GALLERIES = names("gallery names (letters, digits, _ and -, at most 48)", GALLERY_PATTERN)
 GALLERY_NAME = Kind(
@@ -200,6 +201,15 @@ GALLERY_EDIT = Kind(
             "additionalProperties": False,
         },
     ),
+    natural={
+        "title": "GalleryEdit",
+        "type": "object",
+        "description": "exactly one of them",
+        "properties": {
+            name: {"type": "array", "items": {"type": "string"}, "description": text}
+            for name, text in (("add", "to put the face in"), ("del", "to take it out of"), ("set", "all it is in"))
+        },
+    },
     form=(text_schema(rf'\{{"(?:add|del|set)": ?\[(?:"{GALLERY_PATTERN}"(?:, ?"{GALLERY_PATTERN}"){{0,99}})?\]\}}'),),
     json=True,
 )
@@ -207,6 +217,7 @@ _FOUR_SIDES = text_schema(listed(whole(0, _FARTHEST), JSON_SIDE, "{3}"))
 ROI = Kind(
     _parse_roi,
     "[width, height, x, y]",
+    natural={"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4},
     values=({"type": "array", "items": _any_of(*_SIDE.schemas()), "minItems": 4, "maxItems": 4},),
     texts=(_FOUR_SIDES,),
     form=(_FOUR_SIDES,),
@@ -218,6 +229,7 @@ CAMERA = Kind(
     "name of a camera (letters, digits, _, ., : and -, at most 64), or whole number",
     values=({"type": "integer", "minimum": 0, "maximum": LARGEST_ID},),
     texts=(text_schema(_CAMERA_NAME),),
+    natural={"type": "string", "pattern": f"^{_CAMERA_NAME}$"},
 )
 _CAMERA_NAMES = {
     "type": "array",
@@ -233,6 +245,7 @@ _CAMERA_LIST = text_schema(listed(_CAMERA_NAME, f'"{_CAMERA_NAME}"', f"{{0,{MOST
 CAMERAS = Kind(
     _parse_cameras,
     "list of camera ids, or a,b",
+    natural={"type": "array", "items": {"type": "string"}, "maxItems": MOST_ITEMS},
     values=(_CAMERA_NAMES | {"maxItems": MOST_ITEMS},),
     texts=(_CAMERA_LIST,),
     form=(_CAMERA_NAMES, _CAMERA_LIST),

@@ -35,7 +35,8 @@ class Kind:
     ``parse`` raises MustError, a phrase that begins with "must". ``phrase`` says what it is to people.
     ``values`` and ``texts`` are the schemas of what is taken: as a JSON value, and as a text in a JSON
     body, a form or a query. ``form``: what forms and queries take, where that is not both of them.
-    ``photo``: whether work for the networks comes with it. ``json``: whether texts may be JSON.
+    ``photo``: whether work for the networks comes with it. ``json``: whether texts may be JSON. ``natural``: the one
+    schema that a generated client should know, where that is not the first of all.
     """
 
     parse: Callable[[Any], Any]
@@ -45,6 +46,13 @@ class Kind:
     form: tuple[Schema, ...] | None = None
     photo: bool = False
     json: bool = False
+    natural: Schema | None = None
+
+    def natural_schema(self, *, form: bool = False) -> Schema:
+        """Return the one form that everybody understands; of a photo, in a form, the file."""
+        if self.photo and form and self.form:
+            return self.form[0]
+        return self.natural or (self.values + self.texts)[0]
 
     def schemas(self, *, form: bool = False) -> list[Schema]:
         """Return the alternatives in a JSON body, or in a form or query."""
@@ -211,7 +219,9 @@ def choice(*values: str) -> Kind:
             raise MustError("must be one of " + ", ".join(values))
         return value
 
-    return Kind(parse, " or ".join(values), texts=({"enum": list(values)}, text_schema(words(*values))))
+    return Kind(
+        parse, " or ".join(values), texts=({"type": "string", "enum": list(values)}, text_schema(words(*values)))
+    )
 
 
 def _parse_boolean(raw: Any) -> bool:

@@ -36,6 +36,7 @@ _CAMERA = record(
         "roi": _REGION,
         "enabled": TRUTH,
     },
+    "Camera",
 )
 
 

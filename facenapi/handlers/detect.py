@@ -29,7 +29,7 @@ class DetectHandler(ApiHandler):
         BBOX,
         answer=record(
             {
-                "faces": array(record(BOX["properties"], ATTRIBUTE_SCHEMAS | QUALITY_SCHEMAS)),
+                "faces": array(record(BOX["properties"], ATTRIBUTE_SCHEMAS | QUALITY_SCHEMAS, "DetectedFace")),
                 "orientation": INTEGER,
             }
         ),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from facenapi.api.operation import operation
+from facenapi.api.params import BOOLEAN, Param
 from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler, NotFoundHandler
 from facenapi.handlers.docs_page import page, versions_page
 from facenapi.handlers.openapi import VERSIONS, document
+from facenapi.handlers.openapi_strict import strict_document
 from facenapi.handlers.views import TEXT, results
 
 if TYPE_CHECKING:
@@ -56,10 +58,16 @@ class DocsHandler(_DocsHandler):
 class OpenApiHandler(_DocsHandler):
     """One version as OpenAPI 3.1."""
 
-    @operation("Get the documentation as OpenAPI 3.1", answer={"type": "object"}, errors=("NOT_FOUND",), public=True)
-    async def get(self, documented: str) -> None:
+    @operation(
+        "Get the documentation as OpenAPI 3.1",
+        Param("strict", BOOLEAN, "Whether for generators: one type for each parameter, names for all", default=False),
+        answer={"type": "object"},
+        errors=("NOT_FOUND",),
+        public=True,
+    )
+    async def get(self, documented: str, *, strict: bool) -> None:
         """Answer the document."""
-        self.answer(document(self.check(documented), self.table))
+        self.answer((strict_document if strict else document)(self.check(documented), self.table))
 
 
 class DocsPageHandler(_DocsHandler):

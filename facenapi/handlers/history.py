@@ -27,7 +27,8 @@ _NEXT = {
 }
 _EVENTS = record({"results": array(FACE_REF)}, {"next_page": _NEXT})
 _SIGHTING = record(
-    {"person_id": INTEGER, "face_id": INTEGER, "cam_id": TEXT, "meta": TEXT, "screenshot": TEXT, "timestamp": MOMENT}
+    {"person_id": INTEGER, "face_id": INTEGER, "cam_id": TEXT, "meta": TEXT, "screenshot": TEXT, "timestamp": MOMENT},
+    title="Sighting",
 )
 
 

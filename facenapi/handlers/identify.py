@@ -15,7 +15,7 @@ from facenapi.handlers.views import CONFIDENCE, FACE_REF, INTEGER, array, record
 from facenapi.services.identify import MOST, Identified, Search
 from facenapi.storage.base import DEFAULT_GALLERY
 
-_MATCH = record({"confidence": CONFIDENCE, "face": FACE_REF})
+_MATCH = record({"confidence": CONFIDENCE, "face": FACE_REF}, title="Match")
 _KEY = {
     "type": "string",
     "pattern": r"^\[-?[0-9]+(, -?[0-9]+){3}\]$",

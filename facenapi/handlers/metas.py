@@ -8,7 +8,7 @@ from facenapi.handlers.views import FACE_REF, INTEGER, META, page_links, record,
 from facenapi.services.paging import single, window
 from facenapi.storage.base import DEFAULT_GALLERY, Page
 
-_META = record({"count": INTEGER, "face": FACE_REF, "meta": META})
+_META = record({"count": INTEGER, "face": FACE_REF, "meta": META}, title="Meta")
 
 
 class MetaHandler(PageHandler):

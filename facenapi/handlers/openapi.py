@@ -31,6 +31,16 @@ Parameters may come in a JSON body, a form, a multipart form or the query, also 
 query. Numbers and booleans may be written as text, lists as JSON text, as a,b or by repeating the name. An empty
 value counts as absent, an unknown parameter is ignored. A box needs x1 < x2 and y1 < y2."""
 
+_TAGS = {
+    **dict.fromkeys(("detect", "verify", "identify"), "recognition"),
+    **dict.fromkeys(("face", "faces"), "faces"),
+    **dict.fromkeys(("person", "persons"), "persons"),
+    "meta": "metas",
+    "galleries": "galleries",
+    "history": "history",
+    "camera": "cameras",
+    "server": "server",
+}
 _PATH: dict[str, tuple[str, Json]] = {
     "face_id": ("The face", {"type": "integer", "minimum": 0, "examples": [3754490218243079]}),
     "person_id": ("The person", {"type": "integer", "minimum": 0, "examples": [2001]}),
@@ -47,6 +57,12 @@ def document(version: str, table: Table) -> Json:
     paths: Json = {}
     for template, method, declared in operations(version, table):
         paths.setdefault(template, {})[method] = _operation(template, method, declared, number)
+    return whole(version, paths)
+
+
+def whole(version: str, paths: Json) -> Json:
+    """Return a document of these paths."""
+    number = VERSIONS.index(version)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"facenapi {version}", "version": __version__, "description": _INTRODUCTION},
@@ -82,6 +98,7 @@ def _operation(template: str, method: str, declared: Operation, version: int) ->
     parameters = [_path_parameter(name) for name in re.findall(r"\{(\w+)\}", template)]
     described: Json = {
         "operationId": f"{method}_{re.sub(r'[^a-z]+', '_', template).strip('_')}",
+        "tags": [tag_of(template)],
         "summary": declared.summary,
         "parameters": parameters,
         "responses": {str(declared.status): _answer(declared), **_errors(declared, version)},
@@ -94,6 +111,16 @@ def _operation(template: str, method: str, declared: Operation, version: int) ->
     else:
         parameters += [_query_parameter(param) for param in declared.params]
     return described
+
+
+def tag_of(template: str) -> str:
+    """Return the group that a path belongs to.
+
+    >>> [tag_of(path) for path in ("/faces/gallery/{gallery}/identify", "/meta", "/person/id/{person_id}")]
+    ['recognition', 'metas', 'persons']
+    """
+    first, *_, last = template.split("/")[1:] * 2
+    return _TAGS.get(last, "") or _TAGS[first]
 
 
 def path_schema(name: str) -> Json:

@@ -15,8 +15,10 @@ from facenapi.services.paging import single, window
 from facenapi.storage.base import FaceFilter, Page, Person
 
 _ID = INTEGER | {"examples": [2001]}
-_SUMMARY = record({"id": _ID, "meta": META})
-_PERSON = record({"id": _ID, "meta": META, "count": INTEGER, "face": {"oneOf": [FACE_REF, {"type": "null"}]}})
+_SUMMARY = record({"id": _ID, "meta": META}, title="PersonSummary")
+_PERSON = record(
+    {"id": _ID, "meta": META, "count": INTEGER, "face": {"oneOf": [FACE_REF, {"type": "null"}]}}, title="Person"
+)
 
 
 class PersonsHandler(PageHandler):

@@ -13,8 +13,30 @@ _RETRY: Json = {"Retry-After": {"required": True, "description": "Seconds", "sch
 _CHALLENGE: Json = {"WWW-Authenticate": {"required": True, "description": "The scheme", "schema": {"const": "Token"}}}
 
 
+# What the codes mean, in the order of their statuses.
+MEANINGS = {
+    "BAD_PARAM": "A parameter is missing, malformed or out of range; param names it, value is what was sent",
+    "MALFORMED_JSON": "The body should be JSON and is not",
+    "BAD_IMAGE": "The photo is no picture that we take, or could not be fetched; the reason says which",
+    "NO_FACES": "Nothing to enrol, verify or identify was found on the photo that param names",
+    "TOO_MANY_FACES": "mf_selector is reject and there is more than one face; faces are their boxes. In v0: 400",
+    "AUTH_FAILED": "There is no token, or it is unknown or not active",
+    "NOT_FOUND": "There is no such face, gallery, person, camera or path",
+    "METHOD_NOT_ALLOWED": "The path does not take this method; the header Allow names those that it takes",
+    "TIMEOUT": "The head or the body of the request did not come in time",
+    "TOO_LARGE": "The body (413) or the head (431) of the request is too large",
+    "BAD_ENCODING": "The content encoding of the body is neither gzip nor deflate",
+    "OVERLOADED": "This token asks too often (429) or too much is in work (503); Retry-After says when to try",
+    "INTERNAL_ERROR": "The server made a mistake; its log has the details",
+    "SERVICE_UNAVAILABLE": "The database or a search shard is down",
+}
+
+
 def _error(code: str | int, **extra: Json) -> Json:
-    return record({"code": {"const": code}, "reason": TEXT, **extra})
+    word = code if isinstance(code, str) else "TOO_MANY_FACES"
+    title = "".join(part.capitalize() for part in word.removesuffix("_ERROR").split("_")) + "Error"
+    described = {"const": code, "description": MEANINGS[word]}
+    return record({"code": described, "reason": TEXT, **extra}, title=title)
 
 
 def _response(text: str, *errors: Json, headers: Json | None = None) -> Json:

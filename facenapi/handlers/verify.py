@@ -13,7 +13,7 @@ from facenapi.handlers.common import MF_SELECTOR, THRESHOLD_PARAM, check_boxes
 from facenapi.handlers.views import BOX_REF, CONFIDENCE, TRUTH, array, record
 from facenapi.services.verify import Pair
 
-_PAIR = record({"bbox1": BOX_REF, "bbox2": BOX_REF, "confidence": CONFIDENCE}, {"verified": TRUTH})
+_PAIR = record({"bbox1": BOX_REF, "bbox2": BOX_REF, "confidence": CONFIDENCE}, {"verified": TRUTH}, "Pair")
 
 
 class VerifyHandler(ApiHandler):

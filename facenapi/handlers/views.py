@@ -65,9 +65,10 @@ def array(items: Json) -> Json:
     return {"type": "array", "items": items}
 
 
-def record(properties: Json, optional: Json | None = None) -> Json:
-    """Return the schema of an object; all of ``properties`` are always there."""
-    return {"type": "object", "required": sorted(properties), "properties": properties | (optional or {})}
+def record(properties: Json, optional: Json | None = None, title: str = "") -> Json:
+    """Return the schema of an object; all of ``properties`` are always there. ``title``: its name in clients."""
+    named = {"title": title} if title else {}
+    return {"type": "object", "required": sorted(properties), "properties": properties | (optional or {})} | named
 
 
 def results(items: Json, **more: Json) -> Json:
@@ -119,7 +120,9 @@ ATTRIBUTES = {"age": AGE, "gender": GENDER, "emotions": EMOTIONS}
 _PART = {"type": "number", "minimum": 0, "maximum": 1, "examples": [0.8]}
 QUALITY = {
     "quality": _PART | {"description": "how well the face can be recognised: the smallest of the parts"},
-    "quality_parts": record({"size": _PART, "sharpness": _PART, "exposure": _PART, "pose": _PART}),
+    "quality_parts": record(
+        {"size": _PART, "sharpness": _PART, "exposure": _PART, "pose": _PART}, title="QualityParts"
+    ),
 }
 _FACE: Json = {
     "id": INTEGER,
@@ -154,6 +157,6 @@ FACE = record(_FACE, _SOMETIMES) | {
         }
     ]
 }
-ADDED_FACE = FACE | record(_FACE, _SOMETIMES | QUALITY)
+ADDED_FACE = FACE | record(_FACE, _SOMETIMES | QUALITY, "AddedFace")
 FACE_REF = {"$ref": "#/components/schemas/Face"}
 BOX_REF = {"$ref": "#/components/schemas/Box"}

@@ -51,6 +51,8 @@ def mended(body, json_body):
             body[name] = ordered(body[name]) if json_body and not isinstance(body[name], str) else json.dumps(BOX)
     if body.get("person_id"):
         body["person_id"] = PERSON
+    if body.get("other"):
+        body["other"] = PERSON + 1  # nobody can be merged with himself
     if "name" in body:
         body["name"] = f"named-{os.getpid()}-{next(NUMBERS)}"
     if body.get("galleries"):
