@@ -21,8 +21,9 @@ from facenapi.storage.base import Camera, FaceChange, FaceFilter, Page, UnknownG
 from facenapi.storage.ids import seconds_of
 from facenapi.storage.mongo import MongoStore, base, clock, driver, faces, galleries, leases, lists
 from facenapi.storage.mongo.indexes import INDEXES
-from tests.storage.conftest import REAL_URI, mongo_config
+from tests.storage.conftest import FERRET, REAL_URI, mongo_config
 from tests.storage.samples import add, new_face, read_feed
+from tests.support.ferret import Ferret
 from tests.support.wire import Fault, WireDouble
 
 LASTING = 1000  # more often than anything tries again
@@ -708,3 +709,25 @@ if REAL_URI:
         assert ("SORT" in {stage.get("stage") for stage in found}) == (index == "times")
         await store.driver.drop()
         await store.close()
+
+
+# -- FerretDB -------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(FERRET is None, reason="FerretDB is not built")
+async def test_ferretdb_as_a_replica_set_is_written_by_its_majority(kind, tmp_path, caplog):
+    with Ferret(tmp_path, replica_set="rs0") as server:
+        uri = f"mongodb://127.0.0.1:{server.port}/?directConnection=true"
+        store = MongoStore(Config(mongo_uri=uri, mongo_driver=kind))
+        await store.start()
+        assert store.driver.server.place == "replica set rs0"
+        [face, other] = await add(store, "a", "b")
+        assert (await read_feed(store))[0] == [face, other]
+        assert await store.delete_face("ann", face.id) == face
+        assert await everything(store) == [other]
+        findings = await store.report()
+        assert all(finding.well for finding in findings)
+        await store.close()
+    warned = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert [word in warned[0] for word in ("partial indexes", "$min", "indexes and of hints")] == [True] * 3
+    assert len(warned) == 1
