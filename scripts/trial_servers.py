@@ -72,8 +72,12 @@ class Shards:
         """End them."""
         for process in self.processes:
             process.terminate()
-        for process in self.processes:
-            process.wait(30)
+        try:
+            for process in self.processes:
+                process.wait(30)
+        finally:
+            for process in self.processes:
+                process.kill()
 
 
 def free_port() -> int:

@@ -25,6 +25,12 @@ FIRST_PAUSE_S = 1.0
 SICK_AFTER = 3  # failures in a row
 
 
+def ending() -> bool:
+    """Whether the task that asks was cancelled: drivers lose that now and then, and only raise what they meant to."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 @dataclass(slots=True, eq=False)
 class Loop:
     """A work under way, and how it has gone so far. ``patience_s``: how long one run may take."""
@@ -57,7 +63,7 @@ class Loop:
     async def run(self, first_s: float) -> None:
         """Do the work with pauses until cancelled."""
         pause = first_s
-        while True:
+        while not ending():
             await asyncio.sleep(pause)
             pause = await self._once()
             if self.once and not self.away and not self.in_a_row:
@@ -81,8 +87,7 @@ class Loop:
                 log.warning("%s cannot %s: %s", self.who, self.what, error)
             self.away, self.in_a_row = True, 0
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if ending():
                 raise
             self._note(RuntimeError("it was cancelled"))  # by something that it called, not by stop()
         except Exception as error:  # noqa: BLE001 - whatever it is, the work has to go on

@@ -82,6 +82,22 @@ async def test_one_that_hangs_is_not_healthy_and_ends_when_it_must():
     await loops.stop()
 
 
+async def test_one_that_loses_its_cancellation_ends_all_the_same():
+    """PyMongo does so now and then while it looks for a server that is gone."""
+    loops, begun = Loops("The test"), asyncio.Event()
+
+    async def work():
+        begun.set()
+        try:
+            await asyncio.sleep(999)
+        except asyncio.CancelledError:
+            raise Unavailable("no server") from None
+
+    loops.repeat("lose it", work, 0)
+    await begun.wait()
+    await asyncio.wait_for(loops.stop(), 5)
+
+
 async def test_what_is_done_once_is_done_until_it_succeeds():
     loops, tries = Loops("The test"), []
 

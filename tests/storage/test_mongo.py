@@ -725,6 +725,8 @@ async def test_ferretdb_as_a_replica_set_is_written_by_its_majority(kind, tmp_pa
         assert (await read_feed(store))[0] == [face, other]
         assert await store.delete_face("ann", face.id) == face
         assert await everything(store) == [other]
+        # More updates in one command than it has connections to its own database would never end.
+        assert len(await store.add_faces([new_face(owner="bob", meta=str(i)) for i in range(120)])) == 120
         findings = await store.report()
         assert all(finding.well for finding in findings)
         await store.close()

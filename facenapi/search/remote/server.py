@@ -30,7 +30,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
 from facenapi.errors import Overloaded, StartupError, Unavailable
-from facenapi.process.supervised import Loops, faults
+from facenapi.process.supervised import Loops, ending, faults
 from facenapi.search.local import LocalShard
 from facenapi.search.remote import wire
 from facenapi.search.remote.client import FOREIGN, OVERLOADED, UNAUTHORIZED, UNUSABLE
@@ -135,12 +135,14 @@ class ShardServer:
         await self.shard.close()
 
     async def _load(self) -> None:
-        while True:
+        while not ending():
             try:
-                return await self.shard.start()
+                await self.shard.start()
             except (Unavailable, Overloaded) as error:
                 self._waits = f"It waits for the store: {error.reason}"
                 log.warning("The shard waits for the store: %s", error.reason)
+            else:
+                return
             await asyncio.sleep(RETRY_S)
 
     # -- peers ----------------------------------------------------------------------------------

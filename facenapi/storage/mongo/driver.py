@@ -43,6 +43,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 AFTER = ReturnDocument.AFTER
+FERRET_WRITES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,13 @@ class Driver:
         """Run an aggregation and return all it yields."""
         cursor = collection.aggregate(stages, **options)
         return [entry async for entry in (await cursor if self._awaits else cursor)]
+
+    async def write(self, collection: Any, writes: Sequence[Any]) -> None:
+        """Run writes in any order; if some fail the others are done."""
+        # FerretDB keeps a connection to its database for each write of a command, and has few.
+        size = FERRET_WRITES if self.server.ferret else len(writes)
+        for start in range(0, len(writes), size):
+            await collection.bulk_write(writes[start : start + size], ordered=False)
 
     async def extremes(
         self, collection: Any, match: dict[str, Any], field: str, hint: str

@@ -196,7 +196,7 @@ class Faces(Metas, Galleries, Lists, News):
     async def _replace(self, steps: Sequence[tuple[Document, Document]], *, upsert: bool = False) -> None:
         """Replace each document that fits its query, if any does."""
         writes = [ReplaceOne(query, document, upsert=upsert) for query, document in steps]
-        await self.repeated(lambda: self.faces.bulk_write(writes, ordered=False))
+        await self.repeated(lambda: self.driver.write(self.faces, writes))
 
     # -- changing -------------------------------------------------------------------------------
     @operation

@@ -47,7 +47,7 @@ class Metas(MongoBase):
             for place, face_id in sorted(first.items())
         ]
         if updates:
-            await self.repeated(lambda: self.metas.bulk_write(updates, ordered=False))
+            await self.repeated(lambda: self.driver.write(self.metas, updates))
 
     async def unhint(self, faces: Sequence[Face]) -> None:
         """Put hints right after faces have left their metas or galleries."""

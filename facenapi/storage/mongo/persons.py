@@ -49,7 +49,7 @@ class Persons(Lists):
             )
             for number in ids
         ]
-        await self.repeated(lambda: self.persons.bulk_write(updates, ordered=False))
+        await self.repeated(lambda: self.driver.write(self.persons, updates))
 
     @operation
     async def get_person(self, owner: str, person_id: int) -> Person | None:
