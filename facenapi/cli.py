@@ -27,6 +27,7 @@ COMMANDS = {
     "expire": "expire:main",
     "regenerate": "regenerate:main",
     "models": "models:main",
+    "api-page": "api_page:main",
 }
 
 USAGE = """\
@@ -45,7 +46,9 @@ Commands:
   expire       delete old history
   regenerate   give stored faces the vectors of another model pack
   models       list, build and verify model packs
+  api-page     fetch what the page at /docs/v1/try is made of
 
+Every option can also be set in the environment: FACENAPI_PORT=8001, or FACENAPI_MONGO_URI_FILE=/run/secrets/uri.
 facenapi COMMAND --help tells more. facenapi --help-options lists all options, facenapi --sample-config
 writes them as a commented configuration file.
 """

@@ -25,6 +25,7 @@ from facenapi.handlers.lists import MetaFacesHandler
 from facenapi.handlers.metas import MetaHandler
 from facenapi.handlers.offer import OfferHandler
 from facenapi.handlers.persons import PersonFacesHandler, PersonHandler, PersonMergeHandler, PersonsHandler
+from facenapi.handlers.try_page import TryFileHandler, TryHandler
 from facenapi.handlers.uploads import UploadHandler
 from facenapi.handlers.verify import VerifyHandler
 
@@ -66,6 +67,8 @@ DOCS: list[tuple[str, type[ApiHandler]]] = [
     ("/docs/{documented}", DocsPageHandler),
     ("/docs/{documented}/overview.html", OverviewHandler),
     ("/docs/{documented}/openapi.json", OpenApiHandler),
+    ("/docs/{documented}/try", TryHandler),
+    ("/docs/{documented}/try/{file}", TryFileHandler),
 ]
 
 # The guide, as it was built, without a token.

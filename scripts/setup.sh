@@ -80,6 +80,15 @@ build_models() {
     fi
 }
 
+# Swagger UI for /docs/v1/try: a convenience, so that its absence stops nothing.
+fetch_api_page() {
+    if [ ! -e "$var/api-page/swagger-ui.css" ]; then
+        say "fetching the interactive API page"
+        "$venv/bin/facenapi" api-page --api_page="$var/api-page" >/dev/null ||
+            say "not fetched: the page /docs/v1/try will say so"
+    fi
+}
+
 # What the tests of the console need: Chromium, and from npm the checkers of types and of accessibility.
 browser_tools() {
     if ! command -v "${FACENAPI_TEST_BROWSER:-chromium}" chromium-browser google-chrome >/dev/null; then

@@ -47,7 +47,7 @@ GET /docs/v1/openapi.json
 ROWS = [
     (method, path) for *methods, path in map(str.split, CONTRACT.strip().split("\n")) for method in methods
 ]  # fmt: skip
-PUBLIC = {"/docs/guide", "/docs/guide/{file}",
+PUBLIC = {"/docs/guide", "/docs/guide/{file}", "/docs/{documented}/try", "/docs/{documented}/try/{file}",
           "", "/console/{digest}/{file}", "/docs", "/docs/{documented}", "/docs/{documented}/openapi.json",
           "/docs/{documented}/overview.html", "/health", "/health/ready", "/health/live", "/metrics"}  # fmt: skip
 

@@ -65,7 +65,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _configuration(config: Config) -> str:
     # What is wrong with it was raised when it was loaded.
-    return f"{len(config.given)} options set: {', '.join(sorted(config.given)) or 'all have their defaults'}"
+    names = [f"{name} ({config.sources.get(name, 'set')})" for name in sorted(config.given)]
+    return f"{len(names)} options set: {', '.join(names) or 'all have their defaults'}"
 
 
 def _data_dir(config: Config) -> str:

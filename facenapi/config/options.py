@@ -76,6 +76,11 @@ class Config:
         reload=True,
     )
     console: bool = option("Server", True, "Whether browsers get the console at /; its data needs a token.")
+    api_page: str = option(
+        "Server",
+        "",
+        "Folder of the page at /docs/VERSION/try, which facenapi api-page fetches; empty: data_dir/api-page.",
+    )
     # -- Limits ---------------------------------------------------------------------------------
     max_body_size: int = option(
         "Limits", 24 * 1024 * 1024, "Largest request body, in bytes.", low=1024, high=1 << 30, reload=True
@@ -424,8 +429,9 @@ class Config:
         choices=("S", "M", "H", "D", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "midnight"),
     )
     log_rotate_interval: int = option("Logging", 1, "With log_rotate_mode=time: units between rotations.", low=1)
-    # Not an option: the names that a file or the command line set.
+    # Not options: the names that were set, and where each was set last.
     given: frozenset[str] = frozenset()
+    sources: dict[str, str] = field(default_factory=dict, compare=False)
 
     def adopt(self, other: Config) -> tuple[list[str], list[str]]:
         """Take over what can change while the server runs.
@@ -442,6 +448,11 @@ class Config:
     def pack_folder(self) -> Path:
         """The folder of the model pack."""
         return Path(self.model_pack) if self.model_pack else Path(self.data_dir) / "models" / "default"
+
+    @property
+    def api_page_folder(self) -> Path:
+        """The folder of the interactive API page."""
+        return Path(self.api_page) if self.api_page else Path(self.data_dir) / "api-page"
 
     @property
     def engine_cache(self) -> str:

@@ -1,4 +1,4 @@
-"""Configuration: an INI file and the command line, read by the table in ``options.py``.
+"""Configuration: an INI file, the environment and the command line, read by the table in ``options.py``.
 
 Files of the original server load unchanged: no section header is needed, values may be quoted strings,
 True or False, numbers or products such as ``(3600*24*7)``. Nothing in a file is ever executed.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 import difflib
 import operator
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass
 from pathlib import Path
 from typing import Any
 
+from facenapi.config.environment import read_environment
 from facenapi.config.options import TABLE, Config
 
 DEFAULT_PATH = Path("/etc/findface-facenapi.ini")
@@ -59,17 +61,22 @@ class _Setting:
     text: str
 
 
-def load(arguments: Sequence[str], default_path: Path = DEFAULT_PATH) -> tuple[Config, list[str]]:
+def load(
+    arguments: Sequence[str], default_path: Path = DEFAULT_PATH, environment: Mapping[str, str] | None = None
+) -> tuple[Config, list[str]]:
     """Return the configuration of a command line, and warnings to log.
 
     ``arguments`` holds ``--config=PATH`` and ``--option=value``, or the two as separate words; an option that is
-    True or False may stand alone and means True. The command line wins over the file. Without ``--config`` the
-    default file is read if there is one.
+    True or False may stand alone and means True. The command line wins over the environment (the process's own, if
+    none is given), and that over the file. Without ``--config`` and FACENAPI_CONFIG the default file is read if there
+    is one.
 
     Raises:
-        ConfigError: with all mistakes of the file and the command line.
+        ConfigError: with all mistakes of the file, the environment and the command line.
     """
-    settings, errors = _read_arguments(arguments)
+    found, errors = read_environment(os.environ if environment is None else environment, [*TABLE, *RETIRED, "config"])
+    said, more = _read_arguments(arguments)
+    settings, errors = [*(_Setting(*one) for one in found), *said], errors + more
     path, explicit = default_path, False
     for setting in [s for s in settings if s.name == "config"]:
         path, explicit = Path(setting.text), True
@@ -80,7 +87,8 @@ def load(arguments: Sequence[str], default_path: Path = DEFAULT_PATH) -> tuple[C
     values, more, warnings = _convert(settings)
     if errors or more:
         raise ConfigError(errors + more)
-    return Config(**values, given=frozenset(values)), warnings
+    sources = {setting.name: setting.where for setting in settings if setting.name in values}
+    return Config(**values, given=frozenset(values), sources=sources), warnings
 
 
 def joined(arguments: Sequence[str]) -> list[str]:
@@ -182,7 +190,8 @@ def _convert(settings: Sequence[_Setting]) -> tuple[dict[str, Any], list[str], l
             try:
                 values[setting.name] = _value(field, setting.text)
             except (ValueError, ArithmeticError):
-                shown = f", not {setting.text[:60]}" if setting.text else ""
+                secret = setting.where.endswith("_FILE")  # the text is out of a file that may hold secrets
+                shown = f", not {setting.text[:60]}" if setting.text and not secret else ""
                 errors.append(f"{setting.where}: {setting.name}: must be {allowed(field)}{shown}")
     return values, errors, warnings
 

@@ -39,7 +39,9 @@ def sample_file() -> str:
         "# Configuration of facenapi, /etc/findface-facenapi.ini.",
         "# Every option is here with its default; take the # away to change one.",
         "# Values: text, 'quoted text', True or False, numbers, products such as (3600*24*7).",
-        "# The same options work on the command line: --option=value.",
+        "# The same options work in the environment (FACENAPI_OPTION=value, or FACENAPI_OPTION_FILE=path of a file",
+        "# with the value) and on the command line (--option=value). The environment wins over this file, the",
+        "# command line over both.",
     ]
     for section, fields in _sections():
         lines += ["", f"[{section.lower()}]"]

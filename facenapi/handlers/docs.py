@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from facenapi.handlers.server import Server
 
 
-class _DocsHandler(ApiHandler):
+class DocumentedHandler(ApiHandler):
     """Knows the routing table that is documented."""
 
     needs_token = False  # not even for methods that there are not
@@ -42,7 +42,7 @@ class _DocsHandler(ApiHandler):
         return name
 
 
-class DocsHandler(_DocsHandler):
+class DocsHandler(DocumentedHandler):
     """The versions that are documented."""
 
     @operation("List the versions of this API that are documented", answer=results(TEXT), public=True)
@@ -55,7 +55,7 @@ class DocsHandler(_DocsHandler):
             self.answer({"results": list(VERSIONS)})
 
 
-class OpenApiHandler(_DocsHandler):
+class OpenApiHandler(DocumentedHandler):
     """One version as OpenAPI 3.1."""
 
     @operation(
@@ -70,7 +70,7 @@ class OpenApiHandler(_DocsHandler):
         self.answer((strict_document if strict else document)(self.check(documented), self.table))
 
 
-class DocsPageHandler(_DocsHandler):
+class DocsPageHandler(DocumentedHandler):
     """One version as a page that needs nothing from elsewhere."""
 
     @operation("Read the documentation", errors=("NOT_FOUND",), public=True)
@@ -79,7 +79,7 @@ class DocsPageHandler(_DocsHandler):
         self.answer_page(page(self.check(documented), self.table, self.exchange.seen.base))
 
 
-class OverviewHandler(_DocsHandler):
+class OverviewHandler(DocumentedHandler):
     """Where the page was in the original."""
 
     @operation("Find the documentation", status=302, errors=("NOT_FOUND",), public=True)

@@ -46,7 +46,7 @@ def test_a_file_alone(facenapi, tmp_path):
     file.write_text("port = 8123\n")
     said = facenapi("check", "configuration", f"--config={file}")
     assert said.status == 0
-    assert said.out == "ok      configuration: 1 options set: port\n"
+    assert said.out == f"ok      configuration: 1 options set: port ({file}:1)\n"
     file.write_text("prot = 8123\nmax_size = many\n")
     said = facenapi("check", "configuration", f"--config={file}")
     assert said.status == 78
@@ -61,7 +61,9 @@ def test_options_may_be_two_words_beside_parts(facenapi, tmp_path):
     file.write_text("port = 8123\n")
     said = facenapi("check", "--config", str(file), "configuration", "data_dir", "--gae", "--data_dir", str(tmp_path))
     assert said.status == 0
-    assert said.out.splitlines()[0] == "ok      configuration: 3 options set: data_dir, gae, port"
+    assert said.out.splitlines()[0] == (
+        f"ok      configuration: 3 options set: data_dir (command line), gae (command line), port ({file}:1)"
+    )
     assert list(lines(said)) == ["configuration", "data_dir"]
 
 

@@ -14,9 +14,13 @@ from tests.support.live import Server, form, jpeg
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """A browser with a webcam that shows Chromium's test picture."""
-    with launched() as browser:
+def browser(tmp_path_factory):
+    """A browser with a webcam in front of which Eileen Collins sits."""
+    frame = Image.new("RGB", (640, 480), "gray")
+    frame.paste(Image.open(io.BytesIO(photos.astronaut())).resize((480, 480)), (80, 0))
+    film = tmp_path_factory.mktemp("film") / "film.mjpeg"
+    film.write_bytes(jpeg(frame) * 10)
+    with launched(f"--use-file-for-fake-video-capture={film}") as browser:
         yield browser
 
 

@@ -7,6 +7,7 @@ import { attempt, empty, head } from "../parts/work.js";
 import { t } from "../session.js";
 
 export const title = "cameras.title";
+const REGION = "\\s*\\d+\\s*(,\\s*\\d+\\s*){3}"; // width, height, x, y
 
 /** @param {import("../app.js").Context} context */
 export function show({ root, signal }) {
@@ -36,17 +37,20 @@ export function show({ root, signal }) {
     const meta = h("input", { name: "meta", value: camera?.meta ?? "", required: true });
     const url = h("input", { name: "url", value: camera?.url ?? "", placeholder: "rtsp://" });
     const detector = h("input", { name: "detector", value: camera?.detector ?? "" });
-    const rotation = h("input", { name: "rot", type: "number", min: -360, max: 360, value: String(camera?.rot ?? "") });
+    const [rot, roi] = [camera?.rot, camera?.roi].map((region) => h("input", { pattern: REGION, placeholder: "1280, 720, 0, 0", value: region?.join(", ") ?? "" }));
     const enabled = h("input", { type: "checkbox", name: "enabled", checked: camera?.enabled !== false });
     ask(camera ? t("cameras.edit") : t("cameras.add"), [
       field(t("cameras.name"), meta), field(t("cameras.url"), url), field(t("cameras.detector"), detector, t("cameras.detector.hint")),
-      field(t("cameras.rot"), rotation), h("label", { class: "check" }, enabled, t("cameras.enabled")),
+      rot && field(t("cameras.rot"), rot, t("cameras.region.hint")), roi && field(t("cameras.roi"), roi, t("cameras.region.hint")), h("label", { class: "check" }, enabled, t("cameras.enabled")),
     ], {
       go: t("save"),
       save: async () => {
         /** @type {{[name: string]: unknown}} */
         const fields = { meta: meta.value, url: url.value, detector: detector.value, enabled: enabled.checked };
-        if (rotation.value) fields.rot = Number(rotation.value);
+        for (const [name, input] of Object.entries({ rot, roi })) {
+          if (input?.value) fields[name] = input.value.split(",").map(Number);
+          else if (camera) fields[name] = ""; // cleared
+        }
         await (camera ? api.editCamera(camera.id, fields) : api.addCamera(fields));
         toast(t("saved"));
         void load();

@@ -1,0 +1,111 @@
+"""For everybody: axe-core finds nothing, the keyboard is enough; pictures of every view, to be looked at."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.console.browser import SCREENSHOTS, SIZES, TOOLS, Visitor
+from tests.support import photos
+
+pytestmark = pytest.mark.slow
+
+VIEWS = ("detect", "live", "compare", "search", "faces", "face", "add", "galleries", "metas", "persons", "person",
+         "cameras", "history", "status")  # fmt: skip
+
+
+def arrange(visitor, view: str, server) -> None:
+    """Open a view with something in it."""
+    address = {"face": f"face/{server.faces[0]['id']}", "person": "person/1"}.get(view, view)
+    page = visitor.open(address)
+    page.wait_for_load_state("networkidle")
+    if view in ("detect", "search"):
+        visitor.give(photos.two_faces(), "two.png")
+        page.locator(".found, .result-row").first.wait_for()
+    if view == "compare":
+        visitor.give(photos.two_faces(), "two.png")
+        visitor.give(photos.astronaut(), "one.png")
+        page.locator(".pairing").first.wait_for()
+    if view == "status":
+        page.locator(".bars .meter").first.wait_for()
+    page.wait_for_load_state("networkidle")
+
+
+def axe() -> str:
+    source = TOOLS / "node_modules" / "axe-core" / "axe.min.js"
+    if not source.exists():
+        pytest.fail("axe-core is not installed: run scripts/test, which fetches it", pytrace=False)
+    return source.read_text("utf-8")
+
+
+def violations(page) -> list[str]:
+    """Return what axe-core finds, with where."""
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    return [f"{one['id']}: {node['html'][:120]} {node['failureSummary']}" for one in found for node in one["nodes"]]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_view_is_accessible_and_fits(browser, server, size, theme):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    source, problems = axe(), []
+    with Visitor(browser, server.url, size=size, theme=theme) as visitor:
+        page = visitor.open()
+        page.evaluate(source)
+        problems += [f"login: {one}" for one in violations(page)]
+        page.screenshot(path=SCREENSHOTS / f"login-{theme}-{size}.png")
+        page.get_by_label("Token").fill(server.key)
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Detect").wait_for()
+        for view in VIEWS:
+            arrange(visitor, view, server)
+            problems += [f"{view}: {one}" for one in violations(page)]
+            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                problems.append(f"{view} is wider than the window")
+            page.screenshot(path=SCREENSHOTS / f"{view}-{theme}-{size}.png", full_page=True)
+    assert problems == []
+
+
+def test_the_keyboard_is_enough(browser, server):
+    with Visitor(browser, server.url) as visitor:
+        page = visitor.open()
+        press, focused = page.keyboard.press, "document.activeElement.textContent.trim()"
+        page.keyboard.type(server.key)  # the field has the focus
+        press("Enter")
+        page.get_by_role("heading", name="Detect").wait_for()
+        for name in ("Galleries", "New gallery"):
+            for _ in range(60):
+                press("Tab")
+                if page.evaluate(focused) == name:
+                    break
+            assert page.evaluate(focused) == name
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+            press("Enter")
+            if name == "Galleries":
+                page.get_by_role("heading", name="Galleries").first.wait_for()
+        page.get_by_role("dialog").wait_for()
+        page.keyboard.type("by-keyboard")
+        press("Enter")
+        page.get_by_role("link", name="by-keyboard", exact=True).wait_for()
+        for _ in range(60):
+            press("Tab")
+            if page.evaluate("document.activeElement.getAttribute('aria-label')") == "Delete by-keyboard":
+                break
+        press("Enter")
+        page.get_by_role("dialog").wait_for()
+        assert page.evaluate(focused) == "Cancel"  # what cannot be undone is not a key press away
+        press("Escape")
+        page.get_by_role("dialog").wait_for(state="detached")
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Delete by-keyboard"
+        server.call("DELETE", "/v1/galleries/by-keyboard")
+
+
+def test_the_first_paint_is_soon_and_little_is_transferred(browser, server):
+    """Figures for people; the bound is on the size, which no load of the machine changes."""
+    with Visitor(browser, server.url) as visitor:
+        page = visitor.open()
+        page.wait_for_load_state("networkidle")
+        paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        entries = "[...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')]"
+        size = page.evaluate(f"{entries}.reduce((sum, one) => sum + one.transferSize, 0)")
+        print(f"first paint after {paint:.0f} ms, {size / 1000:.0f} kB transferred")
+        assert 0 < size < 300_000

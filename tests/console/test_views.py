@@ -1,0 +1,281 @@
+"""Each view used as a person would, with real networks and faces."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+from PIL import Image
+
+from tests.console.browser import Visitor
+from tests.support import photos
+from tests.support.live import form, jpeg
+from tests.support.pictures_server import serve_pictures
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def visitor(browser, server):
+    with Visitor(browser, server.url, server.key) as visitor:
+        yield visitor
+
+
+def dropped(page, selector: str, data: bytes, event: str) -> None:
+    """Drop or paste a photo as a browser tells of it."""
+    page.evaluate(
+        """([selector, bytes, event]) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], "dropped.jpg", { type: "image/jpeg" }));
+            const how = { bubbles: true, cancelable: true };
+            document.querySelector(selector).dispatchEvent(event === "drop"
+                ? new DragEvent("drop", { ...how, dataTransfer: transfer })
+                : new ClipboardEvent("paste", { ...how, clipboardData: transfer }));
+        }""",
+        [selector, list(data), event],
+    )
+
+
+@pytest.mark.parametrize("way", ["choose", "drop", "paste"])
+def test_detect_tells_of_every_face(visitor, way):
+    page = visitor.open("detect")
+    if way == "choose":
+        visitor.give(photos.two_faces(), "two.png")
+    else:
+        dropped(page, ".drop" if way == "drop" else "body", jpeg(Image.open(io.BytesIO(photos.two_faces()))), way)
+    visitor.sees("2 faces")
+    cards = page.get_by_role("article")
+    assert cards.count() == page.locator(".stage .box").count() == 2
+    text = cards.nth(1).inner_text()
+    assert re.search(r"female, about \d+", text)
+    assert "Quality" in text
+    page.locator(".stage .box").nth(1).click()
+    assert "chosen" in (cards.nth(1).get_attribute("class") or "")
+    cards.nth(1).get_by_text("What it is made of").click()
+    assert cards.nth(1).get_by_text("Sharpness").is_visible()
+    # The box lies where the face is: a third from the left, at the top.
+    box, stage = page.locator(".stage .box").nth(1).bounding_box(), page.locator(".stage").bounding_box()
+    assert 0.1 < (box["x"] - stage["x"]) / stage["width"] < 0.25
+
+
+def test_detect_takes_an_address(visitor):
+    [address] = serve_pictures([photos.astronaut()])
+    page = visitor.open("detect")
+    page.get_by_label("Address of a photo").fill(address)
+    page.keyboard.press("Enter")
+    visitor.sees("One face")
+    visitor.sees("this page loads nothing from other hosts")
+
+
+def test_live_shows_who_is_in_sight(visitor):
+    page = visitor.open("live")
+    page.get_by_role("button", name="Start the camera").click()
+    page.locator(".stage .box.known").wait_for()
+    assert re.match(r"Eileen Collins 0\.9\d", page.locator(".stage .tag").inner_text())
+    page.get_by_role("link", name="Eileen Collins").wait_for()
+    visitor.sees("frames per second")
+    page.get_by_role("button", name="Stop").click()
+    visitor.sees("The camera is off")
+
+
+def test_compare_puts_every_pair_on_the_scale(visitor):
+    page = visitor.open("compare")
+    visitor.give(photos.two_faces(), "two.png")
+    visitor.give(photos.astronaut(), "one.png")
+    visitor.sees("2 pairs were compared.")
+    visitor.sees("The same person, by the default threshold")
+    pairs = page.locator(".pairing")
+    assert pairs.count() == 2
+    assert "passes strict, as at most 1 in 100,000 strangers does" in pairs.nth(0).inner_text()
+    first, second = (float(pairs.nth(number).locator("b").inner_text()) for number in (0, 1))
+    assert first > 0.95
+    assert second < 0.75
+    page.get_by_text("What the thresholds mean").click()
+    table = page.locator("table").inner_text()
+    assert re.search(r"low\s+0\.569\s+1 in 10\b[\s\S]*default\s+0\.75\s+1 in 30,000[\s\S]*strict\s+0\.7834", table)
+
+
+def test_search_leads_to_the_face_its_person_and_history(visitor):
+    page = visitor.open("search")
+    page.get_by_label("Gallery").select_option("guests")
+    visitor.give(photos.two_faces(), "two.png")
+    visitor.sees("All faces were searched: 1 of 1 search shards answered.")
+    results = page.locator(".result-row")
+    assert results.count() == 2
+    assert results.nth(0).locator(".face").count() == 1  # one of each person is a guest
+    picture = results.nth(0).locator(".face img").first
+    page.wait_for_function("(image) => image.naturalWidth === 160", arg=picture.element_handle())
+    page.get_by_label("Gallery").select_option("default")
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.locator(".result-row .face >> nth=2").wait_for()
+    page.locator(".result-row .face a").first.click()
+    page.get_by_role("heading", name="Face").first.wait_for()
+    page.locator(".kept .stage .box").wait_for()  # the photo that is kept, with the box
+    page.get_by_role("link", name=re.compile("Person")).last.click()
+    visitor.sees("3 faces")
+    page.get_by_role("link", name="Where and when seen").click()
+    page.locator(".timeline .event").first.wait_for()
+    assert page.locator(".timeline .event").count() == 3
+
+
+def test_faces_are_browsed_edited_and_deleted(visitor, server):
+    added = form({"photo": photos.astronaut(), "meta": "to be changed"})
+    [face] = server.call("POST", "/v1/face", *added)[1]["results"]
+    page = visitor.open("faces?meta=to%20be%20changed")
+    page.get_by_role("link", name="to be changed").click()
+    page.get_by_label("Meta").fill("has been changed")
+    page.get_by_label("guests").check()
+    page.get_by_role("button", name="Save").click()
+    visitor.sees("Saved")
+    page.get_by_role("heading", name="has been changed").wait_for()
+    changed = server.call("GET", f"/v1/face/id/{face['id']}")[1]
+    assert (changed["meta"], changed["galleries"]) == ("has been changed", ["default", "guests"])
+    page.get_by_role("button", name="Delete this face").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert server.call("GET", f"/v1/face/id/{face['id']}")[0] == 200
+    page.get_by_role("button", name="Delete this face").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_role("heading", name="Faces").wait_for()
+    assert server.call("GET", f"/v1/face/id/{face['id']}")[0] == 404
+    page.get_by_label("Gallery").select_option("employees")
+    page.wait_for_url("**/#/faces?gallery=employees")
+    page.locator(".face").first.wait_for()
+    assert page.locator(".face").count() == 4
+
+
+def test_a_folder_is_added_with_a_pause_and_its_failures_tried_again(browser, server, tmp_path):
+    folder = tmp_path / "Ada_Lovelace"
+    folder.mkdir()
+    (folder / "good.png").write_bytes(photos.astronaut())
+    (folder / "coffee.png").write_bytes(photos.no_face())
+    (folder / "notes.txt").write_text("no photo")
+    with Visitor(browser, server.url, server.key, expected=(400,)) as visitor:
+        page = visitor.open("add")
+        page.get_by_label("Meta of each face").select_option("folder")
+        page.set_input_files("input[name=folder]", folder)
+        visitor.sees("One photo could not be added")
+        visitor.sees("2 of 2 photos, 1 faces added")
+        assert "There is no face on this photo." in page.locator(".list").inner_text()
+        page.get_by_role("button", name="Try these again").click()
+        visitor.sees("One photo could not be added")
+        page.get_by_role("link", name="See them").click()
+        page.get_by_role("link", name="Ada_Lovelace").wait_for()
+    server.call("DELETE", "/v1/face/meta/Ada_Lovelace")
+
+
+def test_adding_pauses_and_goes_on(visitor, server):
+    page = visitor.open("add")
+    page.get_by_label("Meta of each face").select_option("fixed")
+    page.locator("input[name=meta]").fill("many")
+    photo = {"mimeType": "image/jpeg", "buffer": photos.grace_hopper()}
+    page.set_input_files("input[name=files]", [{"name": f"{number}.jpg", **photo} for number in range(12)])
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Go on").wait_for()
+    page.wait_for_timeout(1500)
+    held = page.locator(".card .number").inner_text()
+    page.wait_for_timeout(700)
+    assert page.locator(".card .number").inner_text() == held
+    assert not held.startswith("12 of 12")
+    page.get_by_role("button", name="Go on").click()
+    visitor.sees("12 faces were added.")
+    server.call("DELETE", "/v1/face/meta/many")
+
+
+def test_galleries_come_and_go(visitor, server):
+    page = visitor.open("galleries")
+    page.get_by_role("button", name="New gallery").click()
+    page.get_by_label("Name").fill("visitors")
+    page.get_by_role("button", name="Create").click()
+    page.get_by_role("link", name="visitors", exact=True).wait_for()
+    assert "visitors" in server.call("GET", "/v1/galleries")[1]["results"]
+    page.get_by_role("button", name="Delete visitors").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_role("link", name="visitors", exact=True).wait_for(state="detached")
+    assert "visitors" not in server.call("GET", "/v1/galleries")[1]["results"]
+
+
+def test_metas_lead_to_their_faces(visitor):
+    page = visitor.open("metas")
+    page.get_by_role("link", name="Grace Hopper").click()
+    page.wait_for_url("**/#/faces?meta=Grace%20Hopper")
+    page.locator(".face").first.wait_for()
+    assert page.locator(".face").count() == 3
+
+
+def test_persons_are_merged_and_faces_moved(browser, tmp_path, server):
+    key, server.key = server.key, server.new_key()
+    try:
+        for data in (photos.astronaut(), photos.grace_hopper()):
+            server.call("POST", "/v1/face", *form({"photo": data, "meta": "somebody"}))
+        with Visitor(browser, server.url, server.key) as visitor:
+            page = visitor.open("persons")
+            page.locator(".face >> nth=1").wait_for()
+            page.get_by_role("link", name="somebody").first.click()
+            page.get_by_role("button", name="Merge with another person").click()
+            page.get_by_label("Number of the other person").fill("1")
+            page.get_by_role("dialog").get_by_role("button", name="Merge with another person").click()
+            visitor.sees("2 faces")
+            assert [person["id"] for person in server.call("GET", "/v1/persons")[1]["results"]] == [2]
+            page.get_by_role("button", name="Move to another person").first.click()
+            page.get_by_label("Number of the other person").fill("1")
+            page.get_by_role("dialog").get_by_role("button", name="Move to another person").click()
+            visitor.sees("one face")
+            assert {person["id"] for person in server.call("GET", "/v1/persons")[1]["results"]} == {1, 2}
+    finally:
+        server.key = key
+
+
+def test_cameras_are_added_changed_and_deleted(visitor, server):
+    page = visitor.open("cameras")
+    page.get_by_role("button", name="New camera").click()
+    page.get_by_label("Name").fill("Garage")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Edit Garage").click()
+    page.get_by_label("In use").uncheck()
+    page.get_by_label("Region of interest").fill("640, 480, 10, 20")
+    page.get_by_role("button", name="Save").click()
+    visitor.sees("not in use")
+    [camera] = [one for one in server.call("GET", "/v1/camera")[1] if one["meta"] == "Garage"]
+    assert (camera["enabled"], camera["roi"]) == (False, [640, 480, 10, 20])
+    page.get_by_role("button", name="Delete Garage").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_text("Garage", exact=True).wait_for(state="detached")
+
+
+def test_history_updates_itself_and_filters(visitor, server):
+    page = visitor.open("history")
+    page.locator(".timeline .event").first.wait_for()
+    before = page.locator(".timeline .event").count()
+    fields = {"photo": photos.astronaut(), "meta": "just now", "cam_id": server.cameras[1]}
+    server.call("POST", "/v1/face", *form(fields))
+    page.get_by_role("link", name="just now").wait_for()
+    assert page.locator(".timeline .event").count() == before + 1
+    page.locator("select[name=camera]").select_option(label="Hall")
+    page.wait_for_function("(before) => document.querySelectorAll('.event').length < before", arg=before)
+    page.locator("select[name=friend]").select_option(label="friends only")
+    visitor.sees("Nobody was seen")
+    server.call("DELETE", "/v1/face/meta/just%20now")
+
+
+def test_status_draws_what_the_server_says(visitor, server):
+    page = visitor.open("status")
+    visitor.sees("database works")
+    server.call("POST", "/v1/detect", *form({"photo": photos.astronaut()}))
+    page.wait_for_function("() => document.querySelectorAll('.plot .line')[4].getAttribute('d').includes('L')")
+    assert page.locator(".plot").count() == 6
+    assert float(page.locator(".plot .now").nth(4).inner_text()) >= 6
+    assert "detect" in page.locator(".bars").inner_text()
+
+
+def test_russian_and_dark_are_chosen_and_stay(visitor):
+    page = visitor.open("detect")
+    page.get_by_label("Language").select_option("ru")
+    page.get_by_role("heading", name="Поиск лиц").wait_for()
+    page.get_by_label("Оформление").select_option("dark")
+    page.reload()
+    page.get_by_role("heading", name="Поиск лиц").wait_for()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    assert page.evaluate("document.documentElement.lang") == "ru"
+    assert json.loads(page.evaluate("JSON.stringify(Object.keys(localStorage).sort())")) == ["language", "theme"]
