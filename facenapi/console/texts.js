@@ -234,7 +234,6 @@ export const TEXTS = table({
   "galleries.name.hint": { en: "1 to 48 of the letters a–z, A–Z, digits, _ and -", ru: "От 1 до 48 знаков: a–z, A–Z, цифры, _ и -" },
   "galleries.no-faces": { en: "no faces", ru: "нет лиц" },
   "galleries.search": { en: "Search in it", ru: "Искать в ней" },
-  "galleries.search.in": { en: "Search in {name}", ru: "Искать в {name}" },
   "galleries.delete.name": { en: "Delete {name}", ru: "Удалить {name}" },
   "galleries.delete.ask": { en: "The gallery and every face in it will be deleted, from the other galleries too. This cannot be undone.", ru: "Галерея и все лица в ней будут удалены, в том числе из других галерей. Отменить это нельзя." },
   "metas.title": { en: "Metas", ru: "Метки" },

@@ -25,14 +25,16 @@ _FOLDER = Path(__file__).resolve().parent.parent / "console" / "try"
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Try facenapi {version}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="{base}/try/swagger-ui.css"><link rel="stylesheet" href="{base}/try/try.css">
-<script src="{base}/try/swagger-ui-bundle.js" defer></script><script src="{base}/try/try.js" defer></script>
+{fetched}<link rel="stylesheet" href="{base}/try/try.css"><script src="{base}/try/try.js" defer></script>
 </head><body data-document="{base}/openapi.json">
 <header><a href="{base}">facenapi {version}</a>
 <form id="token"><label for="key">Token</label>
 <input id="key" type="password" autocomplete="current-password" spellcheck="false">
 <span>is sent with every request from this page and kept in this tab only</span></form></header>
 <main>{content}</main></body></html>
+"""
+_PARTS = """<link rel="stylesheet" href="{base}/try/swagger-ui.css">
+<script src="{base}/try/swagger-ui-bundle.js" defer></script>
 """
 _MISSING = """<h1>The interactive page is not installed</h1>
 <p>It is made of Swagger UI, which is fetched at set-up. Whoever runs this server fetches it with</p>
@@ -50,7 +52,8 @@ class TryHandler(DocumentedHandler):
         base = escape(f"{self.exchange.seen.prefix}/docs/{version}")
         there = all((self.app.config.api_page_folder / name).is_file() for name in _FETCHED)
         content = '<div id="swagger-ui"></div>' if there else _MISSING.format(base=base)
-        page: Any = _PAGE.format(version=version, base=base, content=content)
+        parts = _PARTS.format(base=base) if there else ""
+        page: Any = _PAGE.format(version=version, base=base, fetched=parts, content=content)
         self.set_header("Content-Type", "text/html; charset=UTF-8")
         self.set_header("Content-Security-Policy", _POLICY)
         self.finish(page)

@@ -17,6 +17,7 @@ from facenapi.config.options import Config
 from facenapi.config.reader import load
 from facenapi.search.table import read_table
 from facenapi.storage.open import database_file
+from tests.test_layers import MODULES, graph
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,18 +37,26 @@ def composed(*names):
     services = {}
     for name in names:
         for service, more in yaml.safe_load((ROOT / name).read_text())["services"].items():
-            services[service] = services.get(service, {}) | more
+            before = services.get(service, {})
+            variables = before.get("environment", {}) | more.get("environment", {})
+            services[service] = before | more | {"environment": variables}
     return services
 
 
-def loaded(words, tmp_path):
-    """Return the configuration of a command line; the file of the image is the sample."""
+def variables_of_the_image():
+    """Return what ENV sets."""
+    return dict(word.split("=", 1) for name, rest in instructions() if name == "ENV" for word in rest.split())
+
+
+def loaded(words, variables=None):
+    """Return the configuration of a command in a container; the file of the image is the sample."""
     program, *options = words
     assert program in cli.COMMANDS
-    known = {"--config=/etc/findface-facenapi.ini": f"--config={ROOT / 'conf/findface-facenapi.ini'}",
-             "--tntapi_servers_file=/etc/findface-tntapi.json":
-                 f"--tntapi_servers_file={ROOT / 'conf/tntapi.compose.json'}"}  # fmt: skip
-    config, warnings = load([known.get(option, option) for option in options])
+    files = {"/etc/findface-tntapi.json": str(ROOT / "conf" / "tntapi.compose.json")}
+    environment = {
+        name: files.get(text, text) for name, text in (variables_of_the_image() | (variables or {})).items()
+    }
+    config, warnings = load(options, ROOT / "conf" / "findface-facenapi.ini", environment)
     assert warnings == []
     return config
 
@@ -72,7 +81,8 @@ def test_what_setup_needs_is_in_the_build():
     gpu = composed("compose.gpu.yaml")["api"]["build"]["args"]["EXTRA"]
     assert {default, gpu, "models"} <= set(setup["options.extras_require"])
     needed = setup["options"]["python_requires"].removeprefix(">=").split(".")
-    python = next(rest for name, rest in instructions() if name == "ARG" and rest.startswith("PYTHON")).split("=")[1]
+    base = next(rest for name, rest in instructions() if name == "ARG" and rest.startswith("BASE"))
+    python = re.search(r"python:([0-9.]+)", base)[1]
     assert [int(part) for part in python.split(".")] >= [int(part) for part in needed]
 
 
@@ -87,13 +97,39 @@ def test_it_does_not_run_as_root_and_owns_its_data():
     assert names.index("USER") > max(number for number, name in enumerate(names) if name == "RUN")
 
 
-def test_the_command_is_one_of_ours(tmp_path):
+def test_the_command_is_one_of_ours_and_every_other_means_the_same_installation():
     assert json.loads(last("ENTRYPOINT")) == ["facenapi"]
-    config = loaded(json.loads(last("CMD")), tmp_path)
-    assert str(config.pack_folder) == "/opt/facenapi/models/default"
-    assert last("EXPOSE") == str(config.port)
-    built = next(rest for name, rest in instructions() if "models build" in rest)
-    assert f"--model_pack={config.model_pack}" in built
+    assert json.loads(last("CMD")) == ["serve"]
+    config = loaded(["serve"])
+    assert config == loaded(["token"])
+    assert (config.host, config.data_dir, str(config.port)) == ("0.0.0.0", last("VOLUME"), last("EXPOSE"))
+    moved = dict(rest.split()[-2:] for name, rest in instructions() if name == "COPY" and "=networks" in rest)
+    built = next(rest for name, rest in instructions() if "run models build" in rest)
+    for place, option in ((config.pack_folder, "model_pack"), (config.api_page_folder, "api_page")):
+        origin = next(source + str(place).removeprefix(there) for source, there in moved.items()
+                      if str(place).startswith(there))  # fmt: skip
+        assert f"--{option}={origin} " in built
+
+
+def test_a_change_of_the_program_leaves_libraries_and_networks_alone():
+    """What comes before the program is copied is enough to build the networks: the import graph says so."""
+    stages = {}
+    for name, rest in instructions():
+        if name == "FROM":
+            stage = stages.setdefault(rest.split(" AS ")[-1], [])
+        elif name == "COPY" and stages and "--from" not in rest:
+            stage += [word for word in rest.split()[:-1] if word.startswith("facenapi")]
+    assert stages["libraries"] == []
+    assert stages["program"] == ["facenapi"]
+    copied = tuple(word.removeprefix("facenapi/") for word in stages["networks"])
+    needed, waiting = set(), ["commands.models", "commands.api_page"]
+    while waiting:
+        module = waiting.pop()
+        if module not in needed:
+            needed.add(module)
+            waiting += graph()[module]
+    paths = {MODULES[module].relative_to(ROOT / "facenapi").as_posix() for module in needed}
+    assert {path for path in paths if not path.startswith(copied)} == set()
 
 
 @pytest.mark.parametrize(("status", "expected"), [(200, 0), (503, 1)])
@@ -121,19 +157,20 @@ def test_the_health_check_works(status, expected):
 
 
 @pytest.mark.parametrize("files", [("compose.yaml",), ("compose.yaml", "compose.gpu.yaml")], ids=["cpu", "gpu"])
-def test_the_composed_services_fit_together(files, tmp_path):
+def test_the_composed_services_fit_together(files):
     services = composed(*files)
     table = read_table(ROOT / "conf" / "tntapi.compose.json")
     assert {address: len(cells) for address, cells in table.items()} == {"shard1:33001": 512, "shard2:33001": 512}
     for name, service in services.items():
         if name == "mongo":
             continue
-        config = loaded(service["command"], tmp_path)
+        config = loaded(service.get("command", ["serve"]), service["environment"])
         assert database_file(config) is None
         assert config.mongo_uri == f"mongodb://mongo:27017/?replicaSet={services['mongo']['command'][1]}"
         assert service["depends_on"]["mongo"]["condition"] == "service_healthy"
-        assert service["volumes"][0] == f"{name}:{Config().data_dir}"
-        assert service["volumes"][1] == "./conf/tntapi.compose.json:/etc/findface-tntapi.json:ro"
+        assert service["volumes"] == [f"{name}:{Config().data_dir}"]
+        assert service["configs"] == [{"source": "tntapi", "target": "/etc/findface-tntapi.json"}]
+        assert config.tntapi_servers_file.endswith("conf/tntapi.compose.json")
         assert service["read_only"] is True
         assert "FACENAPI_SHARD_SECRET" in service["environment"]
         seconds = int(service["stop_grace_period"].removesuffix("s"))
@@ -143,6 +180,7 @@ def test_the_composed_services_fit_together(files, tmp_path):
             assert config.shard_address == f"{name}:33001"
             assert service["environment"]["FACENAPI_HEALTH"] == f"http://{config.shard_address}/health"
     assert set(table) == {f"{name}:33001" for name in services if name.startswith("shard")}
-    assert loaded(services["api"]["command"], tmp_path).device == ("cuda" if len(files) == 2 else "auto")
-    volumes = yaml.safe_load((ROOT / "compose.yaml").read_text())["volumes"]
-    assert set(volumes) == set(services)
+    assert loaded(["serve"], services["api"]["environment"]).device == ("cuda" if len(files) == 2 else "auto")
+    whole = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    assert set(whole["volumes"]) == set(services)
+    assert whole["configs"] == {"tntapi": {"file": "./conf/tntapi.compose.json"}}

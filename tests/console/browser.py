@@ -58,7 +58,7 @@ class Visitor:
         if key:
             self._context.add_init_script(f"sessionStorage.setItem('token', '{key}')")
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)  # machines are shared
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
         self.page.on("request", self._ask)
@@ -82,7 +82,7 @@ class Visitor:
     def __exit__(self, kind: object, *_: object) -> None:
         self._context.close()
         if kind is None:
-            assert self.complaints == []
+            assert self.complaints == [], self.complaints
 
     def open(self, view: str = "") -> Page:
         """Go to a view and wait until it is drawn."""

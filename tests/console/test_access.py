@@ -17,7 +17,7 @@ def arrange(visitor, view: str, server) -> None:
     """Open a view with something in it."""
     address = {"face": f"face/{server.faces[0]['id']}", "person": "person/1"}.get(view, view)
     page = visitor.open(address)
-    page.wait_for_load_state("networkidle")
+    quiet(page)
     if view in ("detect", "search"):
         visitor.give(photos.two_faces(), "two.png")
         page.locator(".found, .result-row").first.wait_for()
@@ -27,7 +27,14 @@ def arrange(visitor, view: str, server) -> None:
         page.locator(".pairing").first.wait_for()
     if view == "status":
         page.locator(".bars .meter").first.wait_for()
-    page.wait_for_load_state("networkidle")
+    quiet(page)
+
+
+def quiet(page) -> None:
+    """Wait until a view has what it asked for, and its pictures."""
+    page.wait_for_function(
+        "() => !document.querySelector('[aria-busy], .busy') && [...document.images].every((image) => image.complete)"
+    )
 
 
 def axe() -> str:

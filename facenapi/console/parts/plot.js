@@ -32,7 +32,7 @@ export function plot(name, unit, digits) {
     area, line, s("line", { class: "base", x1: 0, x2: 100, y1: 40, y2: 40 }));
   const now = h("div", { class: "now" }, "–");
   return {
-    element: h("section", { class: "card slim plot" }, h("h3", {}, name), now, drawing),
+    element: h("section", { class: "card slim plot" }, h("h2", {}, name), now, drawing),
     /** @param {Series} series */
     draw({ values, most }) {
       const known = values.filter((value) => value !== null);

@@ -19,7 +19,7 @@ export function show({ root, args, signal, info }) {
   put(root, head(title, ""), place);
   const load = () => attempt(place, signal, async (ended) => {
     const [face, names, cameras] = await Promise.all([api.face(id, ended), api.galleries(ended), api.cameras(ended)]);
-    const camera = cameras.find((one) => one.id === face.cam_id)?.meta || face.cam_id;
+    const camera = cameras.find((one) => one.id.replaceAll("-", "") === face.cam_id)?.meta || face.cam_id;
     return h("div", { class: "halves" }, about(face, camera, info, load), edit(face, names, load));
   });
   return void load();

@@ -28,7 +28,7 @@ export function show({ root, signal, info }) {
       h("div", { class: "grow" }, h("a", { class: "title", href: `#/faces?gallery=${encodeURIComponent(name)}` }, name)),
       pictures,
       h("div", { class: "row" },
-        h("a", { class: "button tiny", href: `#/search?gallery=${encodeURIComponent(name)}`, "aria-label": t("galleries.search.in", { name }) }, t("galleries.search")),
+        h("a", { class: "button tiny", href: `#/search?gallery=${encodeURIComponent(name)}`, "aria-label": `${t("galleries.search")}: ${name}` }, t("galleries.search")),
         button(t("delete"), () => remove(name), { class: "tiny danger", "aria-label": t("galleries.delete.name", { name }) })));
   }
 

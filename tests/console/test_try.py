@@ -1,0 +1,35 @@
+"""The interactive API page: Swagger UI with the token of this tab, or how to get it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.console.browser import ROOT, Visitor
+from tests.support.fake_server import FakeServer
+
+FETCHED = ROOT / "var" / "api-page"
+
+
+def test_without_swagger_the_page_says_how_to_get_it(browser, tmp_path):
+    with FakeServer(tmp_path) as server, Visitor(browser, server.url) as visitor:
+        page = visitor.page
+        page.goto(f"{server.url}/docs/v1/try")
+        visitor.sees("The interactive page is not installed")
+        visitor.sees("facenapi api-page")
+        assert server.call("GET", "/docs/v2/try")[0] == server.call("GET", "/docs/v1/try/../x.py")[0] == 404
+
+
+@pytest.mark.slow
+def test_a_method_is_called_with_the_token(browser, tmp_path):
+    if not (FETCHED / "swagger-ui.css").exists():
+        pytest.fail(
+            "Swagger UI is not fetched: run scripts/test, or facenapi api-page --api_page=var/api-page", False
+        )
+    with FakeServer(tmp_path, f"--api_page={FETCHED}") as server, Visitor(browser, server.url) as visitor:
+        page = visitor.page
+        page.goto(f"{server.url}/docs/v1/try")
+        page.get_by_label("Token").fill(server.key)
+        page.locator("#operations-default-get_galleries").get_by_role("button").first.click()
+        page.get_by_role("button", name="Execute").click()
+        page.locator(".live-responses-table").get_by_text('"default"').wait_for()
+        assert page.locator(".live-responses-table .response-col_status").last.inner_text().startswith("200")
