@@ -25,7 +25,8 @@ _FOLDER = Path(__file__).resolve().parent.parent / "console" / "try"
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Try facenapi {version}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">{fetched}<link rel="stylesheet" href="{base}/try/try.css"><script src="{base}/try/try.js" defer></script>
+<link rel="icon" href="data:,">{fetched}<link rel="stylesheet" href="{base}/try/try.css">
+<script src="{base}/try/try.js" defer></script>
 </head><body data-document="{base}/openapi.json">
 <header><a href="{base}">facenapi {version}</a>
 <form id="token"><label for="key">Token</label>
