@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from tests.support.live import Server, form, jpeg
+from facenapi.client import BadImage, Client, NotFound
+from tests.support.live import Server, jpeg
 from tests.support.pictures_server import serve_pictures
 
 MEDIUM = 0.6616
@@ -21,16 +22,16 @@ def server(tmp_path_factory, model_pack):
 
 
 @pytest.fixture
-def newcomer(server):
-    """The same server for an owner who has no faces yet."""
-    server.key = server.new_key()
-    return server
+def facenapi(server):
+    """A client of an owner who has no faces yet."""
+    with Client(server.url, server.new_key()) as client:
+        yield client
 
 
-def post(server, path, **fields):
-    status, answer = server.call("POST", path, *form(fields))
-    assert status == 200, answer
-    return answer
+def candidates(facenapi, photo, **options):
+    """Return the matches of the one face on a photo."""
+    [face] = facenapi.identify(photo, **options)["results"]
+    return face["matches"]
 
 
 def exif_rotated(image):
@@ -67,9 +68,8 @@ def alterations(image, box):
     }
 
 
-def test_detect_finds_the_astronaut(server, astronaut):
-    answer = post(server, "/v1/detect", photo=astronaut, age=1, gender=1, emotions=1)
-    [face] = answer["faces"]
+def test_detect_finds_the_astronaut(facenapi, astronaut):
+    [face] = facenapi.detect(astronaut, age=True, gender=True, emotions=True)["faces"]
     # What mtcnn 1.0.0 itself says of this photo: 181.6, 63.7, 264.6, 171.1.
     x1, y1 = max(face["x1"], 181.6), max(face["y1"], 63.7)
     x2, y2 = min(face["x2"], 264.6), min(face["y2"], 171.1)
@@ -82,31 +82,28 @@ def test_detect_finds_the_astronaut(server, astronaut):
     assert face["emotions"][0] == "happy"
 
 
-def test_a_smaller_copy_is_identified_and_verified(newcomer, astronaut, grace_hopper):
+def test_a_smaller_copy_is_identified_and_verified(facenapi, astronaut, grace_hopper):
     image = Image.open(io.BytesIO(astronaut)).convert("RGB")
     copy = jpeg(image.resize((300, 300)))
-    [face] = post(newcomer, "/v1/face", photo=astronaut, meta="Eileen Collins")["results"]
-    [matches] = post(newcomer, "/v1/identify", photo=copy)["results"].values()
-    assert [match["face"] for match in matches] == [face]
-    assert post(newcomer, "/v1/verify", photo1=copy, photo2=astronaut)["verified"]
-    [strangers] = post(newcomer, "/v1/identify", photo=grace_hopper)["results"].values()
-    assert strangers == []
+    [face] = facenapi.add_face(astronaut, meta="Eileen Collins")
+    assert [match["face"] for match in candidates(facenapi, copy)] == [face]
+    assert facenapi.verify(copy, astronaut)["verified"]
+    assert candidates(facenapi, grace_hopper) == []
 
 
 @pytest.mark.slow
-def test_altered_portraits_are_identified_and_verified(newcomer, astronaut, grace_hopper):
+def test_altered_portraits_are_identified_and_verified(facenapi, astronaut, grace_hopper):
     portraits = {"Eileen Collins": astronaut, "Grace Hopper": grace_hopper}
     boxes = {}
     for name, photo in portraits.items():
-        face = post(newcomer, "/v1/face", photo=photo, meta=name)["results"][0]
+        [face] = facenapi.add_face(photo, meta=name)
         boxes[name] = (face["x1"], face["y1"], face["x2"], face["y2"])
     missed = []
     for name, original in portraits.items():
         image = Image.open(io.BytesIO(original)).convert("RGB")
         for how, photo in alterations(image, boxes[name]).items():
-            matches = post(newcomer, "/v1/identify", photo=photo, threshold="none", n=5)["results"]
-            [ranked] = matches.values()
-            verified = post(newcomer, "/v1/verify", photo1=photo, photo2=original)
+            ranked = candidates(facenapi, photo, threshold="none", n=5)
+            verified = facenapi.verify(photo, original)
             first = ranked[0]
             good = first["face"]["meta"] == name and first["confidence"] >= 0.75
             assert verified["verified"] == (first["confidence"] >= 0.75), how
@@ -118,10 +115,10 @@ def test_altered_portraits_are_identified_and_verified(newcomer, astronaut, grac
     assert not missed
 
 
-def test_metrics_tell_what_the_server_is_doing(server, astronaut):
+def test_metrics_tell_what_the_server_is_doing(server, facenapi, astronaut):
     [url] = serve_pictures([astronaut])
-    post(server, "/v1/face", photo=url)
-    post(server, "/v1/identify", photo=astronaut)
+    facenapi.add_face(url)
+    facenapi.identify(astronaut)
     assert server.figure(r'facenapi_requests_total\{handler="FacesHandler",method="POST",status="200"') >= 1
     for stage in ("fetch", "decode", "detect", "embed", "search", "store"):
         assert server.figure(rf'facenapi_stage_seconds_count\{{stage="{stage}"') >= 1, stage
@@ -137,37 +134,40 @@ def test_metrics_tell_what_the_server_is_doing(server, astronaut):
 @pytest.mark.slow
 def test_an_answered_write_survives_kill_9_and_a_deletion_too(tmp_path, model_pack, astronaut, grace_hopper):
     with Server(tmp_path) as server:
-        face = post(server, "/v1/face", photo=astronaut, meta="kept")["results"][0]
+        with Client(server.url, server.key) as facenapi:
+            [face] = facenapi.add_face(astronaut, meta="kept")
         server.kill()
         server.start()
-        assert server.call("GET", f"/v1/face/id/{face['id']}") == (200, face)
-        [found] = post(server, "/v1/identify", photo=astronaut)["results"].values()
-        assert found == [{"confidence": 1, "face": face}]
-        assert server.call("DELETE", f"/v1/face/id/{face['id']}")[0] == 204
-        assert list(post(server, "/v1/identify", photo=astronaut)["results"].values()) == [[]]
+        with Client(server.url, server.key) as facenapi:
+            assert facenapi.face(face["id"]) == face
+            assert candidates(facenapi, astronaut) == [{"confidence": 1, "face": face}]
+            facenapi.delete_face(face["id"])
+            assert candidates(facenapi, astronaut) == []
         server.kill()
         server.start()
-        assert server.call("GET", f"/v1/face/id/{face['id']}")[0] == 404
-        assert list(post(server, "/v1/identify", photo=astronaut)["results"].values()) == [[]]
+        with Client(server.url, server.key) as facenapi:
+            with pytest.raises(NotFound):
+                facenapi.face(face["id"])
+            assert candidates(facenapi, astronaut) == []
 
 
 @pytest.mark.slow
 def test_quality_of_an_original_is_far_from_that_of_a_blurred_copy(tmp_path, model_pack, grace_hopper):
     blurred = Image.open(io.BytesIO(grace_hopper)).filter(ImageFilter.GaussianBlur(6))
-    with Server(tmp_path, "--min_quality=0.4") as server:
-        [good] = post(server, "/v1/face", photo=grace_hopper, quality=1)["results"]
+    with Server(tmp_path, "--min_quality=0.4") as server, Client(server.url, server.key) as facenapi:
+        [good] = facenapi.add_face(grace_hopper, quality=True)
         assert good["quality"] == min(good["quality_parts"].values()) > 0.6
-        status, answer = server.call("POST", "/v1/face", *form({"photo": jpeg(blurred)}))
-        assert (status, answer["code"], answer["param"]) == (400, "BAD_IMAGE", "photo")
-        assert "is blurred (sharpness" in answer["reason"]
-        assert len(server.call("GET", "/v1/faces")[1]["results"]) == 1
+        with pytest.raises(BadImage, match=r"is blurred \(sharpness") as caught:
+            facenapi.add_face(blurred)
+        assert (caught.value.status, caught.value.param) == (400, "photo")
+        assert len(list(facenapi.faces())) == 1
 
 
-def test_the_same_photo_gives_the_same_answer(server, astronaut):
-    answers = {str(post(server, "/v1/detect", photo=astronaut, age=1, gender=1, emotions=1)) for _ in range(5)}
+def test_the_same_photo_gives_the_same_answer(facenapi, astronaut):
+    answers = {str(facenapi.detect(astronaut, age=True, gender=True, emotions=True)) for _ in range(5)}
     assert len(answers) == 1
 
 
-def test_a_photo_of_noise_has_no_faces(server):
+def test_a_photo_of_noise_has_no_faces(facenapi):
     noise = np.random.default_rng(1).integers(0, 255, (400, 600, 3), np.uint8)
-    assert post(server, "/v1/detect", photo=jpeg(noise)) == {"faces": [], "orientation": 1}
+    assert facenapi.detect(noise) == {"faces": [], "orientation": 1}

@@ -21,6 +21,7 @@ from .results import (
     Face,
     Identification,
     Meta,
+    Offer,
     Person,
     PersonSummary,
     Sighting,
@@ -273,6 +274,23 @@ class Methods:
         return Request("GET", f"/person/id/{person_id:d}")
 
     @_Pages
+    def person_faces(
+        self,
+        person_id: int,
+        *,
+        max_id: int | None = None,
+        min_id: int | None = None,
+        page_size: int | None = None,
+    ) -> Request[Page[Face]]:
+        """Yield the faces of a person, newest first."""
+        return _page(f"/person/id/{person_id:d}/faces", page_size, max_id, min_id)
+
+    @_Call
+    def merge_persons(self, person_id: int, other: int) -> Request[Person]:
+        """Give all faces of another person to this one, which is returned; the other is gone then."""
+        return Request("POST", f"/person/id/{person_id:d}/merge", {"other": other})
+
+    @_Pages
     def person_history(
         self,
         person_id: int,
@@ -351,6 +369,12 @@ class Methods:
     def delete_camera(self, cam_id: str) -> Request[None]:
         """Delete a camera; its history stays."""
         return Request("DELETE", f"/camera/{segment(cam_id)}")
+
+    # -- the server -----------------------------------------------------------------------------
+    @_Call
+    def server(self) -> Request[Offer]:
+        """Return what the server offers, its limits, and what thresholds mean there."""
+        return Request("GET", "/server")
 
     @_Call
     def openapi(self) -> Request[Json]:

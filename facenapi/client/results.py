@@ -147,3 +147,25 @@ class Camera(TypedDict):
     rot: NotRequired[list[int]]
     roi: NotRequired[list[int]]
     enabled: NotRequired[bool]
+
+
+class NamedThreshold(TypedDict):
+    """A threshold, and of how many comparisons of two different people one passes it."""
+
+    name: Literal["low", "medium", "default", "strict"]
+    confidence: float
+    false_accept_rate: float
+
+
+class Offer(TypedDict):
+    """What a server offers. ``photos``: whether and where they are kept; ``max_size``: longest side in pixels."""
+
+    version: str
+    attributes: bool
+    persons: bool
+    photos: Literal["off", "files", "webdav"]
+    photo_access: Literal["link", "token"]
+    max_size: int
+    max_photo_bytes: int
+    max_identify_limit: int
+    thresholds: list[NamedThreshold]

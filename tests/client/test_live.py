@@ -59,8 +59,9 @@ def test_a_person_is_enrolled_identified_changed_and_deleted(facenapi, astronaut
     verified = facenapi.verify(small, astronaut)
     assert verified["verified"]
     assert "verified" not in facenapi.verify(small, grace_hopper, threshold="none")
-    changed = facenapi.edit_face(face["id"], meta="pilot", del_galleries=["crew"])
-    assert (changed["meta"], changed["galleries"]) == ("pilot", ["default"])
+    changed = facenapi.edit_face(face["id"], meta="", del_galleries=["crew"])
+    assert (changed["meta"], changed["galleries"]) == ("", ["default"])
+    assert list(facenapi.faces(meta="")) == [changed]
     facenapi.delete_face(face["id"])
     with pytest.raises(NotFound):
         facenapi.face(face["id"])
@@ -84,10 +85,13 @@ def test_lists_are_iterated_over_all_pages(facenapi, astronaut):
 
 
 def test_persons_cameras_and_history(facenapi, astronaut, grace_hopper):
-    camera = facenapi.add_camera(meta="entrance", detector="north", roi=(640, 480, 0, 0), enabled=True)
+    camera = facenapi.add_camera(
+        meta="entrance", detector="north", roi=(640, 480, 0, 0), rot=(8, 6, 0, 0), enabled=True
+    )
     assert facenapi.cameras(detector="north") == [camera] == [facenapi.camera(camera["id"])]
     assert facenapi.cameras(detector="south") == []
-    assert facenapi.edit_camera(camera["id"], enabled=False) == camera | {"enabled": False}
+    changed = facenapi.edit_camera(camera["id"], enabled=False, rot=[])
+    assert changed == {name: value for name, value in camera.items() if name != "rot"} | {"enabled": False}
     when = datetime(2020, 5, 1, 12, tzinfo=UTC)
     for number in range(3):
         facenapi.add_face(astronaut, cam_id=camera["id"], timestamp=when + timedelta(hours=number))
@@ -101,6 +105,8 @@ def test_persons_cameras_and_history(facenapi, astronaut, grace_hopper):
     assert [person["id"] for person in facenapi.persons()] == [other["person_id"], hers["person_id"]]
     person = facenapi.person(hers["person_id"])
     assert (person["count"], person["face"]["person_id"]) == (3, hers["person_id"])
+    merged = facenapi.merge_persons(hers["person_id"], other["person_id"])
+    assert merged["count"] == len(list(facenapi.person_faces(hers["person_id"], page_size=2))) == 4
     facenapi.delete_camera(camera["id"])
     with pytest.raises(NotFound):
         facenapi.camera(camera["id"])
@@ -124,6 +130,8 @@ def test_refusals_say_what_is_wrong(facenapi, astronaut):
     with pytest.raises(BadParam):
         facenapi.add_gallery("default")
     assert "/faces/id/{face_id}" in facenapi.openapi()["paths"]
+    offer = facenapi.server()
+    assert (offer["attributes"], offer["persons"], len(offer["thresholds"])) == (True, True, 4)
 
 
 def test_who_and_where(server):

@@ -23,7 +23,7 @@ VALUES = {
     "gender": True, "age": True, "emotions": True, "quality": True, "face_id": 5, "name": "staff",
     "add_galleries": ["a"], "del_galleries": ["b"], "set_galleries": ["c"], "max_id": 9, "min_id": 1, "page_size": 10,
     "cam_ids": ["cam1", "cam2"], "start": "2020-01-01", "end": datetime(2021, 1, 1, tzinfo=UTC), "friend": False,
-    "url": "rtsp://h/1", "detector": "north", "rot": (8, 6, 0, 0), "roi": [8, 6, 0, 0], "enabled": False,
+    "url": "rtsp://h/1", "detector": "north", "rot": (8, 6, 0, 0), "roi": [8, 6, 0, 0], "enabled": False, "other": 8,
 }  # fmt: skip
 ANSWERS = {"results": {}, "faces": [], "id": "x"}
 # What only older clients need: identify's box as four numbers, and the second ways to say the same.
