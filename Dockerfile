@@ -53,6 +53,9 @@ RUN run() { /opt/facenapi/bin/python -c "import sys; from facenapi.commands.$1 i
 FROM libraries AS program
 COPY facenapi /src/facenapi
 RUN /opt/facenapi/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /src
+COPY docs /src/docs
+RUN pip install --no-cache-dir --target /tmp/docs --constraint /src/constraints.txt sphinx furo \
+    && PYTHONPATH=/src:/tmp/docs /opt/facenapi/bin/python -m sphinx -b html -q -d /tmp/doctrees /src/docs /guide
 
 FROM ${BASE}
 RUN apt-get update \
@@ -65,6 +68,7 @@ COPY --from=libraries /opt/facenapi /opt/facenapi
 COPY --from=networks /opt/models /opt/facenapi/models
 COPY --from=networks /opt/api-page /opt/facenapi/api-page
 COPY conf/findface-facenapi.ini /etc/findface-facenapi.ini
+COPY --from=program /guide /opt/facenapi/share/doc/facenapi/guide
 COPY --from=program /wheels /wheels
 RUN /opt/facenapi/bin/pip install --no-cache-dir --no-deps --no-index /wheels/*.whl
 ENV PATH=/opt/facenapi/bin:$PATH \
