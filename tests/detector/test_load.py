@@ -182,3 +182,36 @@ async def test_networks_that_do_not_fit_stop_the_start(plug, networks, change, m
     with pytest.raises(StartupError, match=message):
         await detector.start()
     await detector.close()
+
+
+@pytest.mark.parametrize(
+    "given", [{"nnd_o_net_thresh"}, {"nnd_o_net_thresh", "nnd_scale_factor", "nnd_min_face_size"}]
+)
+async def test_scores_meant_for_mtcnn_are_left_alone_with_a_word(model_pack, dlib_pack, caplog, make_photo, given):
+    found = []
+    for pack in (model_pack, dlib_pack):
+        config = Config(
+            model_pack=str(pack), device="cpu", threads=1, nnd_o_net_thresh=0.999999, given=frozenset(given)
+        )
+        detector = FaceDetector(config)
+        await detector.start()
+        found.append(len(await detector.detect(make_photo(photos.astronaut()))))
+        await detector.close()
+    assert found == [1, 0]
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "nnd_o_net_thresh" in warning
+    assert ("nnd_scale_factor" in warning) is ("nnd_scale_factor" in given)
+    assert "--detector=mtcnn" in warning
+    assert "nnd_max_face_size" not in warning
+
+
+async def test_eight_bits_without_vnni_are_warned_of(model_pack, caplog, monkeypatch):
+    for there in (True, False):
+        monkeypatch.setattr("facenapi.detector.load.has_int8", lambda there=there: there)
+        detector = FaceDetector(
+            Config(model_pack=str(model_pack), device="cpu", threads=1, embedding_precision="int8")
+        )
+        await detector.start()
+        await detector.close()
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "VNNI" in warning

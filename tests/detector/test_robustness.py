@@ -5,6 +5,7 @@ import io
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
+from facenapi.geometry import Box
 from tests.support import photos
 
 FACES = {"astronaut": (165, 40, 285, 195), "grace_hopper": (150, 60, 385, 365)}
@@ -54,3 +55,39 @@ async def test_twenty_altered_portraits(detector, make_photo):
                     mistaken.append((name, change))
     assert len(recognised) == 20, recognised
     assert not mistaken
+
+
+# How far each side of a drawn box lies from the face's, in parts of the face's size.
+DRAWN = {
+    "tight": (0.1, 0.1, -0.1, -0.1),
+    "loose": (-0.3, -0.3, 0.3, 0.2),
+    "shifted": (0.2, -0.15, 0.2, -0.15),
+    "head": (-0.5, -0.6, 0.5, 0.5),
+}
+
+
+@pytest.mark.parametrize("how", DRAWN)
+@pytest.mark.parametrize("name", FACES)
+async def test_a_face_is_found_in_a_box_drawn_by_hand(detector, make_photo, name, how):
+    """Where the detector was not allowed to see it, the vector is as good as that of the face it does see."""
+    photo = make_photo(getattr(photos, name)())
+    (face,) = await detector.detect(photo)
+    sides = zip((face.box.x1, face.box.y1, face.box.x2, face.box.y2), DRAWN[how], strict=True)
+    sizes = [face.box.width, face.box.height] * 2
+    drawn = Box(*(side + share * size for (side, share), size in zip(sides, sizes, strict=True)))
+    located = await detector.locate(photo, drawn)
+    assert not located.guessed
+    vectors = await detector.embed(photo, [face, located])
+    assert detector.confidence(float(vectors[0] @ vectors[1])) > 0.85
+
+
+@pytest.mark.slow
+async def test_altered_portraits_are_those_in_a_box_drawn_by_hand(default, make_photo):
+    for name, (x1, y1, x2, y2) in FACES.items():
+        photo = make_photo(getattr(photos, name)())
+        located = await default.locate(photo, Box(x1, y1, x2, y2))
+        (enrolled,) = await default.embed(photo, [located])
+        for change, data in altered(name).items():
+            other = make_photo(data)
+            (vector,) = await default.embed(other, (await default.detect(other))[:1])
+            assert default.confidence(float(vector @ enrolled)) >= 0.75, (name, change)
