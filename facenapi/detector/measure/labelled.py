@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,13 +57,15 @@ async def embed_files(
 ) -> dict[str, NDArray[np.float32] | None]:
     """Return the vector of the face nearest to the middle of each photo; None where there is no face."""
     found: dict[str, NDArray[np.float32] | None] = {}
-    waiting = iter(dict.fromkeys(names))
+    wanted = list(dict.fromkeys(names))
+    waiting, begin = iter(wanted), time.monotonic()
 
     async def work() -> None:
         for name in waiting:
             found[name] = await _embed_file(detector, folder / name)
             if len(found) % 500 == 0:
-                progress(f"{len(found)} photos")
+                left = (time.monotonic() - begin) / len(found) * (len(wanted) - len(found))
+                progress(f"{len(found)} of {len(wanted)} photos, {left / 60:.0f} min left")
 
     await asyncio.gather(*(work() for _ in range(at_once)))
     return found
