@@ -6,7 +6,13 @@ from facenapi.api.operation import operation
 from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler
 
-_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+_TYPES = {
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "heic": "image/heic",
+    "avif": "image/avif",
+}
 
 
 class UploadHandler(ApiHandler):

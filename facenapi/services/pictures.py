@@ -23,6 +23,7 @@ from PIL import Image
 from facenapi.detector.describe.align import crop_matrix, warp
 from facenapi.detector.describe.crops import cut_full
 from facenapi.errors import ApiError
+from facenapi.photos.formats.known import extension_of
 from facenapi.process.supervised import Loops
 from facenapi.process.workers import Workers
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NAME = r"[0-9a-f]{16}-[0-9]{10}-[A-Za-z0-9_-]{22}(?:_thumb|_norm)?\.(?:jpg|png|webp)"
+NAME = r"[0-9a-f]{16}-[0-9]{10}-[A-Za-z0-9_-]{22}(?:_thumb|_norm)?\.(?:jpg|png|webp|heic|avif)"
 _THUMBNAIL = re.compile(r"([0-9a-f]{16}-[0-9]{10}-[A-Za-z0-9_-]{22})_thumb\.jpg$")
 _SIZE = 160  # pixels of a thumbnail's and a portrait's side
 _ROOM = 1.6  # what a thumbnail shows, in sizes of the face
@@ -101,7 +102,7 @@ class PictureKeeper:
         hour = time.strftime("%Y%m%d%H", time.gmtime())
         stem = f"{tag_of(owner)}-{hour}-{secrets.token_urlsafe(16)}"
         thumbnail, normalized = f"{stem}_thumb.jpg", f"{stem}_norm.jpg"
-        original = f"{stem}.{_extension(photo.data)}"
+        original = f"{stem}.{extension_of(photo.data)}"
         files = {
             thumbnail: _jpeg(thumbnail_of(photo, face)),
             normalized: _jpeg(portrait_of(photo, face)),
@@ -185,7 +186,3 @@ def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "JPEG", quality=_QUALITY)
     return out.getvalue()
-
-
-def _extension(data: bytes) -> str:
-    return "png" if data.startswith(b"\x89PNG") else "webp" if data[:4] == b"RIFF" else "jpg"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _SAME_FACE = 0.7  # intersection over union of what was found by two boxes
 
 _FEW = 8  # boxes
+_MANY_PAIRS = 1000
 
 
 def is_many(boxes: Sequence[Box] | None, selector: str = "biggest") -> bool:
@@ -40,9 +42,12 @@ async def faces_in_boxes(
     with stage("detect"):
         detected = await detector.detect(photo)
     chosen: list[Detection] = []
-    for box in boxes:
-        best = max(detected, key=lambda face: face.box.overlap(box), default=None)
-        if best is None or best.box.overlap(box) == 0:
+    # Many boxes on a crowd are tens of thousands of pairs: not for the event loop.
+    few = len(boxes) * len(detected) < _MANY_PAIRS
+    nearest = _nearest(detected, boxes) if few else await asyncio.to_thread(_nearest, detected, boxes)
+    for box, found in zip(boxes, nearest, strict=True):
+        best = found
+        if best is None:
             with stage("detect"):
                 best = await detector.locate(photo, box)
         if best is None:
@@ -52,6 +57,16 @@ async def faces_in_boxes(
         elif all(best is not face and best.box.overlap(face.box) < _SAME_FACE for face in chosen):
             chosen.append(best)
     return chosen
+
+
+def _nearest(faces: Sequence[Detection], boxes: Sequence[Box]) -> list[Detection | None]:
+    """Return the face of highest overlap with each box, None where there is no overlap."""
+
+    def nearest(box: Box) -> Detection | None:
+        best = max(faces, key=lambda face: face.box.overlap(box), default=None)
+        return None if best is None or best.box.overlap(box) == 0 else best
+
+    return [nearest(box) for box in boxes]
 
 
 async def select_faces(

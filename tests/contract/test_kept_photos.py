@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def test_without_the_option_nothing_is_kept(api):
     face = api.face()
     assert (face["photo"], "thumbnail" in face, "normalized" in face) == ("", False, False)
     assert not (api.server.folder / "photos").exists()
+
+
+@pytest.mark.parametrize(("kind", "ending", "media"), [
+    ("JPEG", "jpg", "image/jpeg"), ("WEBP", "webp", "image/webp"), ("AVIF", "avif", "image/avif"),
+])  # fmt: skip
+def test_a_kept_photo_is_called_what_it_is(keeper, kind, ending, media):
+    photo = picture(RED, kind=kind)
+    [face] = keeper.good("POST", "/v1/face", parts={"photo": photo})["results"]
+    assert re.fullmatch(URL % ("", ending), face["photo"])
+    with urllib.request.urlopen(face["photo"], timeout=30) as reply:
+        assert (reply.headers["Content-Type"], reply.read()) == (media, photo)
 
 
 def test_a_face_has_the_urls_of_its_pictures(keeper):

@@ -51,6 +51,17 @@ def pixels_of(data: bytes) -> int:
     return size[0] * size[1] if size else MOST_PIXELS
 
 
+def extension_of(data: bytes) -> str:
+    """Return how the name of a file ends that :func:`inspect` has taken.
+
+    >>> extension_of(b"\\x89PNG\\r\\n\\x1a\\n"), extension_of(b"\\0\\0\\0\\x18ftypheic")
+    ('png', 'heic')
+    """
+    if data[4:8] == b"ftyp":
+        return "avif" if _kind_of_box(data) == "AVIF" else "heic"
+    return "png" if data.startswith(png.SIGNATURE) else "webp" if data[:4] == b"RIFF" else "jpg"
+
+
 def _kind_of_box(data: bytes) -> str:
     """Return AVIF, HEIF or nothing, as the brands say: the major one first, then those it is compatible with."""
     size = min(int.from_bytes(data[:4], "big"), 256)
