@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 MAX_PARTS = 1000
 _LONGEST_BOUNDARY = 1000  # RFC 2046 says 70
+_LONGEST_HEAD = 1 << 16  # bytes; what comes after them is not looked at
 _PADDING = re.compile(rb"[ \t]*\r\n")
 _DISPOSITION = re.compile(rb"(?:^|\r\n)content-disposition[ \t]*:[ \t]*([^\r]*)", re.IGNORECASE)
 _PARAMETER = re.compile(rb';[ \t]*([^=;\s]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"(?=[ \t]*(?:;|$))|([^;]*))', re.DOTALL)
@@ -55,7 +56,7 @@ def parts_of(content_type: str, body: bytes | bytearray) -> Iterator[Part]:
         if number >= MAX_PARTS:
             raise MultipartError(f"The multipart body has more than {MAX_PARTS} parts")
         head_end = body.find(b"\r\n\r\n", start, end + 2)
-        if head_end >= 0 and (named := _named(bytes(view[start:head_end]))):
+        if head_end >= 0 and (named := _named(bytes(view[start : min(head_end, start + _LONGEST_HEAD)]))):
             yield Part(*named, bytes(view[head_end + 4 : end]))
 
 

@@ -32,7 +32,7 @@ def server(tmp_path_factory):
 def run_schemathesis(server, version: str, folder, *options: str) -> int:
     """Run it; return how many requests passed all checks. Fails with its report if one did not."""
     command = [
-        *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/docs/{version}/openapi.json"),
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/docs/{version}"),
         *("--header", f"Authorization: Token {server.key}", "--checks=all", f"--seed={SEED}", "--no-color"),
         *("--generation-database=none", "--suppress-health-check=all", *options),
     ]
@@ -47,14 +47,25 @@ def run_schemathesis(server, version: str, folder, *options: str) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("version", ["v0", "v1"])
 def test_some_hundred_requests(server, version, tmp_path):
-    assert run_schemathesis(server, version, tmp_path, "--phases=examples,fuzzing", "--max-examples=10") >= 200
+    options = ("--phases=examples,fuzzing", "--max-examples=10")
+    assert run_schemathesis(server, f"{version}/openapi.json", tmp_path, *options) >= 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("version", ["v0", "v1"])
+def test_the_strict_document_is_understood_whole(server, version, tmp_path):
+    """It does not say all that is taken, so only what it says is tried."""
+    options = ("--mode=positive", "--phases=examples,coverage,fuzzing", "--max-examples=10")
+    assert run_schemathesis(server, f"{version}/openapi.json?strict=1", tmp_path, *options) >= 200
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("version", ["v0", "v1"])
 def test_thousands_of_requests_in_all_phases(server, version, tmp_path):
-    assert run_schemathesis(server, version, tmp_path, "--max-examples=20") >= 2000
+    assert run_schemathesis(server, f"{version}/openapi.json", tmp_path, "--max-examples=20") >= 2000
     assert "Traceback" not in Path(server.log).read_text()
