@@ -217,7 +217,7 @@ _FOUR_SIDES = text_schema(listed(whole(0, _FARTHEST), JSON_SIDE, "{3}"))
 ROI = Kind(
     _parse_roi,
     "[width, height, x, y]",
-    natural={"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4},
+    natural={"type": "array", "items": _SIDE.values[0], "minItems": 4, "maxItems": 4},
     values=({"type": "array", "items": _any_of(*_SIDE.schemas()), "minItems": 4, "maxItems": 4},),
     texts=(_FOUR_SIDES,),
     form=(_FOUR_SIDES,),
