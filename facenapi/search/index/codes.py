@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 BLOCK = 32_768  # rows whose products are looked at while they are in the cache
 _CHUNK = 8192
 _LONGEST = 1.01  # of a vector or probe that counts as one of unit length
+_ROUNDED = 3e-6  # by how much float32 arithmetic may make a length of at most two too small, and more
 _WIDEST = 1000  # numbers whose products BLAS adds exactly
 
 
@@ -116,18 +117,20 @@ class Coding:
 
 def encode(vectors: Vectors) -> tuple[NDArray[np.int8], Coding]:
     """Return the codes (count, dim) of unit vectors (count, dim)."""
-    centre = vectors[:: max(1, len(vectors) // 20_000)].mean(axis=0, dtype=np.float64)
+    centre = vectors[:: max(1, len(vectors) // 20_000)].mean(axis=0)
     chunks = [vectors[start : start + _CHUNK] for start in range(0, len(vectors), _CHUNK)]
-    scale = max(1e-6, *(float(np.abs(chunk - centre).max()) for chunk in chunks)) / 127
+    scale = np.float32(max(1e-6, *(float(np.abs(chunk - centre).max()) for chunk in chunks)) / 127)
     codes = np.empty(vectors.shape, np.int8)
     length = error = 0.0
     for number, chunk in enumerate(chunks):
         apart = chunk - centre
-        code = np.rint(apart / scale)
+        code = np.rint(apart / scale).clip(-127, 127)
         codes[number * _CHUNK : number * _CHUNK + len(chunk)] = code
-        length = max(length, float(np.linalg.norm(scale * code, axis=1).max()))
-        error = max(error, float(np.linalg.norm(apart - scale * code, axis=1).max()))
-    return codes, Coding(centre, scale, length, error)
+        code *= scale
+        apart -= code
+        length = max(length, float(np.vecdot(code, code).max()) ** 0.5)
+        error = max(error, float(np.vecdot(apart, apart).max()) ** 0.5)
+    return codes, Coding(centre.astype(np.float64), float(scale), length + _ROUNDED, error + _ROUNDED)
 
 
 class Codes:
@@ -136,6 +139,7 @@ class Codes:
     def __init__(self, codes: NDArray[np.int8], coding: Coding) -> None:
         """``codes``: (count, dim); copied."""
         self._coding = coding
+        self._centre = coding.centre.astype(np.float32)
         self._fast = has_fast_path()
         if not self._fast and codes.shape[1] > _WIDEST:
             raise ValueError(f"{codes.shape[1]} numbers are too many")
@@ -147,15 +151,16 @@ class Codes:
 
     def ask(self, probes: Sequence[Vectors]) -> Asked:
         """Prepare for probes."""
-        coding, exact = self._coding, np.array(probes, np.float64)
-        steps = np.maximum(exact.max(axis=1), -exact.min(axis=1)) / 127
-        codes = np.rint(exact / steps[:, None])
-        apart = exact - steps[:, None] * codes
-        slack = np.sqrt(np.vecdot(apart, apart)) * coding.length + np.sqrt(np.vecdot(exact, exact)) * coding.error
-        slack += 2 * rounding(exact.shape[1])
-        operand = codes.astype(np.int8 if self._fast else np.float32)
-        base, unit = exact @ coding.centre, steps * coding.scale
-        return Asked(operand, base.tolist(), unit.tolist(), slack.tolist(), self._fast)
+        coding, rows = self._coding, np.stack(probes)
+        steps = np.abs(rows).max(axis=1) / np.float32(127)
+        codes = np.rint(rows / steps[:, None]).clip(-127, 127)
+        apart = rows - steps[:, None] * codes
+        squares = np.vecdot(apart, apart).tolist()
+        fixed = _LONGEST * coding.error + 2 * rounding(rows.shape[1]) + 2 * _ROUNDED
+        slack = [(square**0.5 + _ROUNDED) * coding.length + fixed for square in squares]
+        base = (rows @ self._centre).tolist()
+        unit = [step * coding.scale for step in steps.tolist()]
+        return Asked(codes.astype(np.int8 if self._fast else np.float32), base, unit, slack, self._fast)
 
     def products(self, asked: Asked, start: int) -> Products:
         """Return the products with some rows."""

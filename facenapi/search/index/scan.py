@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.signedinteger[Any]]
 
+_NOT_WORTH_SORTING = 200  # rows that are compared while NumPy is told to sort them
 _GATHERED = 4096  # rows that are copied at a time, to compute their similarities
 
 
@@ -41,8 +42,10 @@ class Best:
             some = rows[start : start + _GATHERED]
             sims = np.vecdot(self._vectors.take(some, axis=0), self._probe)
             good = sims >= self.cut
-            self.rows = np.concatenate((self.rows, some[good]))
-            self.sims = np.concatenate((self.sims, sims[good]))
+            some, sims = some[good], sims[good]
+            if len(self.rows):
+                some, sims = np.concatenate((self.rows, some)), np.concatenate((self.sims, sims))
+            self.rows, self.sims = some, sims
             if len(self.rows) > self._n:
                 self.cut = float(np.partition(self.sims, -self._n)[-self._n])
                 good = self.sims >= self.cut
@@ -59,7 +62,7 @@ def scan(rough: Rough, bests: Sequence[Best], probes: Sequence[Vectors], n: int,
         products = rough.products(asked, start)[:, : len(some)]  # rows that came a moment ago may have some, too
         for number, best in enumerate(bests):
             rows = ((products[number] >= asked.lowest(number, best.cut)) & some).nonzero()[0]
-            if len(rows) > n:  # the best by their products first: most of the others need not be looked at then
+            if len(rows) > n + _NOT_WORTH_SORTING:  # the best by their products first: few others are left then
                 near = products[number, rows]
                 first = near >= np.partition(near, -n)[-n]
                 best.show(start + rows[first])
