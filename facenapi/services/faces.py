@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_STEP = 100  # faces deleted at a time: others wait for that
 Heard = tuple[int, int]  # shards that live and heard of a change, and all of them
 
 
@@ -72,7 +73,7 @@ class FaceKeeper:
     async def delete_all(self, owner: str, where: FaceFilter) -> Heard:
         """Delete all faces that match, in steps that leave room for others."""
         heard = await self._searcher.tell([])
-        while gone := await self._store.delete_faces(owner, where):
+        while gone := await self._store.delete_faces(owner, where, _STEP):
             heard = min(heard, await self._follow(gone))
         return heard
 

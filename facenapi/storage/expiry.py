@@ -13,7 +13,7 @@ from facenapi.storage.base import Face, FaceFilter, Store
 
 
 async def expire_history(
-    store: Store, before_ms: int, forget: Callable[[list[Face]], Awaitable[None]], batch: int = 500
+    store: Store, before_ms: int, forget: Callable[[list[Face]], Awaitable[None]], batch: int = 50
 ) -> int:
     """Delete the faces with a camera, of every owner, that are older than a time; return how many.
 

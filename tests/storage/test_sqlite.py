@@ -20,7 +20,7 @@ import pytest
 from facenapi.errors import Overloaded, StartupError, Unavailable
 from facenapi.storage.base import FaceChange, FaceFilter, Page, Token
 from facenapi.storage.ids import seconds_of
-from facenapi.storage.sqlite import SqliteStore, folder, lists, schema
+from facenapi.storage.sqlite import SqliteStore, folder, lists, schema, spans
 from facenapi.storage.sqlite.reader import Readers
 from facenapi.storage.sqlite.writer import Writer
 from tests.storage.samples import add, new_face
@@ -81,7 +81,11 @@ async def test_an_index_leads_to_the_faces_of_a_page(tmp_path, where):
     db.set_trace_callback(statements.append)
     lists.faces(db, "ann", where, Page())
     db.set_trace_callback(None)
-    queries = [statement for statement in statements if "LIMIT" in statement and "count(" not in statement]
+    queries = [
+        statement
+        for statement in statements
+        if "LIMIT" in statement and "count(" not in statement and "event_spans" not in statement
+    ]
     assert queries
     for query in queries:
         plan = [row[-1] for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
@@ -217,7 +221,9 @@ async def test_a_database_of_the_first_release_is_brought_up_to_date(tmp_path):
     db = sqlite3.connect(tmp_path / DATABASE)
     db.executescript(
         "PRAGMA user_version = 1;"
-        "DROP TABLE about; DROP TABLE epochs; DROP TABLE watermarks; DELETE FROM counters WHERE name = 'floor';"
+        "DROP TABLE event_spans;"
+        + "".join(f"DROP TRIGGER event_added_{s}; DROP TRIGGER event_removed_{s};" for s in spans.SHIFTS)
+        + "DROP TABLE about; DROP TABLE epochs; DROP TABLE watermarks; DELETE FROM counters WHERE name = 'floor';"
         "DROP INDEX events; DROP INDEX events_of_camera; DROP INDEX events_by_time; DROP INDEX events_of_friends;"
         "CREATE INDEX events ON faces (owner) WHERE cam_key IS NOT NULL;"
         "CREATE INDEX events_of_camera ON faces (owner, cam_key) WHERE cam_key IS NOT NULL;"
@@ -557,4 +563,65 @@ async def test_a_store_that_comes_back_is_written_again(tmp_path):
     await store.close()
     store = await opened(folder)
     assert [face.meta for face in await store.list_faces("ann", FaceFilter(), Page())] == ["b", "a"]
+    await store.close()
+
+
+# -- a list costs what it returns -------------------------------------------------------------------
+
+
+async def steps_of(path, count, in_order):
+    """Return how many steps of SQLite's machine each list of a store of events takes, by filter and page."""
+    store = await opened(path)
+    person = await store.new_person("ann")
+    for start in range(0, count, 500):
+        await store.add_faces(
+            [
+                new_face(
+                    cam_id=f"c{n % 3}", friend=n % 2 == 0, person_id=person, meta=str(n % 50), embedding=bytes(4),
+                    timestamp_ms=(n if in_order else n * 7919 % count) * 1000,
+                )
+                for n in range(start, min(count, start + 500))
+            ]
+        )  # fmt: skip
+    ids = [face.id for face in await store.list_faces("ann", FaceFilter(), Page(count))]
+    await store.close()
+    db = schema.connect(path / DATABASE, "normal")
+    old, new = count // 10 * 1000, count * 9 // 10 * 1000
+    taken = {}
+    for times in ({}, {"end_ms": old}, {"start_ms": new}, {"start_ms": old, "end_ms": old + 60_000}, {"end_ms": -1}):
+        for more in ({}, {"cam_ids": ("c1", "c2")}, {"friend": True}, {"friend": False}, {"person_id": person}):
+            for page in (Page(50), Page(50, max_id=ids[len(ids) * 9 // 10]), Page(50, min_id=ids[-50])):
+                where = FaceFilter(events=True, **times, **more)
+                steps = [0]
+                db.set_progress_handler(lambda steps=steps: steps.__setitem__(0, steps[0] + 1), 10)
+                lists.faces(db, "ann", where, page)
+                taken[where, page.limit, page.max_id is None, page.min_id is None] = steps[0]
+                db.set_progress_handler(None, 0)
+    db.close()
+    return [*taken.values()], [*taken]
+
+
+async def test_history_costs_what_it_returns_whatever_is_newer(tmp_path, monkeypatch):
+    monkeypatch.setattr(lists, "SORTED_EVENTS", 200)
+    few, _ = await steps_of(tmp_path / "few", 1500, in_order=True)
+    many, names = await steps_of(tmp_path / "many", 9000, in_order=True)
+    for before, after, name in zip(few, many, names, strict=True):
+        assert after <= 2 * before + 400, (name, before, after)
+
+
+async def test_ids_of_a_time_range_are_never_too_few(tmp_path):
+    store = await opened(tmp_path)
+    times = [5000, 3000, 9000, 1000, 7000, 3000]
+    faces = [(await store.add_faces([new_face(cam_id="c", timestamp_ms=time)]))[0] for time in times]
+    await store.delete_face("ann", faces[3].id)
+    for start in (None, 0, 3000, 6000, 10_000):
+        for end in (None, 0, 3000, 6000, 10_000):
+            where = FaceFilter(events=True, start_ms=start, end_ms=end)
+            wanted = [
+                face.id
+                for face in reversed(faces)
+                if face is not faces[3] and (start or 0) <= face.timestamp_ms <= (10_000 if end is None else end)
+            ]
+            assert [face.id for face in await store.list_faces("ann", where, Page())] == wanted
+    assert [finding for finding in await store.report() if not finding.well] == []
     await store.close()

@@ -14,7 +14,7 @@ from typing import Any
 
 from facenapi.storage.base import DEFAULT_GALLERY, Face, FaceFilter, MetaSummary, Page
 from facenapi.storage.rules import camera_key
-from facenapi.storage.sqlite import rows
+from facenapi.storage.sqlite import rows, spans
 
 _COLUMNS = ", ".join(f"f.{name}" for name in rows.COLUMNS.split(", "))
 # Up to so many events in a time range are sorted by id; more of them are found sooner by walking the ids.
@@ -38,6 +38,9 @@ def faces(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> 
     conditions, values = _conditions(where, gallery)
     order = "ASC" if page.min_id is not None else "DESC"
     low, high = _bounds(page)
+    if (where.start_ms, where.end_ms) != (None, None) and (where.events or where.cam_ids):
+        lowest, highest = spans.bounds(db, owner, where.start_ms, where.end_ms)
+        low, high = max(low, lowest), min(high, highest)
     found: list[Face] = []
     for source in _sources(db, owner, where, gallery):
         candidates = db.execute(

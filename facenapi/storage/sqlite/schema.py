@@ -14,6 +14,7 @@ from pathlib import Path
 
 from facenapi.errors import StartupError
 from facenapi.storage.ids import highest_at
+from facenapi.storage.sqlite import spans
 
 SYNC_LEVELS = ("full", "normal")
 
@@ -130,7 +131,7 @@ INSERT INTO counters VALUES ('floor', 0);
 """
 
 # Each script leads from the version of its place to the next; PRAGMA user_version says where a file is.
-MIGRATIONS = (_TABLES + _TRIGGERS, _REVISED_MEMBERSHIPS, _REVISED_EVENTS, _PLAIN_MEMBERSHIPS, _LINEAGE)
+MIGRATIONS = (_TABLES + _TRIGGERS, _REVISED_MEMBERSHIPS, _REVISED_EVENTS, _PLAIN_MEMBERSHIPS, _LINEAGE, spans.TABLE)
 
 
 def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connection:

@@ -69,6 +69,7 @@ class SqliteStore:
         self._readers: Readers | None = None
         self._checker: sqlite3.Connection | None = None
         self._closing = False
+        self._file: folder.OpenFile | None = None
         self.loops = Loops("The embedded store")
         self._damage: str | None = None
 
@@ -77,8 +78,8 @@ class SqliteStore:
         """Lock the folder, check the file, migrate it and open it; raise StartupError."""
         db, last_id = await asyncio.to_thread(self._open)
         self._ids = IdMaker(last_id)
-        file = folder.OpenFile(self._folder.database)
-        self._writer = Writer(db, fault=file.fault, explain=file.explain)
+        self._file = folder.OpenFile(self._folder.database)
+        self._writer = Writer(db, fault=self._file.fault, explain=self._file.explain)
         self._readers = Readers(self._connect, self._threads)
         await self._readers.open()
         if not self._shared and self._folder.too_large_to_wait_for():
@@ -140,6 +141,11 @@ class SqliteStore:
     def lock(self, name: str) -> AbstractAsyncContextManager[None]:
         """Return a lock by name; one server has the file, so it lives in the process."""
         return self._locks.hold(name)
+
+    def _look(self) -> None:
+        """Raise Unavailable if the file is not the store's any more: who follows it would follow a dead one."""
+        if self._file is not None and (reason := self._file.fault()):
+            raise Unavailable(f"The database was moved or replaced: {reason}")
 
     async def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         if self._readers is None:
@@ -227,6 +233,7 @@ class SqliteStore:
 
     async def changes_since(self, rev: int, limit: int = 1000, cells: frozenset[int] | None = None) -> Changes:
         """Return a page of the change feed, on a snapshot of its own."""
+        self._look()
         return await self._read(lambda db: faces.changes_since(db, rev, limit, cells))
 
     async def forget_tombstones(self, now_ms: int, before_ms: int, limit: int = 1000) -> int:
@@ -243,6 +250,7 @@ class SqliteStore:
 
     async def lineage(self) -> base.Lineage:
         """Return what the store tells of itself."""
+        self._look()
         return await self._read(lineage.lineage)
 
     async def begin_epoch(self) -> base.StoreIdentity:
