@@ -205,6 +205,8 @@ GALLERY_EDIT = Kind(
         "title": "GalleryEdit",
         "type": "object",
         "description": "exactly one of them",
+        "minProperties": 1,
+        "maxProperties": 1,
         "properties": {
             name: {"type": "array", "items": {"type": "string"}, "description": text}
             for name, text in (("add", "to put the face in"), ("del", "to take it out of"), ("set", "all it is in"))
@@ -245,7 +247,7 @@ _CAMERA_LIST = text_schema(listed(_CAMERA_NAME, f'"{_CAMERA_NAME}"', f"{{0,{MOST
 CAMERAS = Kind(
     _parse_cameras,
     "list of camera ids, or a,b",
-    natural={"type": "array", "items": {"type": "string"}, "maxItems": MOST_ITEMS},
+    natural=_CAMERA_NAMES | {"items": {"type": "string", "pattern": f"^{_CAMERA_NAME}$"}, "maxItems": MOST_ITEMS},
     values=(_CAMERA_NAMES | {"maxItems": MOST_ITEMS},),
     texts=(_CAMERA_LIST,),
     form=(_CAMERA_NAMES, _CAMERA_LIST),

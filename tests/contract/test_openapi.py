@@ -55,15 +55,6 @@ def test_some_hundred_requests(server, version, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("version", ["v0", "v1"])
-def test_the_strict_document_is_understood_whole(server, version, tmp_path):
-    """It does not say all that is taken, so only what it says is tried."""
-    options = ("--mode=positive", "--phases=examples,fuzzing", "--max-examples=10")
-    assert run_schemathesis(server, f"{version}/openapi.json?strict=1", tmp_path, *options) >= 200
-
-
-@pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("version", ["v0", "v1"])
 def test_thousands_of_requests_in_all_phases(server, version, tmp_path):

@@ -34,6 +34,8 @@ def before_call(context, case, kwargs):
         path["gallery"] = "niceppl"  # the others need theirs
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
+    if case.operation.label == "POST /person/id/{person_id}/merge":
+        path["person_id"] = 999_999  # nobody can be merged with himself, or with nobody
     if case.operation.label == "POST /galleries/{gallery}":
         path["gallery"] = f"new-{os.getpid()}-{next(NUMBERS)}"
     if isinstance(case.body, dict):
@@ -51,8 +53,6 @@ def mended(body, json_body):
             body[name] = ordered(body[name]) if json_body and not isinstance(body[name], str) else json.dumps(BOX)
     if body.get("person_id"):
         body["person_id"] = PERSON
-    if body.get("other"):
-        body["other"] = 999_999  # nobody can be merged with himself
     if "name" in body:
         body["name"] = f"named-{os.getpid()}-{next(NUMBERS)}"
     if body.get("galleries"):
