@@ -237,9 +237,10 @@ export const deleteCamera = (id) => call("DELETE", `/v1/camera/${part(id)}`);
 export const history = ({ page = "", ...where }, signal) =>
   page ? call("GET", page, { signal }) : call("POST", "/v1/history/search", { json: where, signal });
 
-/** The state of every part; a server that is not ready answers it with 503. @param {AbortSignal} [signal]  @returns {Promise<any>} */
+/** The state of every part, to whoever has a token; a server that is not ready answers it with 503. @param {AbortSignal} [signal]  @returns {Promise<any>} */
 export async function health(signal) {
-  const reply = await fetch(`${BASE}/health`, { signal: signal ?? null, cache: "no-store" });
+  const headers = { Authorization: `Token ${token()}` };
+  const reply = await fetch(`${BASE}/health`, { headers, signal: signal ?? null, cache: "no-store" });
   return reply.json();
 }
 

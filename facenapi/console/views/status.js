@@ -98,7 +98,7 @@ export async function show({ root, signal }) {
 
   /** @param {any} health */
   function drawState(health) {
-    const { search, store, detector } = health;
+    const { search = { live: 0, total: 0, shards: [] }, store = "ok", detector = {} } = health;
     const whole = search.live === search.total;
     fill(state,
       h("span", { class: `badge ${health.ready ? "good" : "bad"}` }, t(health.ready ? "status.ready" : "status.not-ready")),
