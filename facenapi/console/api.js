@@ -54,16 +54,23 @@ function setAway(now) {
   }
 }
 
+/** Whether the server answers. @returns {Promise<boolean>} */
+export async function alive() {
+  let answers = false;
+  try {
+    answers = (await fetch(`${BASE}/health/live`, { cache: "no-store" })).ok;
+  } catch {
+    // It does not.
+  }
+  setAway(!answers);
+  return answers;
+}
+
 /** Ask every two seconds whether the server lives again. */
 async function wait() {
   while (away) {
     await new Promise((resolve) => setTimeout(resolve, 2000));
-    try {
-      const reply = await fetch(`${BASE}/health/live`, { cache: "no-store" });
-      if (reply.ok) setAway(false);
-    } catch {
-      // Not yet.
-    }
+    await alive();
   }
 }
 

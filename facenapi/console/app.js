@@ -1,6 +1,6 @@
 // The page: sign-in, frame, and the view that the address names.
 
-import { BASE, server } from "./api.js";
+import { ApiError, BASE, alive, server } from "./api.js";
 import { button, fill, h, icon, select } from "./dom.js";
 import { trouble } from "./parts/trouble.js";
 import { applySettings, language, on, setSetting, setToken, t, theme, token } from "./session.js";
@@ -49,6 +49,7 @@ let current = new AbortController();
 /** @type {ServerInfo | null} */
 let info = null;
 let turn = 0;
+let failed = false; // whether the view could not be drawn
 
 function address() {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
@@ -91,7 +92,7 @@ function frame() {
         button([icon("menu"), t("menu.open")], () => openMenu(!document.body.classList.contains("menu-open")),
           { class: "plain", "aria-expanded": "false", "aria-controls": "side" })),
       h("header", { class: "side", id: "side" }, brand(), h("nav", { "aria-label": t("menu.name") }, links),
-        h("footer", {},
+        h("div", { class: "foot" },
           h("a", { href: `${BASE}/docs/v1/try` }, t("menu.api")),
           h("div", { class: "pair" }, settings()),
           button(t("sign-out"), () => { setToken(""); start(); }, { class: "tiny" }))),
@@ -131,16 +132,34 @@ async function route() {
     if (mine !== turn) return;
     document.title = `${t(view.title)} · facenapi`;
     const root = h("div", { class: "view" });
-    fill(main(), root);
+    // A view that asks the server before it draws anything must not look like an empty one.
+    const wait = h("p", { class: "busy", role: "status" }, t("busy"));
+    new MutationObserver((_, seen) => { wait.remove(); seen.disconnect(); }).observe(root, { childList: true });
+    main().dataset.view = name;
+    fill(main(), wait, root);
     main().focus({ preventScroll: true });
     scrollTo(0, 0);
-    await view.show({ root, args, query, signal: current.signal, info });
+    failed = false;
+    void view.show({ root, args, query, signal: current.signal, info })?.catch(sayWhy);
+    setTimeout(loadViews, 500);
   } catch (error) {
-    if (mine !== turn || /** @type {any} */ (error)?.name === "AbortError" || !token()) return;
-    fill(main(), error instanceof TypeError && /import|module/i.test(error.message)
-      ? h("div", { class: "notice warn", role: "alert" }, h("strong", {}, t("upgraded")), h("div", { class: "row" }, button(t("reload"), () => location.reload())))
-      : trouble(error, () => void route()));
+    await sayWhy(error);
   }
+
+  /** Say why the view is not there. @param {unknown} error */
+  async function sayWhy(error) {
+    if (mine !== turn || /** @type {any} */ (error)?.name === "AbortError" || !token()) return;
+    failed = true;
+    const unloaded = error instanceof TypeError && /import|module/i.test(error.message);
+    if (!unloaded) fill(main(), trouble(error, () => void route()));
+    else if (!(await alive())) fill(main(), trouble(new ApiError(0, { code: "OFFLINE" }), () => void route()));
+    else fill(main(), h("div", { class: "notice warn", role: "alert" }, h("strong", {}, t("upgraded")), h("div", { class: "row" }, button(t("reload"), () => location.reload()))));
+  }
+}
+
+/** Have all views at hand, also while the server is away. */
+function loadViews() {
+  for (const load of Object.values(VIEWS)) load().catch(() => {}); // it is tried again when it is opened
 }
 
 /** Begin anew: sign in, or frame and view. @param {string} [why] */
@@ -166,5 +185,5 @@ for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event
 on("settings", () => start());
 on("signed-out", () => start(t("login.ended")));
 on("away", () => showAway(true));
-on("back", () => showAway(false));
+on("back", () => { showAway(false); if (failed && token()) void route(); });
 start();
