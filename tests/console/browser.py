@@ -87,7 +87,7 @@ class Visitor:
     def open(self, view: str = "") -> Page:
         """Go to a view and wait until it is drawn."""
         self.page.goto(f"{self.url}/#/{view}" if view else f"{self.url}/")
-        name = view.split("?")[0].split("/")[0]
+        name = view.split("?", maxsplit=1)[0].split("/", maxsplit=1)[0]
         self.page.wait_for_selector(f"main[data-view={name}] h1" if name else "h1")
         return self.page
 
