@@ -125,7 +125,7 @@ def test_faces_are_browsed_edited_and_deleted(visitor, server):
     [face] = server.call("POST", "/v1/face", *added)[1]["results"]
     page = visitor.open("faces?meta=to%20be%20changed")
     page.get_by_role("link", name="to be changed").click()
-    page.get_by_label("Meta").fill("has been changed")
+    page.locator("main[data-view=face] input[name=meta]").fill("has been changed")
     page.get_by_label("guests").check()
     page.get_by_role("button", name="Save").click()
     visitor.sees("Saved")
