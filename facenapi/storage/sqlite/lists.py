@@ -18,7 +18,7 @@ from facenapi.storage.sqlite import rows, spans
 
 _COLUMNS = ", ".join(f"f.{name}" for name in rows.COLUMNS.split(", "))
 # Up to so many events in a time range are sorted by id; more of them are found sooner by walking the ids.
-SORTED_EVENTS = 5000
+SORTED_EVENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,14 @@ def faces(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> 
         lowest, highest = spans.bounds(db, owner, where.start_ms, where.end_ms)
         low, high = max(low, lowest), min(high, highest)
     found: list[Face] = []
-    for source in _sources(db, owner, where, gallery):
+    for source in _sources(db, owner, where, gallery, joined=bool(conditions)):
+        # Ids first, from indexes alone where they have what is asked: whole rows are large, and slow to sort.
+        ids = (
+            f"SELECT {source.key} AS id FROM {source.sql} AND {source.key} > ? AND {source.key} < ? "  # noqa: S608
+            f"{conditions} ORDER BY {source.key} {order} LIMIT ?"
+        )
         candidates = db.execute(
-            f"SELECT {_COLUMNS} FROM {source.sql} AND {source.key} > ? AND {source.key} < ? "  # noqa: S608
-            f"{conditions} ORDER BY {source.key} {order} LIMIT ?",
+            f"SELECT {_COLUMNS} FROM ({ids}) AS k CROSS JOIN faces AS f ON f.id = k.id",  # noqa: S608
             (*source.values, low, high, *values, page.limit),
         )
         found += map(rows.face_of, candidates)
@@ -84,14 +88,15 @@ def _conditions(where: FaceFilter, gallery: int) -> tuple[str, list[Any]]:
     return "".join(f"AND {sql} " for sql, _ in terms), [value for _, values in terms for value in values]
 
 
-def _sources(db: sqlite3.Connection, owner: str, where: FaceFilter, gallery: int) -> list[Source]:
+def _sources(db: sqlite3.Connection, owner: str, where: FaceFilter, gallery: int, *, joined: bool) -> list[Source]:
     """Return the sources that together yield the candidates."""
     events = where.events or where.cam_ids is not None
     if where.person_id is not None:
         return [Source("faces AS f INDEXED BY faces_of_person WHERE f.owner = ?", (owner,))]
     if events and where.meta is None and where.gallery in (None, DEFAULT_GALLERY):
         return _event_sources(db, owner, where)
-    members = "memberships AS m {} CROSS JOIN faces AS f ON f.id = m.face WHERE m.gallery = ?"
+    join = "CROSS JOIN faces AS f ON f.id = m.face" if joined else ""
+    members = f"memberships AS m {{}} {join} WHERE m.gallery = ?"
     if where.meta is not None:
         by_meta = members.format("INDEXED BY memberships_by_meta") + " AND m.meta = ?"
         return [Source(by_meta, (gallery, where.meta), "m.face")]
