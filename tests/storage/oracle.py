@@ -182,7 +182,8 @@ class Oracle:
     def update_camera(self, owner, camera_id, fields):
         camera = self.get_camera(owner, camera_id)
         if camera is not None:
-            camera = self.cameras[owner, camera_id] = replace(camera, fields={**camera.fields, **fields})
+            kept = {name: value for name, value in {**camera.fields, **fields}.items() if value is not None}
+            camera = self.cameras[owner, camera_id] = replace(camera, fields=kept)
         return camera
 
     def delete_camera(self, owner, camera_id):
