@@ -63,7 +63,8 @@ async def test_a_box_means_the_face_it_overlaps_most_or_its_inside(tmp_path):
         assert await boxes_of("[[0, 0, 20, 20], [99, 0, 120, 20]]") == [(10, 10, 60, 60), (100, 10, 140, 50)]
         assert await boxes_of("[150, 60, 190, 99]") == [(150, 60, 190, 99)]
         assert await boxes_of("[[0, 0, 20, 20], [1, 1, 30, 30]]") == [(10, 10, 60, 60)]
-        assert await boxes_of("[-50, -50, -5, -5]") == [(-50, -50, -5, -5)]
+        outside = await client("POST", "/v1/face", parts={"photo": two, "bbox": "[-50, -50, -5, -5]"})
+        assert (outside.status, outside.json["code"], outside.json["param"]) == (400, "BAD_PARAM", "bbox")
 
 
 async def test_meta_person_and_galleries_can_be_changed(tmp_path):
