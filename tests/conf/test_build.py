@@ -111,7 +111,7 @@ def test_an_installation_is_complete_and_runs(install, tmp_path):
         "etc/systemd/system/findface-facenapi-shard@.service",
         "etc/sysusers.d/findface-facenapi.conf",
         "etc/tmpfiles.d/findface-facenapi.conf",
-        "opt/facenapi/share/doc/facenapi/operations.rst",
+        "opt/facenapi/share/doc/facenapi/CHANGELOG.rst",
         "opt/facenapi/bin/facenapi",
         "opt/facenapi/bin/findface-mass-enroll",
     ):
