@@ -6,7 +6,7 @@ FILE is LFW's pairs.txt or lines of path1,path2,same. With --folders each person
 accept rates are measured on all pairs across folders. --quick without a set makes one of the two portraits that
 installed packages carry; --quick with a set takes 300 of its pairs, evenly.
 
-Bounds, which are what docs/explanation/networks.rst says of the default pack on LFW (view 2), less twice the standard error:
+Bounds, which are what the docs say of the default pack on LFW (view 2), less twice the standard error:
 accuracy at least 0.989, TAR at least 0.98 at FAR 1e-3 (with --folders) and 0.92 at the default threshold, and the FAR
 measured at low, medium, default and strict within a factor of 2 of 1e-1, 1e-3, 3.5e-5 and 1e-5, each where the
 promise means at least 10 pairs of the set. A set without pairs of strangers, or of one person, is no measurement and

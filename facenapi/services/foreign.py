@@ -46,7 +46,7 @@ class ForeignFaces:
         if self._missing and not before:
             log.warning(
                 "%d of %d stored faces are not found: their vectors are of another model (%s) than the model pack's "
-                "(%s). %s moves them, as the guide says (Change the networks); or serve with their pack (option model_pack)",
+                "(%s). %s moves them, as the guide says; or serve with their pack (option model_pack)",
                 self._missing,
                 self._total,
                 ", ".join(self._others()),

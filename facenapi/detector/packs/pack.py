@@ -1,6 +1,6 @@
 """A model pack: a folder of ONNX files and ``pack.json``, which says what they are and how to feed them.
 
-Any pack with the same kinds of networks plugs in by its folder alone; see docs/explanation/networks.rst for the fields.
+Any pack with the same kinds of networks plugs in by its folder alone; docs/explanation/networks.rst has the fields.
 """
 
 from __future__ import annotations
