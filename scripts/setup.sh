@@ -57,7 +57,6 @@ install() {
     step "installing facenapi[$extras] and what it needs (a minute or two)" \
         "$venv/bin/python" -m pip install --disable-pip-version-check --no-input \
         --constraint "$root/constraints.txt" -e "$root[$extras]"
-    compile_nmslib
     touch "$stamp"
 }
 
@@ -68,6 +67,16 @@ compile_nmslib() {
     mkdir -p "$var/log"
     "$root/scripts/build_nmslib" "$venv/bin/python" >"$var/log/build-nmslib.log" 2>&1 ||
         say "NMSLIB stays the published one, which is slower: $(tail -n 1 "$var/log/build-nmslib.log")"
+}
+
+# The same without waiting: what an earlier run has compiled is taken into use now, else it is compiled beside the server.
+compile_nmslib_meanwhile() {
+    [ "${FACENAPI_NMSLIB:-}" = wheel ] && return
+    mkdir -p "$var/log"
+    "$root/scripts/build_nmslib" --install-only "$venv/bin/python" >"$var/log/build-nmslib.log" 2>&1 && return
+    command -v "${CXX:-g++}" >/dev/null || return 0
+    say "NMSLIB is compiled for this processor meanwhile; the next start takes it (FACENAPI_NMSLIB=wheel: never)"
+    nice -n 19 "$root/scripts/build_nmslib" --build-only "$venv/bin/python" >"$var/log/build-nmslib.log" 2>&1 9>&- &
 }
 
 # Build the default pack into a folder that has none; whatever is there stays, and with it the faces' vectors.
