@@ -182,7 +182,8 @@ class Oracle:
     def update_camera(self, owner, camera_id, fields):
         camera = self.get_camera(owner, camera_id)
         if camera is not None:
-            kept = {name: value for name, value in {**camera.fields, **fields}.items() if value is not None}
+            gone = {name for name, value in fields.items() if value is None}
+            kept = {name: value for name, value in {**camera.fields, **fields}.items() if name not in gone}
             camera = self.cameras[owner, camera_id] = replace(camera, fields=kept)
         return camera
 

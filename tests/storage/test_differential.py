@@ -223,12 +223,14 @@ class Walk:
 
     async def camera(self) -> None:
         owner, cam_id = self.owner(), self.random.choice(CAMERAS)
-        fields = {"meta": self.random.choice(METAS), "roi": [1, 2, 3, 4], "detector": self.random.choice(("a", None))}
+        fields = {"meta": self.random.choice(METAS), "roi": [1, 2, 3, 4]} | self.random.choice(
+            ({}, {"detector": "a"})
+        )
         step = self.random.choice(("add", "update", "delete", "get"))
         if step == "add":
             await self.same("add_camera", Camera(cam_id, owner, fields))
         elif step == "update":
-            await self.same("update_camera", owner, cam_id, {"enabled": True, "meta": "new"})
+            await self.same("update_camera", owner, cam_id, {"enabled": True, "meta": "new", "detector": None})
         elif step == "delete":
             await self.same("delete_camera", owner, cam_id)
         await self.same("get_camera", owner, cam_id)
