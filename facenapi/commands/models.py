@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         os.umask(0o022)  # networks are no secret, and root may build them for the server's user
     status: int = chosen.action(config, chosen)
     for folder in (config.pack_folder.parent, config.pack_folder):
-        if folder.is_dir():
+        if os.geteuid() == 0 and folder.is_dir():  # nobody else has anything to give away
             give_to_owner(folder)
     return status
 

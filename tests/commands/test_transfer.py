@@ -59,10 +59,6 @@ def test_mistakes_are_one_line(server, facenapi, tmp_path):
     data, file = f"--data_dir={server.folder}", tmp_path / "faces.ndjson"
     assert "there is no owner nobody" in facenapi("export", file, data, "--owner=nobody").err
     assert "there is no database" in facenapi("export", file, f"--data_dir={tmp_path}/none").err
-    facenapi("token", data)
-    said = facenapi("export", file, data)
-    assert said.status == 1
-    assert "several owners, choose one by --owner" in said.err
     assert "No such file" in facenapi("import", tmp_path / "nothing", data).err
     file.write_text("nonsense\n")
     assert facenapi("import", file, data).err == f"facenapi: {file}: line 1 is damaged\n"

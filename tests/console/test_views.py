@@ -8,6 +8,7 @@ import re
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from tests.console.browser import Visitor
 from tests.support import photos
@@ -200,8 +201,7 @@ def test_metas_lead_to_their_faces(visitor):
     page = visitor.open("metas")
     page.get_by_role("link", name="Grace Hopper").click()
     page.wait_for_url("**/#/faces?meta=Grace%20Hopper")
-    page.locator(".face").first.wait_for()
-    assert page.locator(".face").count() == 3
+    expect(page.locator(".face")).to_have_count(3)
 
 
 def test_persons_are_merged_and_faces_moved(browser, tmp_path, server):

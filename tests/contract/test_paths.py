@@ -75,10 +75,10 @@ def test_the_page_shows_an_example_of_every_method_and_needs_nothing_else(api, v
         for path, methods in api.good("GET", f"/docs/{version}/openapi.json")["paths"].items()
         for method in methods
     ]
-    sections = page.split("<h2")[1:]
+    sections = page.split("<h3 id=")[1:]
     assert len(sections) == len(operations) > 25
     for method, path in operations:
-        [section] = [part for part in sections if part.startswith(f' id="{method}{path}"')]
+        [section] = [part for part in sections if part.startswith(f'"{method}{path}"')]
         assert f"curl -X {method.upper()}" in section
         assert f"requests.{method}(" in section
         assert "Answer 20" in section

@@ -215,8 +215,8 @@ async def test_what_a_gpu_is_given_has_the_answers_of_the_cpu(install, model_pac
     for data, faces, expected in zip(files * 2, *found, strict=True):
         assert len(faces) == len(expected)
         for face, other in zip(faces, expected, strict=True):
-            assert face.box.overlap(other.box) > 0.9999
-            assert np.abs(face.landmarks - other.landmarks).max() < 0.01
+            assert face.box.overlap(other.box) > 0.999
+            assert np.abs(face.landmarks - other.landmarks).max() < 0.1  # pixels: reduced pictures are padded
         photo = make_photo(data)
         vectors, others = await on_gpu.embed(photo, expected), await on_cpu.embed(photo, expected)
         assert np.allclose(vectors, others, atol=1e-5)
