@@ -79,7 +79,8 @@ class Connection(IOStream):
         self._in_head, self._begun, self._answering, self._unread = True, False, False, False
         self._start_line = None
         self._since = time.monotonic()
-        self._keeper.idle[self] = None
+        if not self.closed():  # Tornado expects another one even then
+            self._keeper.idle[self] = None
 
     def head_came(self, start_line: RequestStartLine) -> None:
         """A head was read; a body may come."""

@@ -193,3 +193,12 @@ async def test_a_refusal_reaches_a_client_that_still_writes(tmp_path):
             await asyncio.wait_for(writer.drain(), 10)
         found, content = await one_answer(reader)
         assert (found.split()[1], json.loads(content)["code"]) == ("503", "OVERLOADED")
+
+
+async def test_a_connection_that_is_over_is_forgotten(tmp_path):
+    async with serving(tmp_path) as client:
+        for _ in range(5):  # each on a connection of its own
+            assert (await client("GET", "/v1/galleries")).status == 200
+        await until(lambda: not client.app._http.connections)
+        await asyncio.sleep(0.05)
+        assert client.app._http.idle == {}
