@@ -124,8 +124,8 @@ def camera_id(value: str) -> str:
 
 
 def _parse_camera(raw: Any) -> str:
-    number = isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw <= LARGEST_ID
-    value = camera_id(str(raw) if number else word_of(raw))
+    whole = isinstance(raw, int | float) and not isinstance(raw, bool) and 0 <= raw <= LARGEST_ID and raw == int(raw)
+    value = camera_id(str(int(raw)) if whole else word_of(raw))  # 25.0 is JSON for 25
     if not re.fullmatch(_CAMERA_NAME, value):
         raise MustError("must be 1 to 64 letters, digits, _, ., : or -")
     return value

@@ -121,3 +121,14 @@ def test_a_photo_is_a_file_or_a_url():
     assert parse(Texts((b"\xff\xd8",))).data == b"\xff\xd8"
     for raw in ("http://x/y", Texts((b" http://x/y ",)), Upload(b"http://x/y")):
         assert (parse(raw).data, parse(raw).url) == (None, "http://x/y")
+
+
+@pytest.mark.parametrize(("raw", "name"), [(25, "25"), (25.0, "25"), ("25", "25"), (0, "0")])
+def test_a_whole_number_is_the_name_of_a_camera(raw, name):
+    assert kinds.CAMERA.parse(raw) == name
+
+
+@pytest.mark.parametrize("raw", [True, 25.5, -1, -1.0, 1e300, float("inf"), float("nan")])
+def test_other_numbers_are_no_names_of_cameras(raw):
+    with pytest.raises(MustError):
+        kinds.CAMERA.parse(raw)

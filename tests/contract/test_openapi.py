@@ -59,6 +59,6 @@ def test_some_hundred_requests(server, version, tmp_path):
 @pytest.mark.parametrize("version", ["v0", "v1"])
 def test_thousands_of_requests(server, version, tmp_path):
     """Without the phase "coverage", which still finds four to five requests on which the document is not exact."""
-    options = ("--phases=examples,fuzzing,stateful", "--max-examples=40")
-    assert run_schemathesis(server, f"{version}/openapi.json", tmp_path, *options) >= 1000
+    options = ("--phases=examples,fuzzing,stateful", "--max-examples=20")
+    assert run_schemathesis(server, f"{version}/openapi.json", tmp_path, *options) >= 500
     assert "Traceback" not in Path(server.log).read_text()
