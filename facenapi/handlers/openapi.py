@@ -151,8 +151,7 @@ def _request_body(params: Sequence[Param]) -> Json:
         body["required"] = form["required"] = required
     else:
         body = {"anyOf": [body, *_ABSENT]}
-    parts = form | {"propertyNames": {"pattern": r"^[^\x00-\x1f\x7f]+$"}}
-    schemas = {"application/json": body, "application/x-www-form-urlencoded": form, "multipart/form-data": parts}
+    schemas = {"application/json": body, "application/x-www-form-urlencoded": form, "multipart/form-data": form}
     return {"required": bool(required), "content": {name: {"schema": schema} for name, schema in schemas.items()}}
 
 
