@@ -45,7 +45,7 @@ async def open_kept(config: Config) -> AsyncIterator[PictureKeeper]:
     try:
         yield keeper
     except BaseException:
-        keeper.left_over = True  # faces may have gone whose photos had yet to follow
+        keeper.left_over += 1  # faces may have gone whose photos had yet to follow
         raise
     finally:
         await keeper.close()

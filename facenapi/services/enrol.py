@@ -169,7 +169,7 @@ class Enroller:
             await self._pictures.drop(pictures)
             raise _unknown_gallery(error.name) from error
         except Unavailable:
-            self._pictures.left_over |= bool(pictures)  # the faces may be stored: their pictures must stay
+            self._pictures.left_over += bool(pictures)  # the faces may be stored: their pictures must stay
             raise
         with stage("search"):
             await self._searcher.apply([upsert_of(face) for face in stored])

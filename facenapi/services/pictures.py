@@ -79,7 +79,7 @@ class PictureKeeper:
         self._base = base_url.rstrip("/")
         self._workers = Workers("pictures", 2, 256)
         self.loops = Loops("Kept photos")
-        self.left_over = False  # whether files without a face may have stayed
+        self.left_over = 0  # how often files without a face may have stayed, since the last whole sweep
 
     async def start(self) -> None:
         """Open the place where files are."""
@@ -149,7 +149,7 @@ class PictureKeeper:
             try:
                 await self._files.delete(name)
             except ApiError as error:  # the face is gone all the same
-                self.left_over = True
+                self.left_over += 1
                 log.warning("A kept photo could not be removed: %s", error.reason)
 
     async def read(self, name: str, owner: str | None = None) -> bytes | None:

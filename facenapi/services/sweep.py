@@ -61,7 +61,7 @@ class FlaggingKeeper(PictureKeeper):
     async def close(self) -> None:
         """Close the place; the mark goes if nothing can have been left over."""
         await super().close()
-        await asyncio.to_thread(self._flag.release, keep=self.left_over)
+        await asyncio.to_thread(self._flag.release, keep=bool(self.left_over))
 
 
 class SweepingKeeper(FlaggingKeeper):
@@ -99,7 +99,7 @@ class SweepingKeeper(FlaggingKeeper):
     async def _take_over(self) -> None:
         """Let the own mark stand for those of processes that are gone."""
         for mark in await asyncio.to_thread(self._flag.abandoned):
-            self.left_over = True
+            self.left_over += 1
             await asyncio.to_thread(mark.unlink, missing_ok=True)
 
     async def _sweep_old(self) -> None:
@@ -108,14 +108,10 @@ class SweepingKeeper(FlaggingKeeper):
 
     async def _sweep_all(self) -> None:
         """Sweep all that there is, after a pause in which what is being stored gets its faces."""
-        before, done = time.time(), False
-        self.left_over = False  # a removal that fails from now on says so again
-        try:
-            await asyncio.sleep(_SLACK)
-            await self.sweep(before)
-            done = True
-        finally:
-            self.left_over |= not done
+        before, left_over = time.time(), self.left_over
+        await asyncio.sleep(_SLACK)
+        await self.sweep(before)
+        self.left_over -= left_over  # a removal that failed meanwhile has said so again
 
     async def sweep(self, before: float) -> int:
         """Remove files older than ``before`` (seconds since 1970) whose face there is not; return how many."""

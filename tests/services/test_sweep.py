@@ -96,7 +96,7 @@ async def test_the_start_of_a_server_leaves_the_photos_that_another_is_storing(t
         assert len(dav.files) == 3
         assert other.left_over  # what the killed one left may be as young
         assert len(marks(tmp_path)) == 2
-        other.left_over = False
+        other.left_over = 0
         await other.close()
         assert len(marks(tmp_path)) == 1  # the other's mark stays
     assert marks(tmp_path) == []
@@ -108,7 +108,7 @@ async def test_a_running_neighbour_is_no_reason_to_sweep(tmp_path, dav, hasty, c
         other = sweep.open_pictures(client.app.config, client.app.store)
         await other.start()
         await asyncio.sleep(0.3)
-        assert (client.app.pictures.left_over, other.left_over) == (False, False)
+        assert (client.app.pictures.left_over, other.left_over) == (0, 0)
         await other.close()
     assert "Swept up" not in caplog.text
 
@@ -146,7 +146,7 @@ async def test_a_sweep_that_fails_comes_again(tmp_path, dav, monkeypatch, caplog
             return scandir(folder)
 
         monkeypatch.setattr(os, "scandir", failing)
-        client.app.pictures.left_over = True
+        client.app.pictures.left_over = 1
         await until(lambda: dav.files == {})
         assert caplog.text.count(str(error)) >= 2
         await until(lambda: not client.app.pictures.left_over)
