@@ -126,19 +126,26 @@ async function route() {
     if (link.getAttribute("data-view") === marked) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  // The view before stays, without effect, until this one has asked the server what it must know to draw itself.
+  for (const old of main().children) /** @type {HTMLElement} */ (old).inert = true;
+  const wait = setTimeout(() => fill(main(), h("p", { class: "busy", role: "status" }, t("busy"))), 300);
+  current.signal.addEventListener("abort", () => clearTimeout(wait));
   try {
     info ??= await server(current.signal);
     const view = await /** @type {() => Promise<View>} */ (VIEWS[name])();
     if (mine !== turn) return;
     document.title = `${t(view.title)} · facenapi`;
     const root = h("div", { class: "view" });
-    // A view that asks the server before it draws anything must not look like an empty one.
-    const wait = h("p", { class: "busy", role: "status" }, t("busy"));
-    new MutationObserver((_, seen) => { wait.remove(); seen.disconnect(); }).observe(root, { childList: true });
-    main().dataset.view = name;
-    fill(main(), wait, root);
-    main().focus({ preventScroll: true });
-    scrollTo(0, 0);
+    const drawn = new MutationObserver(() => {
+      drawn.disconnect();
+      clearTimeout(wait);
+      if (mine !== turn) return;
+      main().dataset.view = name;
+      fill(main(), root);
+      main().focus({ preventScroll: true });
+      scrollTo(0, 0);
+    });
+    drawn.observe(root, { childList: true });
     failed = false;
     void view.show({ root, args, query, signal: current.signal, info })?.catch(sayWhy);
     setTimeout(loadViews, 500);
@@ -148,6 +155,7 @@ async function route() {
 
   /** Say why the view is not there. @param {unknown} error */
   async function sayWhy(error) {
+    clearTimeout(wait);
     if (mine !== turn || /** @type {any} */ (error)?.name === "AbortError" || !token()) return;
     failed = true;
     const unloaded = error instanceof TypeError && /import|module/i.test(error.message);

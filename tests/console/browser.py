@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "var" / "console-tools"
@@ -20,6 +20,8 @@ OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--n
            "--disable-background-networking", "--disable-component-update", "--disable-sync",
            "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]  # fmt: skip
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 400, "height": 800}}
+PATIENCE = 60_000  # milliseconds: machines are shared
+expect.set_options(timeout=PATIENCE)
 # Chromium says so of every answer that is an error; which ones a test expects, it checks itself.
 _STATUS = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
 
@@ -58,7 +60,7 @@ class Visitor:
         if key:
             self._context.add_init_script(f"sessionStorage.setItem('token', '{key}')")
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(60_000)  # machines are shared
+        self.page.set_default_timeout(PATIENCE)
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
         self.page.on("request", self._ask)

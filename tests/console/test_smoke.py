@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.console.browser import Visitor
 from tests.support.fake_server import FakeServer
@@ -26,7 +27,7 @@ def test_signing_in_finding_a_face_and_signing_out(browser, server):
         page.get_by_role("heading", name="Detect").wait_for()
         visitor.give(picture(RED, (GREEN, (120, 20, 180, 80))))
         visitor.sees("2 faces")
-        assert page.locator(".stage .box").count() == 2
+        expect(page.locator(".stage .box")).to_have_count(2)
         assert page.evaluate("Object.keys(localStorage).concat(document.cookie)") == [""]  # the token is the tab's
         page.get_by_role("button", name="Sign out").click()
         page.get_by_label("Token").wait_for()

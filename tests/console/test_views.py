@@ -48,7 +48,8 @@ def test_detect_tells_of_every_face(visitor, way):
         dropped(page, ".drop" if way == "drop" else "body", jpeg(Image.open(io.BytesIO(photos.two_faces()))), way)
     visitor.sees("2 faces")
     cards = page.get_by_role("article")
-    assert cards.count() == page.locator(".stage .box").count() == 2
+    expect(cards).to_have_count(2)
+    expect(page.locator(".stage .box")).to_have_count(2)
     text = cards.nth(1).inner_text()
     assert re.search(r"female, about \d+", text)
     assert "Quality" in text
@@ -88,7 +89,7 @@ def test_compare_puts_every_pair_on_the_scale(visitor):
     visitor.sees("2 pairs were compared.")
     visitor.sees("The same person, by the default threshold")
     pairs = page.locator(".pairing")
-    assert pairs.count() == 2
+    expect(pairs).to_have_count(2)
     assert "passes strict, as at most 1 in 100,000 strangers does" in pairs.nth(0).inner_text()
     first, second = (float(pairs.nth(number).locator("b").inner_text()) for number in (0, 1))
     assert first > 0.95
@@ -104,8 +105,8 @@ def test_search_leads_to_the_face_its_person_and_history(visitor):
     visitor.give(photos.two_faces(), "two.png")
     visitor.sees("All faces were searched: 1 of 1 search shards answered.")
     results = page.locator(".result-row")
-    assert results.count() == 2
-    assert results.nth(0).locator(".face").count() == 1  # one of each person is a guest
+    expect(results).to_have_count(2)
+    expect(results.nth(0).locator(".face")).to_have_count(1)  # one of each person is a guest
     picture = results.nth(0).locator(".face img").first
     page.wait_for_function("(image) => image.naturalWidth === 160", arg=picture.element_handle())
     page.get_by_label("Gallery").select_option("default")
@@ -117,8 +118,7 @@ def test_search_leads_to_the_face_its_person_and_history(visitor):
     page.get_by_role("link", name=re.compile("Person")).last.click()
     visitor.sees("3 faces")
     page.get_by_role("link", name="Where and when seen").click()
-    page.locator(".timeline .event").first.wait_for()
-    assert page.locator(".timeline .event").count() == 3
+    expect(page.locator(".timeline .event")).to_have_count(3)
 
 
 def test_faces_are_browsed_edited_and_deleted(visitor, server):
@@ -142,8 +142,7 @@ def test_faces_are_browsed_edited_and_deleted(visitor, server):
     assert server.call("GET", f"/v1/face/id/{face['id']}")[0] == 404
     page.get_by_label("Gallery").select_option("employees")
     page.wait_for_url("**/#/faces?gallery=employees")
-    page.locator(".face").first.wait_for()
-    assert page.locator(".face").count() == 4
+    expect(page.locator(".face")).to_have_count(4)
 
 
 def test_a_folder_is_added_with_a_pause_and_its_failures_tried_again(browser, server, tmp_path):
@@ -251,7 +250,7 @@ def test_history_updates_itself_and_filters(visitor, server):
     fields = {"photo": photos.astronaut(), "meta": "just now", "cam_id": server.cameras[1]}
     server.call("POST", "/v1/face", *form(fields))
     page.get_by_role("link", name="just now").wait_for()
-    assert page.locator(".timeline .event").count() == before + 1
+    expect(page.locator(".timeline .event")).to_have_count(before + 1)
     page.locator("select[name=camera]").select_option(label="Hall")
     page.wait_for_function("(before) => document.querySelectorAll('.event').length < before", arg=before)
     page.locator("select[name=friend]").select_option(label="friends only")
@@ -264,7 +263,7 @@ def test_status_draws_what_the_server_says(visitor, server):
     visitor.sees("database works")
     server.call("POST", "/v1/detect", *form({"photo": photos.astronaut()}))
     page.wait_for_function("() => document.querySelectorAll('.plot .line')[4].getAttribute('d').includes('L')")
-    assert page.locator(".plot").count() == 6
+    expect(page.locator(".plot")).to_have_count(6)
     assert float(page.locator(".plot .now").nth(4).inner_text()) >= 6
     assert "detect" in page.locator(".bars").inner_text()
 

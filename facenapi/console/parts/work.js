@@ -6,15 +6,24 @@ import { on, t } from "../session.js";
 
 /** @typedef {import("../dom.js").Child} Child */
 
+// The latest work of each place: an answer that comes after the next question is not wanted any more.
+/** @type {WeakMap<HTMLElement, AbortController>} */
+const latest = new WeakMap();
+
 /**
- * Do `work` and put what it returns into a place. If the server is away it is tried again when it is back.
+ * Do `work` and put what it returns into a place, where what was there before stays until then. If the server is away
+ * it is tried again when it is back.
  * @param {HTMLElement} place
- * @param {AbortSignal} signal of the view
+ * @param {AbortSignal} view the signal of the view
  * @param {(signal: AbortSignal) => Promise<Child>} work
  * @returns {Promise<boolean>} whether it succeeded
  */
-export async function attempt(place, signal, work) {
-  const slow = setTimeout(() => fill(place, h("p", { class: "busy", role: "status" }, t("busy"))), 150);
+export async function attempt(place, view, work) {
+  latest.get(place)?.abort();
+  const mine = new AbortController();
+  latest.set(place, mine);
+  const signal = AbortSignal.any([view, mine.signal]);
+  const slow = setTimeout(() => { if (!place.hasChildNodes()) fill(place, h("p", { class: "busy", role: "status" }, t("busy"))); }, 150);
   place.setAttribute("aria-busy", "true");
   try {
     const made = await work(signal);
@@ -25,7 +34,7 @@ export async function attempt(place, signal, work) {
   } catch (error) {
     clearTimeout(slow);
     if (signal.aborted) return false;
-    const again = () => void attempt(place, signal, work);
+    const again = () => void attempt(place, view, work);
     const notice = trouble(error, again);
     fill(place, notice);
     const once = new AbortController();
@@ -33,7 +42,7 @@ export async function attempt(place, signal, work) {
     return false;
   } finally {
     clearTimeout(slow);
-    place.removeAttribute("aria-busy");
+    if (latest.get(place) === mine) place.removeAttribute("aria-busy");
   }
 }
 

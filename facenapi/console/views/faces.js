@@ -16,16 +16,24 @@ export async function show({ root, query, signal, info }) {
   const meta = h("input", { type: "search", name: "meta", value: query.get("meta") ?? "", placeholder: t("faces.meta.any") });
   const list = h("section", { "aria-label": t(title) });
 
+  let shown = { gallery: gallery.value, meta: meta.value }; // what the list is of
+  const removing = button(t("faces.delete-all"), removeAll, { class: "danger", hidden: true });
+
   function filter() {
     const where = new URLSearchParams();
     if (gallery.value !== "default") where.set("gallery", gallery.value);
     if (meta.value) where.set("meta", meta.value);
-    location.hash = `#/faces${where.size ? `?${where}` : ""}`;
+    // The form stays as it is, with what has the focus in it.
+    history.pushState(null, "", `#/faces${where.size ? `?${where}` : ""}`);
+    void load();
   }
 
   /** @param {string} [page] */
   const load = (page = "") => attempt(list, signal, async (ended) => {
-    const found = await api.faces({ gallery: gallery.value, meta: meta.value, page }, ended);
+    const asked = { gallery: gallery.value, meta: meta.value };
+    const found = await api.faces({ ...asked, page }, ended);
+    shown = asked;
+    removing.hidden = !shown.meta || !found.results.length;
     if (!found.results.length) return nothing();
     return h("div", {},
       whyNoPictures(info),
@@ -35,16 +43,16 @@ export async function show({ root, query, signal, info }) {
   });
 
   function nothing() {
-    const filtered = meta.value || gallery.value !== "default";
+    const filtered = shown.meta || shown.gallery !== "default";
     return filtered
       ? empty(icon("faces"), t("faces.none"), t("faces.none.next"), h("a", { class: "button", href: "#/faces" }, t("faces.all")))
       : empty(icon("faces"), t("faces.empty"), t("faces.empty.next"), h("a", { class: "button main", href: "#/add" }, t("faces.add")));
   }
 
   function removeAll() {
-    const name = meta.value;
+    const { gallery: within, meta: name } = shown;
     confirmed(t("faces.delete-all"), t("faces.delete-all.ask", { meta: name }), t("delete"), async () => {
-      await api.deleteMeta(name, gallery.value);
+      await api.deleteMeta(name, within);
       toast(t("deleted"));
       await load();
     });
@@ -56,7 +64,7 @@ export async function show({ root, query, signal, info }) {
       field(t("search.gallery"), gallery),
       field(t("faces.meta"), meta),
       h("div", { class: "row" }, h("button", { class: "button", type: "submit" }, t("faces.filter")),
-        query.get("meta") && button(t("faces.delete-all"), removeAll, { class: "danger" }))),
+        removing)),
     list);
   gallery.addEventListener("change", filter);
   await load();

@@ -13,7 +13,10 @@ export async function show({ root, query, signal, info }) {
   const names = await api.galleries(signal);
   const gallery = galleryChoice(names, query.get("gallery") ?? "default");
   const list = h("section");
-  gallery.addEventListener("change", () => { location.hash = `#/metas?gallery=${encodeURIComponent(gallery.value)}`; });
+  gallery.addEventListener("change", () => {
+    history.pushState(null, "", `#/metas?gallery=${encodeURIComponent(gallery.value)}`);
+    void load();
+  });
 
   /** @param {string} [page] */
   const load = (page = "") => attempt(list, signal, async (ended) => {
