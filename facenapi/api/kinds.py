@@ -139,9 +139,8 @@ def _parse_cameras(raw: Any) -> tuple[str, ...]:
 
 
 def _parse_roi(raw: Any) -> list[int]:
-    value = list_of(raw)
     try:
-        width, height, x, y = (int(_SIDE.parse(item)) for item in value)
+        width, height, x, y = (int(_SIDE.parse(item)) for item in list_of(raw))
     except ValueError as error:
         raise MustError(f"must be [width, height, x, y] in whole pixels, none beyond {_FARTHEST}") from error
     return [width, height, x, y]
@@ -164,6 +163,8 @@ _BOXES = (
     {"type": "object", "required": list(_BOX_KEYS), "properties": dict.fromkeys(_BOX_KEYS, _NUMBER)},
     {"type": "array", "items": _NUMBER, "minItems": 4, "maxItems": 4},
 )
+BOX = _any_of(*_BOXES)
+_LISTED = {"$ref": "#/components/schemas/Boxes"}  # how many a server takes is its option
 
 THRESHOLD = Kind(
     parse_threshold,
@@ -175,14 +176,11 @@ SELECTOR = choice("reject", "biggest", "all")
 BOXES = Kind(
     parse_boxes,
     '{"x1", "y1", "x2", "y2"}, [x1, y1, x2, y2] or a list of these',
-    values=(
-        *_BOXES,
-        {"type": "array", "items": _any_of(*_BOXES), "minItems": 1, "maxItems": MOST_ITEMS},
-    ),
+    values=(*_BOXES, _LISTED),
     texts=(_FOUR,),
     form=(_FOUR,),
     json=True,
-    natural={"type": "array", "items": {"$ref": "#/components/schemas/Box"}, "minItems": 1, "maxItems": MOST_ITEMS},
+    natural=_LISTED,
 )
 GALLERIES = names("gallery names (letters, digits, _ and -, at most 48)", GALLERY_PATTERN)
 GALLERY_NAME = Kind(

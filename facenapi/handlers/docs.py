@@ -67,7 +67,8 @@ class OpenApiHandler(DocumentedHandler):
     )
     async def get(self, documented: str, *, strict: bool) -> None:
         """Answer the document."""
-        self.answer((strict_document if strict else document)(self.check(documented), self.table))
+        make = strict_document if strict else document
+        self.answer(make(self.check(documented), self.table, self.app.config.max_boxes))
 
 
 class DocsPageHandler(DocumentedHandler):

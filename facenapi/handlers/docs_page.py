@@ -11,7 +11,7 @@ from typing import Any
 from facenapi import __version__
 from facenapi.api.operation import Operation
 from facenapi.handlers.docs_examples import curl, curl_files, path_value, python, python_files, sample
-from facenapi.handlers.openapi import VERSIONS, Table, document, operations, tag_of
+from facenapi.handlers.openapi import INTRODUCTION, VERSIONS, Table, operations, tag_of
 from facenapi.handlers.refusals import MEANINGS
 
 Json = dict[str, Any]
@@ -47,7 +47,6 @@ def versions_page(base: str) -> str:
 
 def page(version: str, table: Table, base: str) -> str:
     """Return the page; ``base`` is where the examples go, http://host:port."""
-    described = document(version, table)
     groups: dict[str, list[tuple[str, str, Operation]]] = {}
     for path, method, declared in operations(version, table):
         groups.setdefault(tag_of(path), []).append((path, method, declared))
@@ -58,12 +57,12 @@ def page(version: str, table: Table, base: str) -> str:
         )
         sections += f"<h2>{name.capitalize()}</h2>"
         sections += "".join(_section(path, method, declared, f"{base}/{version}") for path, method, declared in found)
-    title = escape(described["info"]["title"])
+    title = escape(f"facenapi {version}")
     document_url = escape(f"{base}/docs/{version}/openapi.json")
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style><h1>{title}</h1>'
-        f"<p>Release {escape(__version__)}. {escape(described['info']['description'])}</p>"
+        f"<p>Release {escape(__version__)}. {escape(INTRODUCTION)}</p>"
         "<p>Every request needs the header <code>Authorization: Token KEY</code>. The same as OpenAPI 3.1: "
         f'<a href="{document_url}">all that is understood</a>, '
         f'<a href="{document_url}?strict=1">one type for each parameter</a>, for generators of clients.</p>'

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from facenapi import __version__
-from facenapi.api.kinds import GALLERY_PATTERN
+from facenapi.api.kinds import BOX, GALLERY_PATTERN
 from facenapi.api.operation import Operation, operation_of
 from facenapi.api.params import Param
 from facenapi.api.patterns import NOTHING, text_schema
@@ -26,7 +26,7 @@ Table = tuple[tuple[str, type[ApiHandler]], ...]
 VERSIONS = ("v0", "v1")
 # What counts as absent, besides the lack of it: in a JSON body, in a form or query.
 _ABSENT: list[Json] = [{"type": "null"}, {"const": ""}, {"type": "array", "maxItems": 0}]
-_INTRODUCTION = """\
+INTRODUCTION = """\
 Parameters may come in a JSON body, a form, a multipart form or the query, also mixed; the body wins over the
 query. Numbers and booleans may be written as text, lists as JSON text, as a,b or by repeating the name. An empty
 value counts as absent, an unknown parameter is ignored. A box needs x1 < x2 and y1 < y2."""
@@ -51,26 +51,31 @@ _PATH: dict[str, tuple[str, Json]] = {
 
 
 @functools.cache
-def document(version: str, table: Table) -> Json:
-    """Return the document of ``version`` ("v0" or "v1")."""
+def document(version: str, table: Table, max_boxes: int) -> Json:
+    """Return the document of ``version`` ("v0" or "v1"); ``max_boxes``: how many a request may name on a photo."""
     number = VERSIONS.index(version)
     paths: Json = {}
     for template, method, declared in operations(version, table):
         paths.setdefault(template, {})[method] = _operation(template, method, declared, number)
-    return whole(version, paths)
+    return whole(version, paths, boxes_schema(BOX, max_boxes))
 
 
-def whole(version: str, paths: Json) -> Json:
-    """Return a document of these paths."""
+def boxes_schema(box: Json, max_boxes: int) -> Json:
+    """Return the schema of a list of boxes, each with the schema ``box``."""
+    return {"type": "array", "items": box, "minItems": 1, "maxItems": max_boxes}
+
+
+def whole(version: str, paths: Json, boxes: Json) -> Json:
+    """Return a document of these paths; ``boxes`` is the schema of a list of boxes."""
     number = VERSIONS.index(version)
     return {
         "openapi": "3.1.0",
-        "info": {"title": f"facenapi {version}", "version": __version__, "description": _INTRODUCTION},
+        "info": {"title": f"facenapi {version}", "version": __version__, "description": INTRODUCTION},
         "servers": [{"url": f"/{version}"}],
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "schemas": {"Face": views.FACE, "Box": views.BOX},
+            "schemas": {"Face": views.FACE, "Box": views.BOX, "Boxes": boxes},
             "responses": error_responses(number),
             "securitySchemes": {
                 "token": {

@@ -13,7 +13,9 @@ from typing import Any
 
 from facenapi.api.operation import Operation
 from facenapi.api.params import Param
-from facenapi.handlers.openapi import Json, Table, document, operations, whole
+from facenapi.api.request import MAX_FIELDS
+from facenapi.handlers.openapi import Json, Table, boxes_schema, document, operations, whole
+from facenapi.handlers.views import BOX_REF
 
 _REQUEST_ID: Json = {
     "name": "X-Request-Id",
@@ -22,11 +24,13 @@ _REQUEST_ID: Json = {
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"},
 }
 
+_OTHER_FIELDS = 100  # of a form or query, beside a list that repeats its name
+
 
 @functools.cache
-def strict_document(version: str, table: Table) -> Json:
-    """Return the strict document of ``version`` ("v0" or "v1")."""
-    paths: Json = copy.deepcopy(document(version, table)["paths"])
+def strict_document(version: str, table: Table, max_boxes: int) -> Json:
+    """Return the strict document of ``version`` ("v0" or "v1"); ``max_boxes`` as for the exact one."""
+    paths: Json = copy.deepcopy(document(version, table, max_boxes)["paths"])
     for template, method, declared in operations(version, table):
         described = paths[template][method]
         if "requestBody" in described:
@@ -36,7 +40,7 @@ def strict_document(version: str, table: Table) -> Json:
             query += [_query_parameter(param) for param in declared.params]
         described["parameters"] = [*query, _REQUEST_ID]
         _name_answer(described)
-    described = copy.deepcopy(whole(version, paths))
+    described = copy.deepcopy(whole(version, paths, boxes_schema(BOX_REF, max_boxes)))
     named: Json = described["components"]["schemas"]
     described["paths"] = _hoisted(described["paths"], named)
     described["components"]["responses"] = _hoisted(described["components"]["responses"], named)
@@ -66,6 +70,8 @@ def _properties(params: Sequence[Param], *, form: bool) -> Json:
 
 def _schema(param: Param, *, form: bool) -> Json:
     schema: Json = param.kind.natural_schema(form=form) | {"description": f"{param.text}. {param.kind.phrase}"}
+    if form and "maxItems" in schema:
+        schema["maxItems"] = min(schema["maxItems"], MAX_FIELDS - _OTHER_FIELDS)
     if param.default not in (None, "", ()):
         schema["default"] = param.default
     return schema

@@ -93,11 +93,7 @@ class Fetcher:
         check_url(uri, param, self._targets)
         if self._running >= self._max_clients:
             raise Overloaded("Too many photos are being fetched")
-        self._running += 1
-        try:
-            return await self._fetch(uri, param)
-        finally:
-            self._running -= 1
+        return await self._fetch(uri, param)
 
     async def _fetch(self, url: str, param: str) -> bytes:
         seen = _Seen(self._max_bytes, stop=not self._proxy)
@@ -114,7 +110,7 @@ class Fetcher:
             prepare_curl_callback=self._limit_curl,
         )
         try:
-            response: HTTPResponse = await self._client.fetch(request, raise_error=False)
+            response = await self._answer(request, seen)
             _raise_unless_answered(response)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's server provokes in two HTTP clients
             raise BadImage(param, self._reason(error, seen), "fetch") from None
@@ -127,6 +123,22 @@ class Fetcher:
         if seen.encoding not in ("", "identity"):
             raise BadImage(param, "The URL answered with a content encoding, which was not asked for")
         return bytes(seen.body)
+
+    async def _answer(self, request: HTTPRequest, seen: _Seen) -> HTTPResponse:
+        """Return the answer. A fetch that nobody waits for any more counts until it has come to its end."""
+        fetched = self._client.fetch(request, raise_error=False)
+        self._running += 1
+        fetched.add_done_callback(self._ended)
+        try:
+            return await asyncio.shield(fetched)  # Tornado logs the fate of a cancelled one as an error
+        except asyncio.CancelledError:
+            seen.unwanted = True
+            raise
+
+    def _ended(self, fetched: asyncio.Future[HTTPResponse]) -> None:
+        self._running -= 1
+        if not fetched.cancelled():
+            fetched.exception()
 
     def _reason(self, error: Exception, seen: _Seen) -> str:
         """Say why a fetch failed."""
@@ -186,6 +198,7 @@ class _Seen:
         self.body = bytearray()
         self.encoding = ""
         self.began = False
+        self.unwanted = False  # nobody waits for it any more
         self._stop = stop
         self._max_bytes = max_bytes
         self._announced = 0
@@ -209,8 +222,8 @@ class _Seen:
         self._stop_if_too_large()
 
     def _stop_if_too_large(self) -> None:
-        if self.too_large and self._stop:
-            raise HTTPInputError("the photo is too large")
+        if self._stop and (self.too_large or self.unwanted):
+            raise HTTPInputError("the photo is too large, or of no use any more")
 
 
 def uri_of(url: str, param: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tornado.iostream import IOStream, UnsatisfiableReadError
 
 from facenapi.api import jsonio
+from facenapi.api.request import MAX_FIELDS
 from facenapi.errors import ApiError, BadParam, HeadTooLong, TooLate
 from facenapi.process.access_log import log_refusal
 
@@ -104,7 +105,7 @@ class Connection(IOStream):
     def write(self, data: bytes | memoryview) -> Future[None]:
         """Write, with a bare refusal made a full one."""
         if data == _BARE:
-            data = b"" if self._answering else self._refusal(_not_http())
+            data = b"" if self._answering else self._refusal(_not_http(self._start_line))
         elif not self._in_head:
             self._answering = self._answering or data[:13] != b"HTTP/1.1 100 "
         if not self._unsent:
@@ -152,7 +153,7 @@ class Connection(IOStream):
             return
         if isinstance(exc_info, UnsatisfiableReadError) and not self._answering:
             long = HeadTooLong("The head of the request is too long")
-            self.write_quietly(self._refusal(long if self._in_head else _not_http()))
+            self.write_quietly(self._refusal(long if self._in_head else _not_http(self._start_line)))
         if self._answering and self._unread and not self._unsent and self.socket is not None:
             self._keeper.linger(self.socket)
         self._keeper.forget(self)
@@ -166,7 +167,10 @@ class Connection(IOStream):
             return
 
 
-def _not_http() -> BadParam:
+def _not_http(start_line: RequestStartLine | None) -> BadParam:
+    """Return what is wrong with a request that Tornado cannot read; it parses the query, too."""
+    if start_line is not None and start_line.path.count("&") >= MAX_FIELDS:
+        return BadParam("request", None, f"The query has more than {MAX_FIELDS} fields")
     return BadParam("request", None, "The request is not valid HTTP")
 
 

@@ -267,6 +267,7 @@ def test_a_thousand_parts_and_fields(api):
     assert api.refusal("POST", "/v1/face", form=[("a", "x")] * 1001)[:2] == (400, "BAD_PARAM")
     # The HTTP parser refuses this one already.
     assert api.refusal("GET", "/v1/faces?" + "a&" * 1001) == (400, "BAD_PARAM", "request")
+    assert api("GET", "/v1/faces?" + "a&" * 1001).json["reason"] == "The query has more than 1000 fields"
     many = json.dumps({"cam_ids": ["x"] * 100_000}).encode()
     assert api.refusal("POST", "/history/search", body=many, headers=JSON) == (400, "BAD_PARAM", "cam_ids")
     boxes = json.dumps({"photo": "x", "bbox": [[0, 0, 9, 9]] * 5000}).encode()

@@ -126,6 +126,24 @@ async def test_more_fetches_than_allowed_are_refused_at_once():
     server.stop()
 
 
+async def test_a_fetch_that_is_given_up_counts_until_its_end_and_leaves_no_trace(caplog):
+    server = RawServer(ok(b"a" * 900)[:-1], 0.1)  # the answer breaks off
+    fetcher = make_fetcher(max_clients=1, timeout_s=10.0)
+    given_up = asyncio.ensure_future(fetcher.fetch(server.url, "photo"))
+    await asyncio.sleep(0.05)
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    seen = []
+    while not seen or isinstance(seen[-1], Overloaded):
+        seen += await asyncio.gather(fetcher.fetch(server.url, "photo"), return_exceptions=True)
+        await asyncio.sleep(0.01)
+    assert isinstance(seen[0], Overloaded)
+    assert seen[-1].reason == BROKEN
+    fetcher.close()
+    server.stop()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 # Spellings of loopback, private, link-local, multicast, mapped and translated targets.
 FORBIDDEN = [
     "127.0.0.1", "localhost", "2130706433", "0x7f.1", "0x7f000001", "127.1", "0", "0.0.0.0", "0177.0.0.1",
