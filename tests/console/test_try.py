@@ -33,3 +33,16 @@ def test_a_method_is_called_with_the_token(browser, tmp_path):
         page.get_by_role("button", name="Execute").click()
         page.locator(".live-responses-table").get_by_text('"default"').wait_for()
         assert page.locator(".live-responses-table .response-col_status").last.inner_text().startswith("200")
+
+
+@pytest.mark.slow
+def test_the_pages_for_reading_fit_a_phone(browser, tmp_path):
+    sizes = "[...document.querySelectorAll('p, td, pre')].map((part) => parseFloat(getComputedStyle(part).fontSize))"
+    with FakeServer(tmp_path) as server, Visitor(browser, server.url, size="phone") as visitor:
+        page = visitor.page
+        page.set_extra_http_headers({"Accept": "text/html"})
+        for path in ("/docs", "/docs/v0", "/docs/v1"):
+            page.goto(server.url + path)
+            assert page.locator("h1").count() == 1
+            assert page.evaluate("document.documentElement.scrollWidth") <= 400  # wide tables scroll by themselves
+            assert min(page.evaluate(sizes)) >= 13
