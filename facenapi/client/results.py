@@ -48,6 +48,7 @@ class Detection(TypedDict):
 
     faces: list[DetectedFace]
     orientation: int
+    limit: NotRequired[int]  # how many faces a server takes, if the photo may have more
 
 
 class Pair(TypedDict):
@@ -167,5 +168,8 @@ class Offer(TypedDict):
     photo_access: Literal["link", "token"]
     max_size: int
     max_photo_bytes: int
+    max_faces: int
+    max_boxes: int
+    max_galleries: int
     max_identify_limit: int
     thresholds: list[NamedThreshold]

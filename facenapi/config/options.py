@@ -139,7 +139,12 @@ class Config:
         "Limits", 100, "Most boxes that a request may name on a photo.", low=1, high=1000, reload=True
     )
     max_faces: int = option(
-        "Limits", 300, "Most faces of a photo; of more, the largest are taken.", low=1, high=10000, reload=True
+        "Limits",
+        300,
+        "Most faces of a photo; of more, the largest are taken, and answers of all of them say so.",
+        low=1,
+        high=10000,
+        reload=True,
     )
     max_galleries: int = option(
         "Limits", 100, "Most galleries that a face may be in, beside default.", low=1, high=1000, reload=True

@@ -45,6 +45,12 @@ def check_boxes(app: Server, **named: Sequence[Box] | None) -> None:
             raise BadParam(name, len(boxes), f"{name} must have at most {most} boxes")
 
 
+def face_limit(app: Server, count: int) -> dict[str, int]:
+    """Return what an answer says beside all ``count`` faces of a photo, if it may have more."""
+    most = app.config.max_faces
+    return {"limit": most} if count >= most else {}
+
+
 def check_galleries(app: Server, names: Iterable[str]) -> None:
     """Refuse more galleries than a face may be in. Raises BadParam."""
     count, most = len({*names} - {DEFAULT_GALLERY}), app.config.max_galleries

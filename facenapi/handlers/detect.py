@@ -8,9 +8,9 @@ from facenapi.api.kinds import PhotoSource
 from facenapi.api.operation import operation
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
-from facenapi.handlers.common import ATTRIBUTES, BBOX, PHOTO, QUALITY, check_boxes, wanted_attributes
+from facenapi.handlers.common import ATTRIBUTES, BBOX, PHOTO, QUALITY, check_boxes, face_limit, wanted_attributes
 from facenapi.handlers.views import ATTRIBUTES as ATTRIBUTE_SCHEMAS
-from facenapi.handlers.views import BOX, INTEGER, array, quality_view, record
+from facenapi.handlers.views import BOX, FACE_LIMIT, INTEGER, array, quality_view, record
 from facenapi.handlers.views import QUALITY as QUALITY_SCHEMAS
 from facenapi.process.stages import stage
 from facenapi.services.selection import faces_in_boxes, is_many
@@ -31,7 +31,8 @@ class DetectHandler(ApiHandler):
             {
                 "faces": array(record(BOX["properties"], ATTRIBUTE_SCHEMAS | QUALITY_SCHEMAS, "DetectedFace")),
                 "orientation": INTEGER,
-            }
+            },
+            {"limit": FACE_LIMIT},
         ),
         errors=("BAD_IMAGE",),
         example={"photo": "http://static.example.com/sample.jpg", "gender": True, "age": True, "emotions": True},
@@ -69,4 +70,5 @@ class DetectHandler(ApiHandler):
             view.update({name: value for name, value in found.items() if value is not None})
         for view, judged in zip(views, qualities, strict=False):
             view.update(quality_view(judged))
-        self.answer({"faces": views, "orientation": picture.orientation})
+        limit = {} if bbox else face_limit(self.app, len(faces))
+        self.answer({"faces": views, "orientation": picture.orientation} | limit)

@@ -17,11 +17,12 @@ from facenapi.handlers.common import (
     QUALITY,
     check_boxes,
     check_galleries,
+    face_limit,
     path_id,
     wanted_attributes,
 )
 from facenapi.handlers.lists import FaceListHandler
-from facenapi.handlers.views import ADDED_FACE, FACE_REF, quality_view, results
+from facenapi.handlers.views import ADDED_FACE, FACE_LIMIT, FACE_REF, array, quality_view, record
 from facenapi.services.enrol import Enrolment
 from facenapi.storage.base import DEFAULT_GALLERY, FaceChange
 
@@ -43,7 +44,7 @@ class FacesHandler(FaceListHandler):
         QUALITY,
         Param("timestamp", TIME, "When they were seen; now, if absent"),
         _PERSON,
-        answer=results(ADDED_FACE),
+        answer=record({"results": array(ADDED_FACE)}, {"limit": FACE_LIMIT}),
         errors=("BAD_IMAGE", "NO_FACES", "TOO_MANY_FACES", "NOT_FOUND"),
         example={"photo": "http://static.example.com/sample.jpg", "meta": "Sam Berry", "galleries": ["niceppl"]},
         interruptible=True,
@@ -85,7 +86,8 @@ class FacesHandler(FaceListHandler):
         )
         added = await self.app.enroller.enrol(enrolment)
         views = [self.face_view(face) | (quality_view(judged) if judged else {}) for face, judged in added]
-        self.answer({"results": views})
+        limit = face_limit(self.app, len(added)) if mf_selector == "all" and not bbox else {}
+        self.answer({"results": views} | limit)
 
 
 class FaceHandler(ApiHandler):

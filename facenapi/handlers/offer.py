@@ -28,6 +28,9 @@ _OFFER = record(
         "photo_access": TEXT | {"enum": ["link", "token"], "description": "what kept photos are given for"},
         "max_size": INTEGER | {"description": "longest side of a photo, in pixels"},
         "max_photo_bytes": INTEGER,
+        "max_faces": INTEGER | {"description": "most faces of a photo; of more, the largest are taken"},
+        "max_boxes": INTEGER | {"description": "most boxes that a request may name on a photo"},
+        "max_galleries": INTEGER | {"description": "most galleries that a face may be in, beside default"},
         "max_identify_limit": INTEGER | {"description": "most faces that identify returns; 0: no limit"},
         "thresholds": array(_THRESHOLD),
     }
@@ -50,6 +53,9 @@ class OfferHandler(ApiHandler):
                 "photo_access": config.photo_access,
                 "max_size": config.max_size,
                 "max_photo_bytes": config.max_photo_bytes,
+                "max_faces": config.max_faces,
+                "max_boxes": config.max_boxes,
+                "max_galleries": config.max_galleries,
                 "max_identify_limit": config.max_identify_limit,
                 "thresholds": thresholds(),
             }

@@ -98,6 +98,10 @@ META = TEXT | {"examples": ["Sam Berry"]}
 NAME = TEXT | {"examples": ["niceppl"]}
 TRUTH = {"type": "boolean"}
 
+FACE_LIMIT = INTEGER | {
+    "description": "there when the photo has as many faces as this server takes, or more: these are the largest",
+    "examples": [300],
+}
 MOMENT = {
     "type": "string",
     "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}$",

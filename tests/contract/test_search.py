@@ -241,3 +241,16 @@ def test_an_answer_that_holds_as_many_as_the_server_gives_says_so(tmp_path):
         api("DELETE", f"/face/id/{api.good('GET', '/faces')['results'][0]['id']}")
         api("DELETE", f"/face/id/{api.good('GET', '/faces')['results'][0]['id']}")
         assert "limit" not in api.good("POST", "/identify", parts={"photo": picture(RED), "n": 0})
+
+
+def test_an_answer_with_as_many_faces_as_the_server_takes_says_so(tmp_path):
+    with serving("sqlite", tmp_path, "--max_faces=2") as server:
+        api = Api(server)
+        one = picture((RED, SMALL))
+        for path in ("/detect", "/face"):
+            everyone = {"mf_selector": "all"}
+            assert api.good("POST", path, parts={"photo": two()} | everyone)["limit"] == 2
+            assert "limit" not in api.good("POST", path, parts={"photo": one} | everyone)
+            boxes = "[[80, 20, 140, 80], [10, 10, 40, 40]]"
+            assert "limit" not in api.good("POST", path, parts={"photo": two(), "bbox": boxes} | everyone)
+        assert "limit" not in api.good("POST", "/face", parts={"photo": two()})  # the biggest
