@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from facenapi.errors import StartupError
+from facenapi.process.durable import sync
 
 _HEADER = {"facenapi_mass_enroll": 1}
 
@@ -93,6 +94,7 @@ def write_jobs(path: Path, jobs: Iterable[dict[str, str]]) -> int:
             file.flush()
             os.fsync(file.fileno())
         _appear(unfinished, path)
+        sync(path.absolute().parent)
     finally:
         unfinished.unlink(missing_ok=True)
     return count

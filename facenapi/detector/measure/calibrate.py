@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from facenapi.detector.measure.rates import SCALE, distance_at, rate_below
 from facenapi.detector.packs.calibration import Calibration
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import StartupError
+from facenapi.process.durable import replace_synced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,12 +109,7 @@ def store(folder: Path, result: Result, origin: str) -> None:
     manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
     manifest["embedder"]["calibration"] = {
         "distance_confidence": result.table, "rates": result.rates, "origin": origin}  # fmt: skip
-    fresh = path.with_suffix(".new")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    replace_synced(path, (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def lines(result: Result) -> list[str]:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facenapi.process.durable import sync
 from facenapi.search.index.codes import Codes, Coding, encode
 from facenapi.search.index.graph import LEAST_ROWS, LEFT_OUT, Graph, build_graph, measure
 from facenapi.search.index.segment import Segment
@@ -117,7 +118,7 @@ def fill_folder(folder: Path) -> None:
     for spent in (*folder.glob("source*"), folder / "order.json"):
         spent.unlink()
     for path in folder.iterdir():
-        _sync(path)
+        sync(path)
     files.write_json(
         folder / "segment.json",
         {
@@ -197,11 +198,6 @@ class _once:  # noqa: N801 - a context manager, named like the function it is us
 
     def __exit__(self, *_: object) -> None:
         self._mark.unlink()
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def main() -> None:

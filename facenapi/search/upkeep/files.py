@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from facenapi.process.durable import sync
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -32,7 +34,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], None]) -> list[int]:
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
-    sync_folder(path.parent)
+    sync(path.parent)
     return fingerprint(path)
 
 
@@ -65,15 +67,6 @@ def demand(condition: bool, otherwise: str) -> None:
     """Raise DamagedError unless a condition holds."""
     if not condition:
         raise DamagedError(otherwise)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a crash of the machine."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def fingerprint(path: Path) -> list[int]:

@@ -24,6 +24,7 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from facenapi.errors import StartupError, Unavailable
 from facenapi.process.calls import CALL_ERRORS
+from facenapi.process.durable import sync
 from facenapi.process.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ def _write(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(path.parent)
+        sync(path.parent)
     except OSError:
         with contextlib.suppress(OSError):
             _remove(path)
@@ -160,14 +161,6 @@ def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # it is not empty
         path.parent.rmdir()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read(path: Path) -> bytes | None:

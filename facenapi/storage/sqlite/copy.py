@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from facenapi.errors import StartupError
+from facenapi.process.durable import sync
 from facenapi.process.private import room_fault
 from facenapi.storage.sqlite import schema
 from facenapi.storage.sqlite.folder import DATABASE, Folder, check
@@ -38,7 +39,7 @@ def back_up(store: Path, target: Path, progress: Progress | None = None) -> int:
         source.execute("SELECT count(*) FROM counters").fetchone()
         faces = _copy(source, part, progress)
         part.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     except (OSError, sqlite3.Error) as error:
         part.unlink(missing_ok=True)
         raise StartupError(f"{target} cannot be written: {room_fault(target.parent, error) or error}") from error
@@ -98,8 +99,7 @@ def _copy(source: sqlite3.Connection, path: Path, progress: Progress | None) -> 
         (faces,) = target.execute("SELECT count(*) FROM faces").fetchone()
     finally:
         target.close()
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(path)
     return int(faces)
 
 
@@ -122,11 +122,3 @@ def _put_aside(database: Path) -> None:
         path = database.with_name(database.name + ending)
         if path.exists():
             path.replace(aside.with_name(aside.name + ending))
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -13,6 +13,7 @@ import sqlite3
 from pathlib import Path
 
 from facenapi.errors import StartupError
+from facenapi.process.durable import sync
 from facenapi.process.folder_lock import FolderLock
 from facenapi.process.private import room_fault
 from facenapi.storage.sqlite import schema
@@ -157,9 +158,7 @@ class Folder:
         """Note for good that there is a database here."""
         self._marker.write_text("The database of a facenapi server was made here.\n", encoding="utf-8")
         for path in (self._marker, self.path):
-            handle = os.open(path, os.O_RDONLY)
-            os.fsync(handle)
-            os.close(handle)
+            sync(path)
 
 
 def _name(user: int) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from facenapi.detector.packs.build.detectors import DEFAULT_DETECTOR, DETECTORS
 from facenapi.detector.packs.build.embedders import DEFAULT_EMBEDDER, EMBEDDERS
 from facenapi.detector.packs.build.manifest import Choice, digest, make_manifest
 from facenapi.errors import StartupError
+from facenapi.process.durable import sync, write_synced
 
 Progress = Callable[[str], None]
 
@@ -100,12 +100,9 @@ def _write_and_swap(files: dict[str, bytes], target: Path) -> None:
     fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         for name, data in files.items():
-            with (fresh / name).open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            write_synced(fresh / name, data)
         fresh.chmod(0o755)
-        _sync_folder(fresh)
+        sync(fresh)
         if target.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
             target.replace(old)
@@ -113,14 +110,6 @@ def _write_and_swap(files: dict[str, bytes], target: Path) -> None:
             shutil.rmtree(old)
         else:
             fresh.replace(target)
-        _sync_folder(target.parent)
+        sync(target.parent)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -198,6 +198,7 @@ class TestChoosing:
 
 
 @pytest.mark.slow
+@pytest.mark.gen_test(timeout=280)
 @pytest.mark.parametrize("embedder", ["joined", "dlib-fp32"])
 async def test_real_networks_are_as_upstream_and_tell_people_apart(
     downloads, tmp_path, no_network, make_photo, embedder

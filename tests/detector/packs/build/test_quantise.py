@@ -46,9 +46,9 @@ def test_8_bit_rows_do_not_depend_on_their_batch(engines, chips):
         assert np.array_equal(engine.run(chips[i : i + 1])[0][0], together[i])
 
 
-def test_every_activation_has_a_range(model_pack):
+def test_every_activation_has_a_range(dlib_pack):
     ranges = json.loads((Path(module.__file__).parent / "ranges.json").read_text("utf-8"))
-    model = onnx.load(model_pack / "embedding_int8.onnx")
+    model = onnx.load(dlib_pack / "embedding_int8.onnx")
     outputs = {node.output[0].removesuffix("_8") for node in model.graph.node if node.op_type.startswith("QLinear")}
     assert outputs == set(ranges)
     assert all(low <= high for low, high in ranges.values())
