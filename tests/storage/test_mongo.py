@@ -27,6 +27,7 @@ from tests.support.ferret import Ferret
 from tests.support.wire import Fault, WireDouble
 
 LASTING = 1000  # more often than anything tries again
+NO_TIME = {"ok": 0.0, "code": 50, "codeName": "MaxTimeMSExpired", "errmsg": "no majority"}
 
 # A client that is closed while one of the driver's monitors is just connecting leaves that socket to the collector.
 pytestmark = pytest.mark.filterwarnings(
@@ -157,13 +158,7 @@ async def test_a_face_that_cannot_be_stored_is_reported_and_leaves_nothing(store
 async def test_a_majority_that_never_answers_is_reported(store, double):
     double.faults = [
         Fault("insert", "unconfirmed", LASTING),
-        Fault(
-            "find",
-            "refuse",
-            LASTING,
-            collection="faces",
-            answer={"ok": 0.0, "code": 50, "codeName": "MaxTimeMSExpired", "errmsg": "no majority"},
-        ),
+        Fault("find", "refuse", LASTING, collection="faces", answer=NO_TIME),
     ]
     with pytest.raises(Unavailable):
         await store.add_faces([new_face()])
@@ -379,6 +374,20 @@ async def test_a_write_that_took_long_gets_a_new_revision(store, double, monkeyp
     assert (stored.id, stored.rev > face.rev) == (face.id, True)
 
 
+async def test_a_database_where_each_write_takes_too_long_is_reported(store, double, monkeypatch):
+    monkeypatch.setattr(faces, "LATE_S", 0.01)
+    double.faults = [Fault(name, "slow", LASTING, seconds=0.02, collection="faces") for name in ("insert", "update")]
+    with pytest.raises(Unavailable, match="slow"):
+        await store.add_faces([new_face()])
+
+
+async def test_a_revision_is_no_older_than_its_date_says(store, double):
+    double.faults = [Fault("findAndModify", "slow", seconds=0.3, collection="counters")]
+    asked = time.time()
+    stamp = await store.stamp(1)
+    assert stamp.changed_ms / 1000 - asked > 0.2
+
+
 async def test_news_are_what_other_servers_acknowledged(store, double):
     other = MongoStore(mongo_config(double))
     await other.start()
@@ -398,6 +407,53 @@ async def test_news_are_what_other_servers_acknowledged(store, double):
     assert await is_news(other.delete_face("ann", face.id))
     assert await is_news(other.restore_faces([face]))
     assert await is_news(other.delete_faces("ann", FaceFilter()))
+    await other.close()
+
+
+UNCONFIRMED = {
+    "insert": [
+        Fault("insert", "unconfirmed", LASTING),
+        Fault("find", "refuse", LASTING, collection="faces", answer=NO_TIME),
+        Fault("update", "drop before", LASTING, collection="faces"),
+    ],
+    "update": [Fault("update", "unconfirmed", LASTING, collection="faces")],
+}
+
+
+@pytest.mark.parametrize("what", ["add", "edit", "delete", "cancelled"])
+async def test_what_failed_and_may_be_done_is_news_to_all(store, double, what):
+    """Lists show it at once: no search, here or elsewhere, may be behind them."""
+    other = MongoStore(mongo_config(double))
+    await other.start()
+    [old] = await add(store, "a")
+    ours, theirs = [(await server.news_since(0))[0] for server in (store, other)]
+    if what == "cancelled":
+        double.faults = [Fault("update", "slow", seconds=0.3, collection="faces")]
+        deleting = asyncio.ensure_future(store.delete_face("ann", old.id))
+        while not seen(double, "update", "faces"):
+            await asyncio.sleep(0.01)
+        deleting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await deleting
+        await asyncio.sleep(0.5)
+    else:
+        writes = {
+            "add": lambda: store.add_faces([new_face()]),
+            "edit": lambda: store.update_face("ann", old.id, FaceChange(meta="b")),
+            "delete": lambda: store.delete_face("ann", old.id),
+        }
+        double.faults = [replace(fault) for fault in UNCONFIRMED["insert" if what == "add" else "update"]]
+        with pytest.raises(Unavailable):
+            await writes[what]()
+    double.faults = [Fault("findAndModify", "refuse", answer=NO_TIME)]
+    assert await everything(store) != [old]
+    with pytest.raises(Unavailable):
+        await store.news_since(ours)
+    (ours, here), (_, there) = await store.news_since(ours), await other.news_since(theirs)
+    assert (here, there) == (True, True)  # the doubt was not forgotten
+    with pytest.raises(UnknownGalleryError):
+        await store.add_faces([new_face(galleries=("none",))])
+    assert not (await store.news_since(ours))[1]  # that cannot have changed anything
     await other.close()
 
 

@@ -1,4 +1,4 @@
-"""A few rounds of scripts/trial_servers.py over FerretDB, of which it does many by hand."""
+"""A few rounds of the trials over FerretDB, of which scripts/trial_servers.py and scripts/trial_kill9.py do many."""
 
 import subprocess
 import sys
@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(ferret.program() is None, reason="FerretDB is not built")
-def test_over_ferretdb(model_pack):
-    command = [sys.executable, ROOT / "scripts" / "trial_servers.py", "--quick"]
+@pytest.mark.parametrize("words", ["trial_servers.py --quick", "trial_kill9.py --ferretdb --quick"])
+def test_over_ferretdb(model_pack, words):
+    script, *options = words.split()
+    command = [sys.executable, ROOT / "scripts" / script, *options]
     trial = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert trial.returncode == 0, trial.stdout + trial.stderr

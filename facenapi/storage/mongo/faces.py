@@ -1,6 +1,6 @@
 """Writing faces. Each write of a face is one atomic step on one document, guarded by its revision.
 
-A revision is taken from a counter before the write. Should the write then take long, the face gets a new
+A revision is taken from a counter just before the write. Should the write then take long, the face gets a new
 one, so that the feed never has to look further back than its margin.
 """
 
@@ -27,22 +27,23 @@ from facenapi.storage.base import (
 )
 from facenapi.storage.mongo.base import PAUSES, key
 from facenapi.storage.mongo.documents import Document, document_of, tombstone_document
-from facenapi.storage.mongo.driver import int64, operation, unknown_outcome
+from facenapi.storage.mongo.driver import int64, unknown_outcome
 from facenapi.storage.mongo.galleries import Galleries
 from facenapi.storage.mongo.lists import Lists
 from facenapi.storage.mongo.metas import Metas
-from facenapi.storage.mongo.news import News
+from facenapi.storage.mongo.news import News, changing
 from facenapi.storage.rules import changed, gallery_order, named_galleries
 
 _OF_NEW_FACE = [f.name for f in fields(NewFace)]
 MAX_ROUNDS = 50
-# A third of the feed's margin: the rest is for clocks that differ and for the write itself.
-LATE_S = 3.0
+# Less than the feed's margin: the rest is for clocks that differ.
+LATE_S = 6.0
+MAX_LATE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Revisions, and when they were taken: by the calendar, and by this process's own clock."""
+    """Revisions, a moment by the calendar after they were taken, and one by this process's own clock before it."""
 
     revs: range
     changed_ms: int
@@ -59,21 +60,24 @@ class Faces(Metas, Galleries, Lists, News):
 
     async def stamp(self, count: int) -> Stamp:
         """Take revisions."""
-        await self.clock.renew()
-        changed_ms, taken = self.clock.milliseconds(), time.monotonic()
+        taken = time.monotonic()
         last = await self.count_up("rev", count)
-        return Stamp(range(last - count + 1, last + 1), changed_ms, taken)
+        await self.clock.renew()
+        return Stamp(range(last - count + 1, last + 1), self.clock.milliseconds(), taken)
 
     async def _restamp(self, face_ids: Sequence[int], stamp: Stamp) -> None:
-        """Give what was written late a new revision, until one is written in time."""
-        while stamp.late:
+        """Give what was written late a new revision, until one is written in time; raise Unavailable if none is."""
+        for _ in range(MAX_LATE):
+            if not stamp.late:
+                return
             stamp = await self.stamp(1)
             late = {"_id": {"$in": [int64(i) for i in face_ids]}, "rev": {"$lt": int64(stamp.revs[0])}}
             news = {"$set": {"rev": int64(stamp.revs[0]), "changed": int64(stamp.changed_ms)}}
             await self.repeated(lambda late=late, news=news: self.faces.update_many(late, news))  # type: ignore[misc]
+        raise Unavailable("The database is too slow to keep up with so many writes")
 
     # -- adding ---------------------------------------------------------------------------------
-    @operation
+    @changing
     async def add_faces(self, new: Sequence[NewFace]) -> list[Face]:
         """Store new faces. If that fails half way, what was stored is deleted again."""
         if not new:
@@ -81,7 +85,6 @@ class Faces(Metas, Galleries, Lists, News):
         births = await self._require_all(new)
         await self.clock.renew()
         self.clock.compare()
-        stamp = await self.stamp(len(new))
         faces = [
             Face(
                 **{
@@ -89,11 +92,13 @@ class Faces(Metas, Galleries, Lists, News):
                     "galleries": gallery_order(face.galleries),
                 },
                 id=self.ids.next(face.cell),
-                rev=rev,
+                rev=0,
             )
-            for face, rev in zip(new, stamp.revs, strict=True)
+            for face in new
         ]
         await self.hint(faces)
+        stamp = await self.stamp(len(faces))
+        faces = [replace(face, rev=rev) for face, rev in zip(faces, stamp.revs, strict=True)]
         faces = await self._insert(faces, stamp)
         await self._restamp([face.id for face in faces], stamp)
         await asyncio.gather(self.hint(faces), self.announce())
@@ -155,7 +160,7 @@ class Faces(Metas, Galleries, Lists, News):
         except (PyMongoError, Unavailable):
             return  # The client is told of the first failure.
 
-    @operation
+    @changing
     async def restore_faces(self, faces: Sequence[Face]) -> int:
         """Store faces of an export."""
         ids = [int64(face.id) for face in faces]
@@ -168,12 +173,12 @@ class Faces(Metas, Galleries, Lists, News):
         await self._require_all(new)
         if not new:
             return 0
+        await self.hint(new)
         stamp = await self.stamp(len(new))
         new = [
             replace(face, rev=rev, galleries=gallery_order(face.galleries))
             for face, rev in zip(new, stamp.revs, strict=True)
         ]
-        await self.hint(new)
         # What is there is a tombstone of this owner, or what an earlier try of this very write left.
         await self._replace(
             [
@@ -199,7 +204,7 @@ class Faces(Metas, Galleries, Lists, News):
         await self.repeated(lambda: self.driver.write(self.faces, writes))
 
     # -- changing -------------------------------------------------------------------------------
-    @operation
+    @changing
     async def update_face(self, owner: str, face_id: int, change: FaceChange) -> Face | None:
         """Apply an edit."""
         if not await self.fetch(owner, [face_id]):
@@ -225,9 +230,9 @@ class Faces(Metas, Galleries, Lists, News):
 
     async def _swap(self, old: Face, new: Face) -> bool:
         """Store a face in the place of what it was; false if it has changed meanwhile."""
+        await self.hint([new])
         stamp = await self.stamp(1)
         new = replace(new, rev=stamp.revs[0])
-        await self.hint([new])
         query = {"_id": int64(old.id), "rev": {"$in": [int64(old.rev), int64(new.rev)]}}
         document = document_of(new, stamp.changed_ms)
         result = await self.repeated(lambda: self.faces.replace_one(query, document))
@@ -236,7 +241,7 @@ class Faces(Metas, Galleries, Lists, News):
         return bool(result.matched_count)
 
     # -- deleting -------------------------------------------------------------------------------
-    @operation
+    @changing
     async def delete_face(self, owner: str, face_id: int) -> Face | None:
         """Delete one face."""
         for _ in range(MAX_ROUNDS):
@@ -245,7 +250,7 @@ class Faces(Metas, Galleries, Lists, News):
                 return face
         raise Unavailable("The face changes faster than it can be deleted")
 
-    @operation
+    @changing
     async def delete_faces(self, owner: str, where: FaceFilter, limit: int = 1000) -> list[Face]:
         """Delete up to ``limit`` faces."""
         for _ in range(MAX_ROUNDS):

@@ -6,9 +6,20 @@ up after it and before the client is told. Who reads the count, then the feed, h
 
 from __future__ import annotations
 
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+from pymongo.errors import PyMongoError
+
 from facenapi.config.options import Config
+from facenapi.errors import Unavailable
 from facenapi.storage.mongo.base import MongoBase
 from facenapi.storage.mongo.driver import operation
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 ACKNOWLEDGED = "acknowledged"
 # Of this process, to be told from others' ones. Were they forgotten, the feed would be read once in vain.
@@ -21,6 +32,7 @@ class News(MongoBase):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self._own: set[int] = set()
+        self._doubt = False  # whether something that failed has changed a face nevertheless
 
     async def announce(self) -> None:
         """Count a change that is durable, before it is acknowledged."""
@@ -29,6 +41,9 @@ class News(MongoBase):
     @operation
     async def news_since(self, mark: int) -> tuple[int, bool]:
         """Return whether others have acknowledged changes, and the mark to ask next."""
+        if self._doubt:
+            self._doubt = False
+            await self._count_a_stranger()
         found = await self.counters.find_one({"_id": ACKNOWLEDGED})
         latest = int(found["value"]) if found else 0
         if len(self._own) > OWN_KEPT:
@@ -36,3 +51,30 @@ class News(MongoBase):
         while mark < latest and mark + 1 in self._own:
             mark += 1
         return max(mark, latest), mark < latest
+
+    async def _count_a_stranger(self) -> None:
+        """Count what may have been changed as if somebody else had done it: this process has to look, too."""
+        try:
+            await self.count_up(ACKNOWLEDGED)
+        except BaseException:
+            self._doubt = True
+            raise
+
+
+def changing(method: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Make a method that changes faces an operation that leaves no doubt.
+
+    If it fails or is cancelled, faces may have changed all the same: lists show that at once, and the next search has
+    to know it, too.
+    """
+
+    @functools.wraps(method)
+    async def doubted(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await method(*args, **kwargs)
+        except (PyMongoError, Unavailable, asyncio.CancelledError):
+            store: Any = args[0]
+            store._doubt = True  # noqa: SLF001 - it belongs to News
+            raise
+
+    return operation(doubted)
