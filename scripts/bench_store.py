@@ -7,8 +7,9 @@ cameras), then measured in turns, so that whatever else the machine does falls o
 Times are lower quartiles: what a call takes when no other process has the processor just then.
 
 With --compare the embedded store, the MongoDB store over the tests' double, and over FerretDB if it is built
-(scripts/build_ferretdb) stand side by side, of --faces faces each, with the bulk paths too: restoring an export,
-changing every face (as regenerate does), reading the whole feed (as a shard's first load does), deleting a gallery.
+(scripts/build_ferretdb) stand side by side, of --faces faces each, with the bulk paths too:
+reading the whole feed (as a shard's first load does), and for at most 20 seconds each changing faces (as regenerate
+does), deleting galleries, and restoring what was deleted.
 Neither of the two servers says how fast MongoDB is: the double is Python, and FerretDB reads the whole collection for
 each query. No bound. --stores embedded measures the embedded store alone, of more faces.
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import resource
@@ -139,34 +141,56 @@ class Subject:
             "metas of a gallery": lambda: self.store.list_metas(OWNER, gallery(), place()),
         }
 
-    async def bulk(self) -> None:
-        """Change every face, read the feed, delete everything by gallery, and restore it."""
-        faces: list[Face] = []
+    async def bulk(self, seconds: float) -> None:
+        """Read the feed; for some seconds each change faces, delete by gallery, and restore what was deleted."""
+        faces: dict[int, Face] = {}
         more, rev, started = True, 0, time.perf_counter()
         while more:
             changes = await self.store.changes_since(rev, 2000)
-            faces += changes.faces
+            faces |= {face.id: face for face in changes.faces}
             rev, more = changes.next_rev, changes.more
         self.rates["first load"] = len(faces) / (time.perf_counter() - started)
-        faces = list({face.id: face for face in faces}.values())
-        started = time.perf_counter()
-        for start in range(0, min(len(faces), 2000), 16):
-            some = faces[start : start + 16]
+        left, gone, galleries = iter(list(faces)), dict[int, Face](), [*GALLERIES]
+
+        async def regenerate() -> int:
+            some = list(itertools.islice(left, 16))
             news = FaceChange(embedding=self.random.randbytes(4 * self.dim), model="newer")
-            await asyncio.gather(*(self.store.update_face(OWNER, face.id, news) for face in some))
-        self.rates["regenerate"] = min(len(faces), 2000) / (time.perf_counter() - started)
-        started, count = time.perf_counter(), 0
-        for gallery in GALLERIES:
-            while gone := await self.store.delete_faces(OWNER, FaceFilter(gallery=gallery), 500):
-                count += len(gone)
-        self.rates["delete galleries"] = count / (time.perf_counter() - started)
-        started = time.perf_counter()
-        for start in range(0, len(faces), 500):
-            await self.store.restore_faces(faces[start : start + 500])
-        self.rates["restore"] = len(faces) / (time.perf_counter() - started)
+            await asyncio.gather(*(self.store.update_face(OWNER, face_id, news) for face_id in some))
+            return len(some)
+
+        async def delete() -> int:
+            while galleries:
+                some = await self.store.delete_faces(OWNER, FaceFilter(gallery=galleries[-1]), 100)
+                gone.update((face.id, face) for face in some)
+                if some:
+                    return len(some)
+                galleries.pop()
+            return 0
+
+        async def restore() -> int:
+            return await self.store.restore_faces([gone.popitem()[1] for _ in range(min(100, len(gone)))])
+
+        await self.repeat("regenerate", regenerate, seconds)
+        await self.repeat("delete galleries", delete, seconds)
+        await self.repeat("restore", restore, seconds)
+
+    async def repeat(self, name: str, step: Callable[[], Awaitable[int]], seconds: float) -> None:
+        """Repeat a step until it has no more faces to work on, or the time is over."""
+        started, count, done = time.perf_counter(), 0, 1
+        while done and time.perf_counter() < started + seconds:
+            done = await step()
+            count += done
+        self.rates[name] = count / (time.perf_counter() - started)
 
 
-async def compare(names: list[str], size: int, folder: Path, dim: int, rounds: int) -> dict[str, object]:
+def say(text: str) -> None:
+    """Tell who waits how far it is."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr)
+
+
+async def compare(
+    names: list[str], size: int, folder: Path, dim: int, *, rounds: int, seconds: float
+) -> dict[str, object]:
     """Measure several kinds of stores of one size; return all figures."""
     with ExitStack() as stack:
         subjects = []
@@ -181,11 +205,14 @@ async def compare(names: list[str], size: int, folder: Path, dim: int, rounds: i
             await store.start()
             subjects.append(Subject(size, store, dim, random.Random(size), batch=100))
             await subjects[-1].fill()
+            say(f"{name}: filled")
         await measure(subjects, rounds)
-        for subject in subjects:
+        for subject, name in zip(subjects, names, strict=True):
+            say(f"{name}: writes")
             await subject.write(1, 50)
             await subject.write(50, 200)
-            await subject.bulk()
+            say(f"{name}: bulk")
+            await subject.bulk(seconds)
             await subject.store.close()
     return {
         "stores": names,
@@ -280,7 +307,8 @@ def main() -> int:
     if args.compare:
         names = [name for name in args.stores.split(",") if name != "ferretdb" or program() is not None]
         with tempfile.TemporaryDirectory(dir=args.dir) as folder:
-            result = asyncio.run(compare(names, args.faces, Path(folder), args.dim, 3 if args.quick else 10))
+            rounds, seconds = (1, 3) if args.quick else (4, 20)
+            result = asyncio.run(compare(names, args.faces, Path(folder), args.dim, rounds=rounds, seconds=seconds))
         if args.json:
             print(json.dumps(result))
         else:

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Two API servers on one database: a face that one has enrolled is found by the very next request to the other.
 
-    scripts/trial_servers.py [--rounds 1000] [--quick] [--json]
+    scripts/trial_servers.py [--rounds 1000] [--quick] [--json] [--search embedded|shards]
 
 FerretDB (scripts/build_ferretdb makes it) keeps the faces; two ``facenapi serve`` processes with a detector that
 takes colours for persons work on it, first with search in each of them, then with two ``facenapi shard`` processes.
 A round: enrol at one server, identify at the other, delete at the other, identify at the first; the servers change
-places each time. In every tenth round the second server is stopped (SIGSTOP) while the first enrols; with shards, one
-of them, and identify is asked while it stands still. The database is a new one every 100 rounds: FerretDB reads all
-of it for each query.
+places each time. In every tenth round the second server is stopped (SIGSTOP) while the first enrols; with shards,
+by turns it and each of them, and identify is asked while a shard stands still. The database is a new one every 100
+rounds: FerretDB reads all of it for each query.
 
 Bounds: no miss, nothing deleted is found, no server or shard that stood still answers wrongly (it may answer 503).
 Exit status 1 otherwise.
@@ -40,6 +40,7 @@ from tests.support.server import picture
 
 OF_ONE_DATABASE = 100
 PAUSE_EVERY = 10
+SEARCHES = {"embedded": "search in each server", "shards": "two shards"}
 
 
 @contextmanager
@@ -126,12 +127,12 @@ class Trial:
         color = (255, number % 150, number // 150 % 150)
         if number % PAUSE_EVERY:
             face_id = self.enrol(here, color)
-        elif self.shards is None:
+        elif self.shards is None or number // PAUSE_EVERY % 3 == 2:
             with stopped(self.servers[::order][1].process.pid):
                 face_id = self.enrol(here, color)
             self.counts["paused"] += 1
         else:
-            with stopped(self.shards.processes[number // PAUSE_EVERY % 2].pid):
+            with stopped(self.shards.processes[number // PAUSE_EVERY % 3].pid):
                 face_id = self.enrol(here, color, may_fail=True)
                 self.look(there, color, face_id, may_fail=True)
             self.counts["paused"] += 1
@@ -192,11 +193,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--quick", action="store_true", help="20 rounds")
+    parser.add_argument("--search", choices=SEARCHES, help="only this of the two")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     rounds = 20 if chosen.quick else chosen.rounds
     rows, figures, wrong = [], {}, 0
-    for name, sharded in (("search in each server", False), ("two shards", True)):
+    for kind in [chosen.search] if chosen.search else SEARCHES:
+        name, sharded = SEARCHES[kind], kind == "shards"
         with tempfile.TemporaryDirectory() as folder:
             counts, median_s = run(Path(folder), rounds, sharded=sharded)
         bad = {kind: counts[kind] for kind in ("missed", "deleted and found", "unexpected 503")}

@@ -7,18 +7,21 @@ cell. A shard that fails is left out of the answer, or fails it, as the caller w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import logging
 import random
+import time
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
-from facenapi.errors import Overloaded, Unavailable
+from facenapi.errors import ApiError, Overloaded, Unavailable
 from facenapi.search.shard import Answer, Change, Query, Shard
+from facenapi.search.upkeep.feed import StoreChangedError
 from facenapi.storage.base import CELL_COUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
@@ -27,8 +30,18 @@ log = logging.getLogger(__name__)
 class ShardClient:
     """Implements :class:`facenapi.search.shard.Searcher` over one or many shards."""
 
-    def __init__(self, shards: Sequence[tuple[Shard, frozenset[int] | None]], timeout_s: float = 5.0) -> None:
-        """``shards``: each with its cells (None: all of them); together they must have every cell once."""
+    def __init__(
+        self,
+        shards: Sequence[tuple[Shard, frozenset[int] | None]],
+        timeout_s: float = 5.0,
+        hear: Callable[[float], Awaitable[None]] | None = None,
+    ) -> None:
+        """``shards``: each with its cells (None: all of them); together they must have every cell once.
+
+        ``hear``: how the shard in this process learns what other servers have acknowledged by a moment.
+        """
+        self._hear = hear
+        self._hearing: set[asyncio.Task[None]] = set()
         self.shards = [shard for shard, _ in shards]
         self._timeout_s = timeout_s
         self._cells = [sorted(range(CELL_COUNT) if cells is None else cells) for _, cells in shards]
@@ -42,6 +55,8 @@ class ShardClient:
 
     async def close(self) -> None:
         """Stop all shards; may be called twice."""
+        for task in self._hearing:
+            task.cancel()
         await asyncio.gather(*(shard.close() for shard in self.shards))
 
     async def apply(self, changes: Sequence[Change]) -> None:
@@ -82,6 +97,23 @@ class ShardClient:
             elif isinstance(result, BaseException):
                 raise result
         return failed
+
+    def arrive(self) -> float:
+        """Begin to learn what other servers have acknowledged so far; return the moment, for the query to come.
+
+        That is then done beside the work on the photo. If it fails, the search tries again and says why.
+        """
+        now = time.monotonic()
+        if self._hear is not None:
+            task = asyncio.ensure_future(self._hear_within(now))
+            self._hearing.add(task)
+            task.add_done_callback(self._hearing.discard)
+        return now
+
+    async def _hear_within(self, since: float) -> None:
+        assert self._hear is not None
+        with contextlib.suppress(ApiError, StoreChangedError):
+            await self._within(self._hear(since))
 
     async def search(self, query: Query, strict: bool) -> Answer:
         """Ask all shards and merge.

@@ -150,17 +150,21 @@ class LocalShard(Hosted):
         return await self._follower.take(changes)
 
     async def search(self, query: Query) -> list[Hit]:
-        """Return the hits, best first, of all that any server has acknowledged by now.
+        """Return the hits, best first, of all that any server has acknowledged by ``query.since``.
 
         Raises Unavailable, Overloaded, or ValueError for a bad probe.
         """
         self._check_ready()
         if self._hears:
             try:
-                await self._follower.hear()
+                await self.hear(time.monotonic() if query.since is None else query.since)
             except StoreChangedError as error:
                 raise Unavailable("The search index begins anew: the store was put back") from error
         return await super().search(query)
+
+    async def hear(self, since: float) -> None:
+        """Take what other servers have acknowledged by a moment. Raises Unavailable or StoreChangedError."""
+        await self._follower.hear(since)
 
     @property
     def lagging(self) -> bool:

@@ -11,6 +11,7 @@ from facenapi.search.local import LocalShard
 from facenapi.search.remote.client import RemoteShard
 from facenapi.search.remote.peers import secret_of
 from facenapi.search.table import read_table
+from facenapi.storage.open import database_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +37,9 @@ def open_searcher(config: Config, store: Store, model: Callable[[], Model] = lam
     if config.milvus_uri:
         return ShardClient([(_milvus_shard(config, store), None)], timeout_s)
     if not config.tntapi_servers_file:
-        return ShardClient(
-            [(LocalShard(Path(config.data_dir) / "index", store, hears=True), None)], config.tntapi_request_timeout
-        )
+        alone = database_file(config) is not None  # the embedded store has no other server
+        shard = LocalShard(Path(config.data_dir) / "index", store, hears=not alone)
+        return ShardClient([(shard, None)], config.tntapi_request_timeout, None if alone else shard.hear)
     table = read_table(Path(config.tntapi_servers_file))
     shards = [
         (

@@ -78,6 +78,7 @@ class Query:
 
     ``probe``: float32 (dim,), unit length. ``min_similarity``: cosine, ``None`` for no threshold.
     ``tag``: only faces with this tag. A ``min_similarity`` that is not finite raises ValueError.
+    ``since``: what was acknowledged by then (monotonic) must be known, see :meth:`Searcher.arrive`; None for now.
     """
 
     owner: str
@@ -86,6 +87,7 @@ class Query:
     n: int
     min_similarity: float | None = None
     tag: str | None = None
+    since: float | None = None
 
     def __post_init__(self) -> None:
         """Look at what would silently match nothing, or everything."""
@@ -149,6 +151,9 @@ class Searcher(Protocol):
 
     async def tell(self, changes: Sequence[Change]) -> tuple[int, int]:
         """Send each change to the shard of its cell; return how many live and heard of theirs, and of how many."""
+
+    def arrive(self) -> float:
+        """Begin to learn what other servers have acknowledged so far; return the moment, for the query to come."""
 
     async def search(self, query: Query, strict: bool) -> Answer:
         """Ask all shards. ``strict``: a dead shard raises Unavailable instead of a partial answer."""

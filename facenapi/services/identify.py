@@ -80,6 +80,7 @@ class Identifier:
             BadImage, NoFaces, TooManyFaces, Overloaded.
             Unavailable: a shard is down and the search is strict, or all are.
         """
+        since = self._searcher.arrive()
         async with self._photos.open(source, search.owner, many=is_many(boxes, selector)) as photo:
             faces = await select_faces(self._detector, photo, boxes, selector, source.param)
             with stage("embed"):
@@ -90,7 +91,7 @@ class Identifier:
         ceiling = min(limit, ceiling) if limit else ceiling
         n = min(search.limit or ceiling, ceiling)
         more_asked = not 0 < search.limit <= ceiling
-        found = await asyncio.gather(*(self._find(vector, n, search, turns) for vector in vectors))
+        found = await asyncio.gather(*(self._find(vector, n, search, turns, since) for vector in vectors))
         return Identified(
             {face.box.as_key(): matches for face, (matches, _) in zip(faces, found, strict=True)},
             min(answer.live for _, answer in found),
@@ -99,7 +100,7 @@ class Identifier:
         )
 
     async def _find(
-        self, vector: NDArray[np.float32], n: int, search: Search, turns: asyncio.Semaphore
+        self, vector: NDArray[np.float32], n: int, search: Search, turns: asyncio.Semaphore, since: float
     ) -> tuple[list[Match], Answer]:
         """Return the matches of one face.
 
@@ -110,7 +111,7 @@ class Identifier:
         async with turns:
             while True:
                 with stage("search"):
-                    answer = await self._search(vector, asked, search)
+                    answer = await self._search(vector, asked, search, since)
                 with stage("store"):
                     documents = await self._store.get_faces(search.owner, [hit.id for hit in answer.hits])
                 current = [
@@ -125,7 +126,7 @@ class Identifier:
                     return (await asyncio.to_thread(self._matches, current, search))[:n], answer
                 asked += 2 * stale
 
-    async def _search(self, vector: NDArray[np.float32], n: int, search: Search) -> Answer:
+    async def _search(self, vector: NDArray[np.float32], n: int, search: Search, since: float) -> Answer:
         strict = not self._config.tntapi_ignore_search_errors if search.strict is None else search.strict
         floor = None if search.threshold is None else self._detector.similarity(search.threshold) - _MARGIN
         query = Query(
@@ -135,6 +136,7 @@ class Identifier:
             n=n,
             min_similarity=floor,
             tag=None if search.gallery == DEFAULT_GALLERY else search.gallery,
+            since=since,
         )
         return await self._searcher.search(query, strict)
 

@@ -1,6 +1,7 @@
 """A shard in process: what is applied is found, what is deleted is not, and it all comes back."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,28 @@ async def test_a_search_knows_what_other_processes_acknowledged_before_it(tmp_pa
     with pytest.raises(Unavailable):
         await client.search(query(VECTORS[0]), strict=True)
     await shard.close()
+
+
+async def test_news_are_asked_for_once_a_request_beside_the_work_on_its_photo(tmp_path, monkeypatch):
+    store, asked = FeedStore(), []
+    news_since = store.news_since
+    monkeypatch.setattr(store, "news_since", lambda mark: asked.append(mark) or news_since(mark))
+    shard = await started(tmp_path, store, poll_s=1000.0, hears=True)
+    client = ShardClient([(shard, None)], hear=shard.hear)
+    store.put(1, VECTORS[0])
+    asked.clear()
+    since = client.arrive()
+    await until(lambda: shard.info()["faces"] == 1)
+    for _ in range(3):
+        assert [hit.id for hit in await shard.search(replace(query(VECTORS[0]), since=since))] == [1]
+    assert len(asked) == 1
+    store.put(2, VECTORS[1])
+    answer = await client.search(replace(query(VECTORS[1]), since=client.arrive()), strict=True)
+    assert [hit.id for hit in answer.hits] == [2]  # it has waited for the question under way
+    store.down = True
+    with pytest.raises(Unavailable):
+        await client.search(replace(query(VECTORS[1]), since=client.arrive()), strict=True)
+    await client.close()
 
 
 async def test_a_search_waits_for_news_only_so_long(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class Follower:
         self._heard = 0
         self._reading = asyncio.Lock()
         self._asking = asyncio.Lock()
-        self._asked = self._answered = 0  # number of the last question for news, and of the last that was answered
+        self._asked_at = -math.inf  # when the last question for news was asked that has been answered
         self._mark = 0  # what others acknowledged up to it is in the index
 
     @property
@@ -68,8 +69,8 @@ class Follower:
         async with self._reading:
             await self._read(mark)
 
-    async def hear(self) -> None:
-        """Take what other servers have acknowledged by now; call it before a search, with a deadline.
+    async def hear(self, since: float) -> None:
+        """Take what other servers have acknowledged by a moment that has been (monotonic); with a deadline.
 
         With it a face that was added by one API server is found by the very next request to any other. The mark is
         read before the feed: whatever was acknowledged before the question is then in the index. It costs one read
@@ -78,17 +79,16 @@ class Follower:
 
         Raises Unavailable if the store cannot be asked, StoreChangedError as :meth:`follow`.
         """
-        asked = self._asked
         async with self._asking:
-            if self._answered > asked:  # somebody else has asked since, and all that there was has been taken
+            if self._asked_at >= since:  # somebody else has asked since, and all that there was has been taken
                 return
-            self._asked = number = self._asked + 1
+            asked_at = time.monotonic()
             mark, news = await self._feed.news_since(self._mark)
             if news:
                 async with self._reading:
                     await self._read(mark)
             self._mark = max(mark, self._mark)
-            self._answered = number
+            self._asked_at = asked_at
 
     async def _read(self, mark: int) -> None:
         """Read the feed to its end; ``mark`` was asked for before."""
