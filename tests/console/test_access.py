@@ -25,6 +25,9 @@ def arrange(visitor, view: str, server) -> None:
         visitor.give(photos.two_faces(), "two.png")
         visitor.give(photos.astronaut(), "one.png")
         page.locator(".pairing").first.wait_for()
+    if view == "live":
+        page.get_by_role("button", name="Start the camera").click()
+        page.locator(".stage .box.known").wait_for()
     if view == "status":
         page.locator(".bars .meter").first.wait_for()
     quiet(page)
@@ -65,6 +68,12 @@ def test_every_view_is_accessible_and_fits(browser, server, size, theme):
         page.get_by_role("heading", name="Detect").wait_for()
         for view in VIEWS:
             arrange(visitor, view, server)
+            if view == "person":
+                page.get_by_role("button", name="Merge with another person").click()
+                page.get_by_role("button", name="Grace Hopper").locator("img").wait_for()
+                problems += [f"merge: {one}" for one in violations(page)]
+                page.screenshot(path=SCREENSHOTS / f"merge-{theme}-{size}.png")
+                page.keyboard.press("Escape")
             problems += [f"{view}: {one}" for one in violations(page)]
             if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                 problems.append(f"{view} is wider than the window")

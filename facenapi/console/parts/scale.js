@@ -74,8 +74,14 @@ export function thresholdControl(thresholds, start) {
     shown.textContent = percent(value);
     slider.setAttribute("aria-valuetext", percent(value));
   }
+  /** @param {number} value */
+  function choose(value) {
+    slider.value = String(value);
+    set(value);
+    slider.dispatchEvent(new Event("change", { bubbles: true }));
+  }
   const names = thresholds.map(({ name, confidence }) =>
-    h("button", { type: "button", class: "button tiny", on: { click: () => { slider.value = String(confidence); set(confidence); } } }, presetName(name)));
+    h("button", { type: "button", class: "button tiny", on: { click: () => choose(confidence) } }, presetName(name)));
   return {
     element: h("div", { class: "field" }, h("span", { class: "name" }, t("search.threshold"), " ", shown), slider, h("div", { class: "row" }, names)),
     value: () => exact,

@@ -36,7 +36,7 @@ function about(face, camera, info, changed) {
     [t("face.person"), face.person_id !== undefined && h("span", { class: "row" },
       h("a", { href: `#/person/${face.person_id}` }, t("person.name", { n: String(face.person_id) })),
       face.friend && h("span", { class: "badge good" }, t("history.friend")),
-      button(t("person.move"), () => movePerson(face, changed), { class: "tiny" }))],
+      button(t("person.move"), () => movePerson(face, info, changed), { class: "tiny" }))],
     [t("face.camera"), face.cam_id && h("a", { href: `#/history?cam=${encodeURIComponent(face.cam_id)}` }, camera)],
     [t("face.history"), face.person_id !== undefined && h("a", { href: `#/history?person=${face.person_id}` }, t("person.history"))],
     [t("face.gender"), face.gender && t(face.gender === "male" ? "gender.male" : "gender.female")],

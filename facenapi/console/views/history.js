@@ -117,10 +117,10 @@ export async function show({ root, query, signal, info }) {
   const live = h("input", { type: "checkbox", checked: true });
   put(root,
     head(title, "history.lead", state, h("label", { class: "check" }, live, t("history.update"))),
-    h("form", { class: "filters", role: "search", on: { submit: (event) => { event.preventDefault(); void load(); }, change: () => void load() } },
+    h("details", { class: "folded", open: matchMedia("(min-width: 700px)").matches || query.size > 0 }, h("summary", {}, t("history.filters")), h("form", { class: "filters", role: "search", on: { submit: (event) => { event.preventDefault(); void load(); }, change: () => void load() } },
       field(t("history.camera"), camera), field(t("history.person"), person), field(t("history.who"), friend),
       field(t("history.from"), from), field(t("history.until"), until),
-      h("div", { class: "row" }, h("button", { class: "button", type: "submit" }, t("faces.filter")))),
+      h("div", { class: "row" }, h("button", { class: "button", type: "submit" }, t("faces.filter"))))),
     place);
   await load();
   void follow();

@@ -1,10 +1,10 @@
 // One person: the faces; move one of them away, or merge with another person.
 
 import * as api from "../api.js";
-import { button, field, h, icon, put } from "../dom.js";
+import { button, h, icon, put } from "../dom.js";
 import { ask, toast } from "../parts/dialog.js";
 import { faceLink, faceName, pager, portrait } from "../parts/faces.js";
-import { movePerson } from "../parts/move_person.js";
+import { movePerson, personField } from "../parts/move_person.js";
 import { attempt, empty, head } from "../parts/work.js";
 import { t, when } from "../session.js";
 
@@ -36,15 +36,15 @@ export function show({ root, args, signal, info }) {
     return h("li", { class: "face" },
       h("a", { href: faceLink(face.id), "aria-label": faceName(face) }, portrait(face, info)),
       h("div", { class: "about" }, h("span", { class: "who" }, faceName(face)), h("span", { class: "soft small" }, when(face.timestamp)),
-        button(t("person.move"), () => movePerson(face, () => void load()), { class: "tiny" })));
+        button(t("person.move"), () => movePerson(face, info, () => void load()), { class: "tiny" })));
   }
 
   function merge() {
-    const other = h("input", { type: "number", min: 1, required: true, inputmode: "numeric", name: "other" });
-    ask(t("person.merge"), [h("p", {}, t("person.merge.text")), field(t("person.merge.other"), other)], {
-      go: t("person.merge"),
+    const other = personField(info, id);
+    ask(t("person.merge"), [h("p", {}, t("person.merge.text")), other.element], {
+      go: t("person.merge.go"),
       save: async () => {
-        await api.mergePersons(id, Number(other.value));
+        await api.mergePersons(id, other.value());
         toast(t("saved"));
         void load();
       },

@@ -30,7 +30,7 @@ export async function show({ root, query, signal, info }) {
   put(root, head(title, "search.lead"),
     h("div", { class: "stack" },
       photoPlace((taken) => { photo = taken; go(); }, { signal }),
-      h("form", { class: "card slim search-form", on: { submit: (event) => { event.preventDefault(); go(); } } },
+      h("form", { class: "card slim search-form", on: { submit: (event) => { event.preventDefault(); go(); }, change: go } },
         field(t("search.gallery"), gallery), threshold.element, field(t("search.count"), count),
         h("button", { class: "button", type: "submit" }, t("search.again"))),
       result,

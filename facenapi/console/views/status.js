@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { fill, h, put } from "../dom.js";
-import { Series, plot } from "../parts/plot.js";
+import { Series, plot, spark } from "../parts/plot.js";
 import { head } from "../parts/work.js";
 import { trouble } from "../parts/trouble.js";
 import { number, t } from "../session.js";
@@ -62,6 +62,8 @@ export async function show({ root, signal }) {
         h("section", { class: "card stack" }, h("h2", {}, t("status.stages")), h("p", { class: "soft small" }, t("status.stages.note")), stages),
         h("section", { class: "card stack" }, h("h2", {}, t("status.parts")), parts))));
 
+  /** @type {Map<string, {row: HTMLElement, now: HTMLElement, line: ReturnType<typeof spark>, series: Series}>} */
+  const rows = new Map();
   /** @type {{at: number, all: Figures} | null} */
   let before = null;
 
@@ -75,25 +77,40 @@ export async function show({ root, signal }) {
       plots.requests?.series.add(Math.max(0, made / spent));
       plots.latency?.series.add(made > 0 ? (1000 * took) / made : null);
     }
+    drawStages(all, before?.all);
     before = { at: now, all };
     plots.flight?.series.add(sum(all, "facenapi_requests_in_flight"));
     plots.queue?.series.add(sum(all, "facenapi_inference_queue") + sum(all, "facenapi_decode_queue"));
     plots.faces?.series.add(sum(all, "facenapi_shard_faces"));
     plots.memory?.series.add(sum(all, "process_resident_memory_bytes") / 1e6);
     for (const [name, { series }] of Object.entries(plots)) drawn[name]?.draw(series);
-    drawStages(all);
     drawState(health);
   }
 
-  /** @param {Figures} all */
-  function drawStages(all) {
-    const rows = (all.get("facenapi_stage_seconds_count") ?? []).filter(({ value }) => value > 0).map(({ labels, value }) => ({
-      name: labels.stage ?? "", mean: (1000 * sum(all, "facenapi_stage_seconds_sum", ({ stage }) => stage === labels.stage)) / value,
-    }));
-    const most = Math.max(...rows.map(({ mean }) => mean), 1);
-    fill(stages, rows.length ? rows.map(({ name, mean }) => h("div", { class: "meter" }, h("span", { class: "mono" }, name),
-      h("progress", { max: most, value: mean, "aria-label": name }), h("span", { class: "number" }, `${number(mean, { maximumFractionDigits: 1 })} ms`)))
-      : h("p", { class: "soft" }, t("status.no-requests")));
+  /** The mean of each stage, of the requests since the last look, or of all of them at first. @param {Figures} all  @param {Figures} [last] */
+  function drawStages(all, last = new Map()) {
+    const seen = (all.get("facenapi_stage_seconds_count") ?? []).filter(({ value }) => value > 0).map(({ labels }) => labels.stage ?? "");
+    for (const name of seen) {
+      /** @param {string} figure */
+      const more = (figure) => sum(all, figure, ({ stage }) => stage === name) - sum(last, figure, ({ stage }) => stage === name);
+      const times = more("facenapi_stage_seconds_count");
+      const { now, line, series } = rows.get(name) ?? addStage(name);
+      series.add(times > 0 ? (1000 * more("facenapi_stage_seconds_sum")) / times : null);
+      const latest = series.values.findLast((value) => value !== null);
+      now.textContent = latest === undefined || latest === null ? "–" : `${number(latest, { maximumFractionDigits: 1 })} ms`;
+      line.draw(series);
+    }
+    if (!rows.size) fill(stages, h("p", { class: "soft" }, t("status.no-requests")));
+  }
+
+  /** @param {string} name */
+  function addStage(name) {
+    const line = spark();
+    const now = h("span", { class: "number" });
+    const one = { row: h("div", { class: "meter plot" }, h("span", { class: "mono" }, name), line.element, now), now, line, series: new Series(KEEP) };
+    rows.set(name, one);
+    fill(stages, [...rows.values()].map(({ row }) => row));
+    return one;
   }
 
   /** @param {any} health */
