@@ -23,7 +23,7 @@ CELLS = 8  # of a face, side by side
 MOSAIC = """(cells) => Promise.all([...document.querySelectorAll("main img, main canvas")].map((one) => {
     const width = one.naturalWidth || one.width, height = one.naturalHeight || one.height;
     const factor = Math.min(1, cells / Math.max(width, height));
-    const few = new OffscreenCanvas(Math.max(1, Math.round(width * factor)), Math.max(1, Math.round(height * factor)));
+    const few = new OffscreenCanvas(Math.ceil(width * factor), Math.ceil(height * factor));
     few.getContext("2d").drawImage(one, 0, 0, few.width, few.height);
     const full = one instanceof HTMLCanvasElement ? one : document.createElement("canvas");
     [full.width, full.height] = [width, height];

@@ -213,7 +213,7 @@ def test_persons_are_merged_and_faces_moved(browser, tmp_path, server):
             page.locator(".face >> nth=1").wait_for()
             page.get_by_role("link", name="somebody").first.click()
             page.get_by_role("button", name="Merge with another person").click()
-            page.get_by_role("dialog").get_by_role("button", name="Person 1").click()  # the number goes by a picture, too
+            page.get_by_role("dialog").get_by_role("button", name="Person 1").click()
             assert page.get_by_label("Number of the other person").input_value() == "1"
             page.get_by_role("dialog").get_by_role("button", name="Merge").click()
             visitor.sees("2 faces")
