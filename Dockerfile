@@ -10,9 +10,10 @@
 # Options are variables, for the server and every command that is executed in the container: -e FACENAPI_GAE=True,
 # and for secrets the path of a file: -e FACENAPI_MONGO_URI_FILE=/run/secrets/mongo_uri.
 #
-# Layers in the order in which they change: libraries, networks, program. BASE may be pinned: python@sha256:…
+# Layers in the order in which they change: libraries, networks, program. The base is pinned (Python 3.11.16, September
+# 2026); docker buildx imagetools inspect python:3.11-slim-bookworm shows today's digest, for --build-arg BASE=….
 
-ARG BASE=python:3.11-slim-bookworm
+ARG BASE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 FROM ${BASE} AS libraries
 ARG EXTRA=cpu

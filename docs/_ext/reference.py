@@ -83,8 +83,8 @@ def methods() -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Return a text of which nothing is markup."""
-    return re.sub(r"([\\*_`|])", r"\\\1", text)
+    """Return a text of which nothing is markup, and no address a link: they are examples."""
+    return re.sub(r"([\\*_`|]|:(?=//))", r"\\\1", text)
 
 
 def _family(kind: type[ApiError]) -> Iterator[type[ApiError]]:

@@ -82,7 +82,7 @@ def test_what_setup_needs_is_in_the_build():
     assert {default, gpu, "models"} <= set(setup["options.extras_require"])
     needed = setup["options"]["python_requires"].removeprefix(">=").split(".")
     base = next(rest for name, rest in instructions() if name == "ARG" and rest.startswith("BASE"))
-    python = re.search(r"python:([0-9.]+)", base)[1]
+    python = re.fullmatch(r"BASE=python:([0-9.]+)-\S+@sha256:[0-9a-f]{64}", base)[1]
     assert [int(part) for part in python.split(".")] >= [int(part) for part in needed]
 
 
