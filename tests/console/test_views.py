@@ -263,9 +263,10 @@ def test_status_draws_what_the_server_says(visitor, server):
     page = visitor.open("status")
     visitor.sees("database works")
     server.call("POST", "/v1/detect", *form({"photo": photos.astronaut()}))
-    page.wait_for_function("() => document.querySelectorAll('.plot .line')[4].getAttribute('d').includes('L')")
-    expect(page.locator(".plot")).to_have_count(6)
-    assert float(page.locator(".plot .now").nth(4).inner_text()) >= 6
+    page.wait_for_function("() => document.querySelectorAll('.plots .line')[4].getAttribute('d').includes('L')")
+    expect(page.locator(".plots .plot")).to_have_count(6)
+    expect(page.locator(".bars .plot .line").first).to_have_attribute("d", re.compile("M"))
+    assert float(page.locator(".plots .now").nth(4).inner_text()) >= 6
     assert "detect" in page.locator(".bars").inner_text()
 
 
