@@ -45,7 +45,7 @@ async def test_mongodb_misses_indexes_and_galleries(store, double):
     await store.add_gallery("ann", "staff")
     await add(store, "a", galleries=("staff",))
     await store.galleries.delete_many({})
-    del double.commands._indexes["facenapi", "faces"]["feed"]
+    del double.commands.plans.indexes["facenapi", "faces"]["feed"]
     bad = [finding for finding in await store.report() if not finding.well]
     assert [finding.text.split(": ")[1] for finding in bad] == ["faces.feed", "ann/staff"]
     assert all(finding.advice for finding in bad)

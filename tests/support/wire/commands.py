@@ -13,7 +13,8 @@ from bson.int64 import Int64
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-Command = dict[str, Any]
+from tests.support.wire.plans import Command, Plans, Refused
+
 Answer = dict[str, Any]
 
 COMMON = {"$db", "lsid", "$clusterTime", "$readPreference", "readConcern", "txnNumber", "comment", "maxTimeMS"}
@@ -40,16 +41,6 @@ LARGEST = 16 * 2**20
 MODIFYING = {"insert", "update", "delete", "findAndModify"}
 
 
-class Refused(Exception):
-    """An answer with ok 0."""
-
-    def __init__(self, code: int, name: str, message: str, *labels: str) -> None:
-        super().__init__(message)
-        self.answer = {"ok": 0.0, "code": code, "codeName": name, "errmsg": message}
-        if labels:
-            self.answer["errorLabels"] = list(labels)
-
-
 class Commands:
     """A database server: state and commands."""
 
@@ -59,8 +50,7 @@ class Commands:
         self._cursors: dict[int, list[Any]] = {}
         self._numbers = itertools.count(1000)
         self._retryable: dict[tuple[bytes, int], Answer] = {}
-        self._indexes: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
-        self.unhinted: list[Command] = []
+        self.plans = Plans()
         self.made: dict[str, Command] = {}  # what an administrator made, by collection
 
     def run(self, command: Command) -> Answer:
@@ -141,7 +131,7 @@ class Commands:
 
         def write(collection: Any, part: Command) -> int:
             nonlocal modified
-            self._led(command, part["q"])
+            self.plans.lead(command, part["q"])
             if len(bson.encode(part["u"])) > LARGEST:
                 raise Refused(10334, "BSONObjectTooLarge", "the document is larger than 16 MB")
             _only(part, {"q", "u", "multi", "upsert"}, "update")
@@ -166,7 +156,7 @@ class Commands:
     def _delete(self, command: Command) -> Answer:
         def write(collection: Any, part: Command) -> int:
             _only(part, {"q", "limit"}, "delete")
-            self._led(command, part["q"])
+            self.plans.lead(command, part["q"])
             method = collection.delete_one if part["limit"] else collection.delete_many
             return int(method(part["q"]).deleted_count)
 
@@ -192,7 +182,7 @@ class Commands:
 
     # -- reads ----------------------------------------------------------------------------------
     def _find(self, command: Command) -> Answer:
-        self._hinted(command, command["filter"])
+        self.plans.read(command, command["filter"])
         cursor = self._collection(command).find(command["filter"], command.get("projection"))
         if command.get("sort"):
             cursor = cursor.sort(list(command["sort"].items()))
@@ -200,37 +190,12 @@ class Commands:
         return self._first_batch(command, found, command.get("batchSize", 101), command.get("singleBatch", False))
 
     def _aggregate(self, command: Command) -> Answer:
-        self._hinted(command, command["pipeline"][0]["$match"])
+        self.plans.read(command, command["pipeline"][0]["$match"])
         return self._first_batch(
             command,
             list(self._collection(command).aggregate(command["pipeline"])),
             command["cursor"].get("batchSize", 101),
         )
-
-    def _led(self, command: Command, query: Command) -> None:
-        """Note a write that no index leads to its documents: it would read the whole collection."""
-        place = (command["$db"], next(iter(command.values())))
-        if not any(next(iter(index["key"])) in query for index in self._indexes.get(place, {}).values()):
-            self._hinted({name: value for name, value in command.items() if name != "hint"}, query)
-
-    def _hinted(self, command: Command, query: Command) -> None:
-        """Check that a query names an index it can use; one by _id and one for everything need none."""
-        place = (command["$db"], next(iter(command.values())))
-        name = command.get("hint")
-        if name is None:
-            if query and "_id" not in query:
-                self.unhinted.append(command)
-            return
-        index = self._indexes.get(place, {}).get(name)
-        if index is None:
-            raise Refused(2, "BadValue", f"hint {name} does not correspond to an existing index")
-        if next(iter(index["key"])) not in query:
-            raise Refused(2, "BadValue", f"the double: the query does not begin where index {name} does")
-        if "partialFilterExpression" in index and {"$in": []} in query.values():
-            raise Refused(291, "NoQueryExecutionPlans", "No query solutions: nothing can be in an empty list")
-        for field, value in index.get("partialFilterExpression", {}).items():
-            if field not in query or (value is True and query[field] is not True):
-                raise Refused(2, "BadValue", f"the double: partial index {name} does not cover the query")
 
     def _first_batch(self, command: Command, found: list[Any], size: int, single: bool = False) -> Answer:
         number = 0
@@ -275,7 +240,7 @@ class Commands:
 
     # -- indexes --------------------------------------------------------------------------------
     def _createIndexes(self, command: Command) -> Answer:  # noqa: N802  (the command's name)
-        known = self._indexes.setdefault((command["$db"], command["createIndexes"]), {})
+        known = self.plans.indexes.setdefault((command["$db"], command["createIndexes"]), {})
         for index in command["indexes"]:
             _only(index, {"key", "name", "partialFilterExpression"}, "index")
             other = known.get(index["name"])
@@ -286,9 +251,9 @@ class Commands:
 
     def _listIndexes(self, command: Command) -> Answer:  # noqa: N802  (the command's name)
         place = (command["$db"], command["listIndexes"])
-        if place not in self._indexes:
+        if place not in self.plans.indexes:
             raise Refused(26, "NamespaceNotFound", f"ns does not exist: {'.'.join(place)}")
-        return self._first_batch(command, [{"v": 2, **index} for index in self._indexes[place].values()], 101)
+        return self._first_batch(command, [{"v": 2, **index} for index in self.plans.indexes[place].values()], 101)
 
 
 def _only(command: Command, known: set[str], name: str) -> None:

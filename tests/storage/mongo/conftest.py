@@ -1,0 +1,28 @@
+"""A MongoStore on the double, with either driver."""
+
+from __future__ import annotations
+
+import pymongo.common
+import pytest
+
+from facenapi.storage.mongo import MongoStore, base, faces
+from tests.storage.conftest import mongo_config
+
+
+@pytest.fixture(params=["motor", "pymongo"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def store(io_loop, double, kind, monkeypatch):
+    # How long the driver waits before it looks at a server again that it has lost.
+    monkeypatch.setattr(pymongo.common, "MIN_HEARTBEAT_INTERVAL", 0.01)
+    monkeypatch.setattr(base, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(faces, "PAUSES", (0.0, 0.0, 0.0))
+    store = MongoStore(mongo_config(double, mongo_driver=kind))
+    io_loop.run_sync(store.start)
+    double.seen.clear()
+    yield store
+    double.faults.clear()
+    io_loop.run_sync(store.close)

@@ -1,0 +1,137 @@
+"""Several servers on one MongoDB, of which some die or have wrong clocks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from bson.int64 import Int64
+
+from facenapi.errors import Unavailable
+from facenapi.storage.base import FaceFilter, Page, UnknownGalleryError
+from facenapi.storage.ids import seconds_of
+from facenapi.storage.mongo import MongoStore, clock, galleries, leases
+from tests.storage.conftest import mongo_config
+from tests.storage.mongo.support import everything, seen
+from tests.storage.samples import add, new_face
+from tests.support.wire import Fault
+
+# A client that is closed while one of the driver's monitors is just connecting leaves that socket to the collector.
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:Exception ignored in. <socket\.socket:pytest.PytestUnraisableExceptionWarning"
+)
+
+
+# -- metas and galleries after a crash ------------------------------------------------------------
+
+
+async def test_what_a_dead_server_left_of_metas_is_put_right(store, double):
+    [face] = await add(store, "a")
+    await store.hint([replace(face, meta="never stored", id=face.id + 1024), replace(face, id=face.id - 1024)])
+    [summary] = await store.list_metas("ann", None, Page())
+    assert summary == (1, face)
+    assert await store.metas.count_documents({}) == 1
+
+
+async def test_a_gallery_being_removed_by_a_dead_server_comes_free(store, double, monkeypatch):
+    await store.add_gallery("ann", "staff")
+    mark = {"closing": Int64(time.time() * 1000), "closer": "x"}
+    await store.galleries.update_one({"name": "staff"}, {"$set": mark})
+    assert not await store.remove_gallery("ann", "staff")
+    monkeypatch.setattr(galleries, "CLOSING_S", 0.05)
+    await store.add_faces([new_face(galleries=("staff",))])
+    assert len(await store.delete_faces("ann", FaceFilter(gallery="staff"))) == 1
+    assert await store.remove_gallery("ann", "staff")
+
+
+async def test_a_face_whose_gallery_goes_meanwhile_is_taken_back(store, double):
+    await store.add_gallery("ann", "staff")
+    double.faults = [Fault("insert", "slow", seconds=0.3)]
+    adding = asyncio.ensure_future(store.add_faces([new_face(galleries=("staff",))]))
+    while not seen(double, "insert"):
+        await asyncio.sleep(0.01)
+    assert await store.remove_gallery("ann", "staff")
+    with pytest.raises(UnknownGalleryError):
+        await adding
+    assert await everything(store) == []
+    assert await store.list_metas("ann", "staff", Page()) == []
+
+
+# -- clocks ---------------------------------------------------------------------------------------
+
+
+async def test_a_server_whose_clock_is_minutes_wrong_tells_the_time_by_the_database(store, double, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 600)
+    [face] = await add(store, "a")
+    stored = await store.faces.find_one({"_id": face.id})
+    assert abs(seconds_of(face.id) - now) < 300
+    assert abs(stored["changed"] / 1000 - now) < 300
+
+
+@pytest.mark.parametrize("ahead", [86_400, -86_400])
+async def test_a_server_whose_clock_is_hours_wrong_stores_nothing(store, double, monkeypatch, ahead):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + ahead)
+    with pytest.raises(Unavailable, match="clock"):
+        await add(store, "a")
+    monkeypatch.undo()
+    assert await everything(store) == []
+    assert await store.list_metas("ann", None, Page()) == []
+
+
+async def test_a_wrong_clock_of_the_database_is_forgotten_when_it_is_right_again(store, double, monkeypatch):
+    monkeypatch.setattr(clock, "RENEW_S", 0.0)
+    monkeypatch.setattr(clock, "MOST_APART_S", 1e9)
+    double.ahead = timedelta(days=9000)
+    store.clock._renew_at = 0.0
+    [strange] = await add(store, "a")
+    assert seconds_of(strange.id) > time.time() + 8000 * 86_400
+    double.ahead = timedelta()
+    [face] = await add(store, "b")
+    restarted = MongoStore(mongo_config(double))
+    await restarted.start()
+    [other] = await add(restarted, "c")
+    await restarted.close()
+    assert max(seconds_of(face.id), seconds_of(other.id)) < time.time() + 3600
+    assert set(await store.get_faces("ann", [strange.id, face.id, other.id])) == {strange.id, face.id, other.id}
+
+
+# -- locks ----------------------------------------------------------------------------------------
+
+
+async def test_a_lock_excludes_other_servers_and_a_dead_one_only_for_a_time(store, double, monkeypatch):
+    other = MongoStore(mongo_config(double))
+    await other.start()
+    inside = 0
+
+    async def visit(which):
+        nonlocal inside
+        async with which.lock("a"):
+            inside += 1
+            assert inside == 1
+            await asyncio.sleep(0.01)
+            inside -= 1
+
+    await asyncio.gather(*(visit((store, other)[i % 2]) for i in range(6)))
+    await store.leases.insert_one({"_id": "b", "holder": "dead", "until": Int64(time.time() * 1000 + 100)})
+    async with other.lock("b"):
+        pass
+    monkeypatch.setattr(leases, "MAX_WAIT_S", 0.1)
+    await store.leases.insert_one({"_id": "c", "holder": "other", "until": Int64(2**50)})
+    with pytest.raises(Unavailable):
+        async with other.lock("c"):
+            pass
+    await other.close()
+
+
+async def test_a_lease_is_renewed_while_it_is_held(store, double, monkeypatch):
+    monkeypatch.setattr(leases, "LEASE_S", 0.1)
+    async with store.lock("a"):
+        first = (await store.leases.find_one({"_id": "a"}))["until"]
+        while (await store.leases.find_one({"_id": "a"}))["until"] == first:
+            await asyncio.sleep(0.02)
+    assert await store.leases.find_one({"_id": "a"}) is None
