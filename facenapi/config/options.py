@@ -119,7 +119,8 @@ class Config:
     rate_limit: float = option(
         "Limits",
         0.0,
-        "Requests per second that one token may make on average, twice as many at once; more get 429. 0: any.",
+        "Requests per second that one token may make on average, twice as many at once; more get 429. So do those "
+        "without a good token from one address. 0: any.",
         low=0,
         high=1000000,
         reload=True,

@@ -13,7 +13,7 @@ from tornado.web import RequestHandler, stream_request_body
 from facenapi.api.encodings import Decoder, decoder_for
 from facenapi.api.operation import Operation, operation_of
 from facenapi.api.request import TEXT_LIMIT, Parameters, may_be_photo, read_parameters
-from facenapi.errors import ApiError, Overloaded, TooLarge, TooLate
+from facenapi.errors import ApiError, AuthFailed, Overloaded, TooLarge, TooLate
 from facenapi.process import stages
 from facenapi.process.listener import LINGER_FACTOR, Exchange
 
@@ -90,7 +90,11 @@ class Intake(RequestHandler):
         if self.method == "OPTIONS" or not self.needs_token:
             return  # a full server still tells how it is
         # In this order: who has no token takes up neither a place nor memory.
-        token = await self.app.auth.token(self.request.headers.get("Authorization"))
+        try:
+            token = await self.app.auth.token(self.request.headers.get("Authorization"))
+        except AuthFailed:
+            self.app.auth.take_stranger(self.exchange.seen.address)
+            raise
         self.owner = token.owner
         self.app.auth.take(token)
         self.place = self.app.requests.enter(self.owner)

@@ -26,7 +26,8 @@ MEANINGS = {
     "TIMEOUT": "The head or the body of the request did not come in time",
     "TOO_LARGE": "The body (413) or the head (431) of the request is too large",
     "BAD_ENCODING": "The content encoding of the body is neither gzip nor deflate",
-    "OVERLOADED": "This token asks too often (429) or too much is in work (503); Retry-After says when to try",
+    "OVERLOADED": "Too many requests of a token, or of an address without one (429), or too much is in work (503); "
+    "Retry-After says when to try",
     "INTERNAL_ERROR": "The server made a mistake; its log has the details",
     "SERVICE_UNAVAILABLE": "The database or a search shard is down",
 }

@@ -40,7 +40,7 @@ async def create_token(store: Store, owner: str = "", label: str = "", short: bo
 
 
 class Authenticator:
-    """Finds the owner behind an Authorization header, and keeps each token to its rate."""
+    """Finds the owner behind an Authorization header, and keeps each token, and whoever has none, to a rate."""
 
     def __init__(self, config: Config, store: Store) -> None:
         self._config = config
@@ -66,21 +66,26 @@ class Authenticator:
         self._cache.clear()
 
     def take(self, token: Token) -> None:
-        """Take one request out of the token's bucket, which fills at ``rate_limit`` and holds two seconds' worth.
+        """Take one request out of the token's bucket. Raises Overloaded (429) if it is empty."""
+        self._take(token.key_hash, "This token makes too many requests")
 
-        Raises Overloaded (429) if it is empty.
-        """
-        rate, key_hash = self._config.rate_limit, token.key_hash
+    def take_stranger(self, address: str) -> None:
+        """Do the same for a request without a good token: who guesses tokens may do so at the rate of one."""
+        self._take(f"from {address}", "Too many requests without a good token come from this address")
+
+    def _take(self, name: str, reason: str) -> None:
+        """Take one out of a bucket, which fills at ``rate_limit`` and holds two seconds' worth."""
+        rate = self._config.rate_limit
         if not rate:
             return
         now, full = time.monotonic(), max(2 * rate, 1.0)
-        level, since = self._buckets.get(key_hash, (full, now))
+        level, since = self._buckets.get(name, (full, now))
         level = min(full, level + (now - since) * rate)
         if level < 1:
-            raise Overloaded("This token makes too many requests", math.ceil((1 - level) / rate), status=429)
+            raise Overloaded(reason, math.ceil((1 - level) / rate), status=429)
         if len(self._buckets) >= _CACHE_SIZE:
             self._buckets.clear()
-        self._buckets[key_hash] = (level - 1, now)
+        self._buckets[name] = (level - 1, now)
 
     async def _find(self, key_hash: str) -> Token | None:
         now = time.monotonic()

@@ -241,6 +241,20 @@ def test_the_owner_of_a_refusal_for_overload_is_logged(tmp_path):
     assert " status=429 code=OVERLOADED " in line
 
 
+def test_strangers_are_kept_to_the_rate_by_their_address_behind_a_proxy_too(tmp_path):
+    with serving("sqlite", tmp_path, "--rate_limit=0.001") as server:
+        api = Api(server)
+
+        def status(address: str, key: str | None = None) -> int:
+            headers = {"Authorization": key and f"Token {key}", "X-Forwarded-For": address}
+            return api("GET", "/v1/faces", headers=headers).status
+
+        assert [status("9.8.7.6"), status("9.8.7.6", "guessed"), status("9.8.7.6", "another")] == [401, 429, 429]
+        assert [status("9.8.7.5", "guessed"), status("9.8.7.5")] == [401, 429]
+        assert status("9.8.7.6", server.key) == 200  # who has a token is nobody's stranger
+        assert api("GET", "/health", headers={"Authorization": None}).status == 200
+
+
 # -- the documentation ------------------------------------------------------------------------------
 
 
