@@ -56,18 +56,23 @@ def stopped(pid: int):
 class Shards:
     """Two shard processes and their table of cells."""
 
-    def __init__(self, folder: Path, options: list[str]) -> None:
-        places = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    def __init__(self, folder: Path, options: list[str], module: str = "facenapi") -> None:
+        self.folder, self.module = folder, module
+        self.places = [f"127.0.0.1:{free_port()}" for _ in range(2)]
         table = folder / "tntapi.json"
-        table.write_text(json.dumps([[places[cell % 2] for cell in range(1024)]]))
+        table.write_text(json.dumps([[self.places[cell % 2] for cell in range(1024)]]))
         self.options = [f"--tntapi_servers_file={table}", "--tntapi_request_timeout=2"]
-        self.processes = []
-        for place in places:
-            words = [sys.executable, "-m", "facenapi", "shard", f"--shard_address={place}", f"--data_dir={folder}"]
-            with (folder / "shards.log").open("ab") as log:
-                self.processes.append(
-                    subprocess.Popen([*words, *self.options[:1], *options], stdout=log, stderr=log, cwd=ROOT)
-                )
+        self._own = [f"--data_dir={folder}", *self.options[:1], *options]
+        self.processes = [self._process(place) for place in self.places]
+
+    def start(self, at: int) -> None:
+        """Start one again."""
+        self.processes[at] = self._process(self.places[at])
+
+    def _process(self, place: str) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-m", self.module, "shard", f"--shard_address={place}", *self._own]
+        with (self.folder / "shards.log").open("ab") as log:
+            return subprocess.Popen(words, stdout=log, stderr=log, cwd=ROOT)
 
     def close(self) -> None:
         """End them."""

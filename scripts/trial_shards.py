@@ -4,7 +4,8 @@
 
 Two ``ShardServer`` processes on 127.0.0.1 over one embedded store, and the client of the API. While faces
 are added, deleted and searched for, a shard is killed (-9), hung (SIGSTOP), made slow, replaced by
-something that answers nonsense, or killed and restarted with an empty folder. Every answer is compared
+something that says of itself what the shard said and answers nonsense, by something that only says that it is ready
+(it must never count as live), or killed and restarted with an empty folder. Every answer is compared
 with what was acknowledged; afterwards the client has to recover by itself and find every stored face.
 
 Bounds: no wrong answer, no lost face, every trial ends in recovery. Exit status 1 otherwise.
@@ -39,7 +40,7 @@ from facenapi.storage.base import NewFace, Token
 from facenapi.storage.open import open_store
 
 DIM, THRESHOLD, OWNER, MODEL = 64, 0.9, "owner", "model"
-KINDS = ("kill", "hang", "slow", "nonsense", "empty")
+KINDS = ("kill", "hang", "slow", "nonsense", "stranger", "empty")
 PATIENCE_S = 60
 
 
@@ -183,12 +184,12 @@ class Trial:
         return True
 
 
-async def nonsense(port, seconds):
-    """Answer garbage on a shard's port; to /health as if all were well."""
+async def impostor(port, seconds, about):
+    """Say ``about`` as the health of whatever is at a port, and answer garbage to everything else."""
 
     async def answer(reader, writer):
         line = await reader.readline()
-        body = b'{"ready": true}' if b"/health" in line else os.urandom(40)
+        body = json.dumps(about).encode() if b"/health" in line else os.urandom(40)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
         writer.close()
 
@@ -197,8 +198,8 @@ async def nonsense(port, seconds):
         await asyncio.sleep(seconds)
 
 
-async def disturb(kind, shard, seconds):
-    """Do one thing to a shard for some seconds, and let it live again."""
+async def disturb(kind, shard, seconds, seen):
+    """Do one thing to a shard for some seconds, and let it live again. ``seen``: what the client knows of it."""
     await asyncio.sleep(0.3)
     if kind == "hang":
         shard.process.send_signal(signal.SIGSTOP)
@@ -211,9 +212,12 @@ async def disturb(kind, shard, seconds):
             shard.process.send_signal(signal.SIGCONT)
             await asyncio.sleep(0.1)
     else:
+        about = {"ready": True} if kind == "stranger" else seen.info()
         shard.kill()
-        if kind == "nonsense":
-            await nonsense(int(shard.address.split(":")[1]), seconds)
+        if kind in ("nonsense", "stranger"):
+            await impostor(int(shard.address.split(":")[1]), seconds, about)
+            if (kind == "nonsense") != seen.ready:
+                raise SystemExit(f"{kind}: the shard counts as {seen.info()}")
         else:
             await asyncio.sleep(seconds / 2)
         if kind == "empty":
@@ -253,7 +257,8 @@ async def run(trials, seconds, folder, *, quiet):
             raise SystemExit("The shards did not start")
         for number in range(trials):
             kind = KINDS[number % len(KINDS)]
-            await asyncio.gather(trial.work(seconds + 1), disturb(kind, shards[number // 5 % 2], seconds))
+            at = number // len(KINDS) % 2
+            await asyncio.gather(trial.work(seconds + 1), disturb(kind, shards[at], seconds, client.shards[at]))
             unrecovered += not await trial.recovered()
             if not quiet:
                 counts = " ".join(f"{name}: {count}" for name, count in sorted(trial.counts.items()))
@@ -269,7 +274,7 @@ async def run(trials, seconds, folder, *, quiet):
 def main():
     """Run as the script, or as one of its shards."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="five trials, under a minute")
+    parser.add_argument("--quick", action="store_true", help="six trials, under a minute")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
@@ -278,7 +283,7 @@ def main():
     if options.serve:
         asyncio.run(serve(options.serve, options.address))
     with tempfile.TemporaryDirectory() as folder:
-        trials, seconds = (5, 1.0) if options.quick else (options.trials, 2.0)
+        trials, seconds = (6, 1.5) if options.quick else (options.trials, 2.0)
         figures = asyncio.run(run(trials, seconds, Path(folder), quiet=options.json))
     if options.json:
         print(json.dumps(figures))

@@ -142,7 +142,8 @@ class RemoteShard:
     # -- the protocol ---------------------------------------------------------------------------
     async def apply(self, changes: Sequence[Change]) -> None:
         """Take changes; every later search sees them. Raises Unavailable or Overloaded."""
-        await self._post("/apply", wire.pack_changes(changes))
+        if await self._post("/apply", wire.pack_changes(changes)):
+            raise Unavailable(f"Search shard {self.address} answers nonsense")
 
     async def search(self, query: Query) -> list[Hit]:
         """Return the hits, best first. Raises Unavailable, Overloaded, or ValueError for a bad probe."""
