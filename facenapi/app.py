@@ -16,7 +16,7 @@ from facenapi.console.files import ConsoleFiles
 from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import ApiError, StartupError
 from facenapi.handlers.guide_files import GuideFiles
-from facenapi.process import systemd
+from facenapi.process import allocator, systemd
 from facenapi.process.access_log import log_request
 from facenapi.process.admission import Admission
 from facenapi.process.listener import Listener
@@ -52,6 +52,7 @@ COUNT_S = 20.0  # between two looks for faces of another model
 ASK_S = 2.0  # how old what strangers are told of the store may be
 PATIENCE_S = 60.0
 FORGET_S = 3600.0
+REST_S = 10.0  # between two looks for memory that is no longer needed
 TOMBSTONES_MS = 30 * MILLISECONDS_A_DAY  # a shard that was away for longer reads everything anew
 
 
@@ -108,6 +109,7 @@ class Application:
         self.loops.repeat("beat", Pulse(self.metrics).beat, 0, patience_s=PATIENCE_S)
         self.loops.repeat("ask the store", self._ask_store, ASK_S, first_s=0, patience_s=PATIENCE_S)
         self.loops.repeat("count foreign faces", self.foreign.count, COUNT_S, first_s=1)
+        self.loops.repeat("give memory back", self._let_go, REST_S)
         self.loops.repeat("forget old deletions", self._forget_tombstones, FORGET_S, first_s=ASK_S)
 
     def listen(self) -> int:
@@ -181,6 +183,10 @@ class Application:
         now = clock.now_ms()
         while await self.store.forget_tombstones(now, now - TOMBSTONES_MS):
             await asyncio.sleep(0.1)
+
+    async def _let_go(self) -> None:
+        await self.detector.let_go()
+        await asyncio.to_thread(allocator.trim)
 
     def _gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
         """Return the figures that are read when Prometheus asks."""

@@ -40,6 +40,7 @@ WORST_BOUND_S = 2.0
 MEMORY_BOUND = 1.10
 SHUTDOWN_S = 10
 PATIENCE_S = 60.0
+SETTLED_S = 25.0
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,8 @@ class Trial:
 
 
 def settled_memory(server: Server) -> float:
-    """Return the memory when nothing has been asked for a while."""
-    time.sleep(3)
+    """Return the memory when nothing has been asked for so long that the server has given back what it can."""
+    time.sleep(SETTLED_S)
     return server.memory_mb()
 
 

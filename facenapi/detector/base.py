@@ -89,6 +89,9 @@ class Detector(Protocol):
     async def quality(self, photo: Photo, faces: Sequence[Detection]) -> list[Quality]:
         """Return how well each face can be recognised."""
 
+    async def let_go(self) -> None:
+        """Give memory back that was taken for more work than there is now; to be called now and then."""
+
     def confidence(self, similarity: float) -> float:
         """Return the calibrated confidence, 0…1, of a cosine similarity; 1 for the same face."""
 

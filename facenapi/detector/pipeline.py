@@ -97,6 +97,11 @@ class FaceDetector:
         steps = [await self._describing.run(_assess, photo, some) for some in self._steps(faces)]
         return [quality for step in steps for quality in step]
 
+    async def let_go(self) -> None:
+        """Give memory back that was taken for more work than there is now."""
+        for engine in self._engines.values():
+            await asyncio.to_thread(engine.let_go)
+
     def _steps(self, faces: Sequence[Detection]) -> Iterator[Sequence[Detection]]:
         """Yield a few faces at a time: one request's many must not keep others from their turn.
 

@@ -5,12 +5,13 @@ pixels go, in memory that the parent made and shares: nothing is left behind. It
 largest photo can need, and ends with its parent, in the middle of a native call, too.
 
 A request is a JSON object of ``op`` and what belongs to it, with two descriptors: the file, and where pixels go,
-as a PPM file whose last width x height x 3 bytes they are.
+as a PPM file from the beginning, whose last width x height x 3 bytes they are.
 
 * ``open`` (``key``, ``max_size``, ``side``) → ``width``, ``height``, ``orientation``; ``shape``, the width and
   height of the reduced picture; ``kept``: whether all pixels are at hand
 * ``part`` (``key``, ``max_size``, ``region``) → ``region``: that one if the photo is still at hand, else all of it
-  Both have a ``budget`` of processor seconds; the system ends a child that uses it up.
+  Both have the ``size`` of the file, 0 if it was not sent again, because the child has the photo at hand, and a
+  ``budget`` of processor seconds; the system ends a child that uses it up.
 * ``forget``, without descriptors: no answer; lets go of the photo that is at hand
 
 What is wrong with a photo is answered with ``reason`` and ``rule``.
@@ -85,9 +86,11 @@ class Child:
         return {"region": region, "kept": True}
 
     def _take(self, request: Mapping[str, Any], file: int) -> Picture:
+        if not request["size"]:
+            raise RuntimeError("the photo is not at hand")  # and the parent believes so: it will try another child
         self.forget()
         _limit_memory(request["max_size"])
-        self._picture = Picture(os.pread(file, os.fstat(file).st_size, 0), request["max_size"])
+        self._picture = Picture(os.pread(file, request["size"], 0), request["max_size"])
         self._key = request["key"]
         return self._picture
 

@@ -20,10 +20,9 @@ import facenapi
 from facenapi.photos.child import MESSAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
+_KEPT = 2 << 20  # bytes of shared memory that are used again
 _START_S = 60.0  # until a child must be ready, on a machine that is busy
 _ROOT = Path(facenapi.__file__).resolve().parent.parent
 # As process/allocator.py has it for the parent: the memory of photos goes back when they do; but for one block of
@@ -49,28 +48,60 @@ class TooSlowError(Exception):
 
 
 class Memory:
-    """Anonymous memory to be shared with a child, by its descriptor; goes with this object."""
+    """Anonymous memory to be shared with a child, by its descriptor; goes with this object.
 
-    def __init__(self, data: bytes = b"") -> None:
+    The first 2 MB stay, to be used again: the system takes longer to clear pages than anybody to fill them.
+    """
+
+    def __init__(self) -> None:
         self.descriptor = os.memfd_create("photo", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        with open(self.descriptor, "wb", closefd=False) as out:
-            out.write(data)
 
     def __del__(self) -> None:
         os.close(self.descriptor)
 
-    def pixels(self, width: int, height: int) -> NDArray[np.uint8]:
-        """Return the (height, width, 3) that a child has written, in place; raise DiedError if it has not.
+    def write(self, data: bytes) -> None:
+        """Put a file at the beginning."""
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+        with open(self.descriptor, "wb", closefd=False) as out:
+            out.write(data)
 
-        Sealed first: memory that shrinks while it is read would end this process.
+    def shrink(self) -> None:
+        """Let go of what is not kept."""
+        if os.fstat(self.descriptor).st_size > _KEPT:
+            os.ftruncate(self.descriptor, _KEPT)
+
+
+class PixelMemory(Memory):
+    """Memory that a child writes pixels to: as many bytes from the beginning as its position tells then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        os.ftruncate(self.descriptor, _KEPT)
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)  # that would end whoever reads it
+        self._kept = mmap.mmap(self.descriptor, _KEPT, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+
+    def rewind(self) -> None:
+        """Get ready to be written to."""
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what was written was few enough to be copied; otherwise the memory is that of the pixels now."""
+        return os.lseek(self.descriptor, 0, os.SEEK_CUR) <= _KEPT
+
+    def pixels(self, width: int, height: int) -> NDArray[np.uint8]:
+        """Return the (height, width, 3) that a child has written last; raise DiedError if it has not.
+
+        Few are a copy, many are in place.
         """
-        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-        size, needed = os.fstat(self.descriptor).st_size, width * height * 3
-        if size < needed:
+        written, needed = os.lseek(self.descriptor, 0, os.SEEK_CUR), width * height * 3
+        if not needed <= written <= os.fstat(self.descriptor).st_size:
             raise DiedError("wrote too few pixels")
+        if written <= _KEPT:
+            return np.frombuffer(self._kept, np.uint8, needed, written - needed).reshape(height, width, 3).copy()
         flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-        mapped = mmap.mmap(self.descriptor, size, flags=flags, prot=mmap.PROT_READ)
-        return np.frombuffer(mapped, np.uint8, needed, size - needed).reshape(height, width, 3)
+        mapped = mmap.mmap(self.descriptor, written, flags=flags, prot=mmap.PROT_READ)
+        return np.frombuffer(mapped, np.uint8, needed, written - needed).reshape(height, width, 3)
 
 
 class ChildProcess:
@@ -82,6 +113,7 @@ class ChildProcess:
     def __init__(self) -> None:
         self.key: int | None = None
         self._ready = False
+        self._file, self._pixels = Memory(), PixelMemory()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
@@ -98,19 +130,33 @@ class ChildProcess:
         """Its process id."""
         return self._process.pid
 
-    def ask(self, request: dict[str, Any], memories: Sequence[Memory], timeout_s: float) -> dict[str, Any]:
-        """Send a request and return the answer. Raises TooSlowError and DiedError: it must be closed then."""
+    def ask(self, request: dict[str, Any], data: bytes, timeout_s: float) -> dict[str, Any]:
+        """Send a request about a file, empty if the child has it at hand, and return the answer.
+
+        Raises TooSlowError and DiedError: the child must be closed then.
+        """
         try:
             if not self._ready:
                 self._receive(_START_S)
                 self._ready = True
-            descriptors = [memory.descriptor for memory in memories]
-            socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
-            return self._receive(timeout_s)
+            self._file.write(data)
+            self._pixels.rewind()
+            descriptors = [self._file.descriptor, self._pixels.descriptor]
+            socket.send_fds(self._control, [json.dumps(request | {"size": len(data)}).encode()], descriptors)
+            answer = self._receive(timeout_s)
+            self._file.shrink()
         except TimeoutError as error:
             raise (TooSlowError() if self._ready else NotStartedError("did not start in time")) from error
         except OSError as error:
             raise DiedError(f"went away ({error.strerror})") from error
+        return answer
+
+    def pixels(self, width: int, height: int) -> NDArray[np.uint8]:
+        """Return the (height, width, 3) that came with the last answer; raise DiedError if they did not."""
+        found = self._pixels.pixels(width, height)
+        if not self._pixels.is_kept:
+            self._pixels = PixelMemory()
+        return found
 
     def forget(self) -> None:
         """Let the photo at hand go."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from facenapi.errors import Unavailable
-from facenapi.photos.child_process import ChildProcess, DiedError, Memory, NotStartedError, TooSlowError
+from facenapi.photos.child_process import ChildProcess, DiedError, NotStartedError, TooSlowError
 from facenapi.photos.formats.plain import Refused
 from facenapi.process.places import Places
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Read = Callable[[dict[str, Any], Memory], T]  # of an answer, and of the memory that the child wrote pixels to
+Read = Callable[[dict[str, Any], ChildProcess], T]  # of an answer, and of the child that has pixels for it
 
 _TRIES = 2  # a child may die of something else than its photo
 # The deadline counts a child's own work, lest a busy machine refuses good photos. One that does not work at all, but
@@ -78,12 +78,12 @@ class DecodePool:
         """
         return DecodedThere(self, owner, data, {"key": next(self._keys), "max_size": max_size, "side": side})
 
-    def ask(self, owner: str, request: dict[str, Any], file: Memory, read: Read[T]) -> T:
+    def ask(self, owner: str, request: dict[str, Any], data: bytes, read: Read[T]) -> T:
         """Return what ``read`` makes of a child's answer; raise what :meth:`decode` does."""
         with self._places.held(owner):
             for left in reversed(range(_TRIES)):
                 try:
-                    found = self._try(request, file, read)
+                    found = self._try(request, data, read)
                 except TooSlowError:
                     log.warning("a photo took longer to decode than decode_timeout; its decoder was ended")
                     reason = f"The photo takes longer than {self._timeout_s:g} seconds to decode"
@@ -100,14 +100,15 @@ class DecodePool:
                     return found
         raise Refused("The photo cannot be decoded", "crash")
 
-    def _try(self, request: dict[str, Any], file: Memory, read: Read[T]) -> T | Refused:
+    def _try(self, request: dict[str, Any], data: bytes, read: Read[T]) -> T | Refused:
         """Ask one child; it is replaced if it raises TooSlowError or DiedError."""
-        child, pixels = self._take(request["key"]), Memory()
+        child = self._take(request["key"])
         try:
             asked = request | {"budget": self._timeout_s}
-            answer = child.ask(asked, (file, pixels), _PATIENCE * self._timeout_s)
+            unknown = data if child.key != request["key"] else b""
+            answer = child.ask(asked, unknown, _PATIENCE * self._timeout_s)
             refused = Refused(str(answer["reason"]), str(answer["rule"])) if "reason" in answer else None
-            found = refused or read(answer, pixels)
+            found = refused or read(answer, child)
         except BaseException as error:
             self._drop(child)
             if isinstance(error, KeyError | TypeError | ValueError):
@@ -155,14 +156,14 @@ class DecodePool:
 class DecodedThere:
     """Implements :class:`facenapi.photos.photo.Decoded` with a pool's children.
 
-    The file stays in shared memory until :meth:`close`: whoever asks for a part may have to begin anew.
+    The file stays until :meth:`close`: whoever asks for a part may have to begin anew.
     """
 
     def __init__(self, pool: DecodePool, owner: str, data: bytes, request: dict[str, int]) -> None:
         self._pool, self._owner, self._request = pool, owner, request
-        self._file: Memory | None = Memory(data)
+        self._file: bytes | None = data
         self.width, self.height, self.orientation, self.pixels = self._pool.ask(
-            owner, request | {"op": "open"}, self._file, _opened
+            owner, request | {"op": "open"}, data, _opened
         )
 
     def part(self, region: Region) -> tuple[Region, NDArray[np.uint8]]:
@@ -171,7 +172,7 @@ class DecodedThere:
         if file is None:
             raise Refused("The photo is no longer needed", "closed")
         asked = self._request | {"op": "part", "region": region}
-        return self._pool.ask(self._owner, asked, file, lambda answer, memory: _cut(region, answer, memory))
+        return self._pool.ask(self._owner, asked, file, lambda answer, child: _cut(region, answer, child))
 
     def close(self) -> None:
         """Let go of the file, and of its pixels where a child has them."""
@@ -179,17 +180,17 @@ class DecodedThere:
         self._pool.forget(self._request["key"])
 
 
-def _opened(answer: dict[str, Any], memory: Memory) -> tuple[int, int, int, NDArray[np.uint8]]:
+def _opened(answer: dict[str, Any], child: ChildProcess) -> tuple[int, int, int, NDArray[np.uint8]]:
     width, height = (_number(answer[name], _MOST_SIDE) for name in ("width", "height"))
     across, down = (_number(value, most) for value, most in zip(answer["shape"], (width, height), strict=True))
-    return width, height, _number(answer["orientation"], 8), memory.pixels(across, down)
+    return width, height, _number(answer["orientation"], 8), child.pixels(across, down)
 
 
-def _cut(asked: Region, answer: dict[str, Any], memory: Memory) -> tuple[Region, NDArray[np.uint8]]:
+def _cut(asked: Region, answer: dict[str, Any], child: ChildProcess) -> tuple[Region, NDArray[np.uint8]]:
     left, top, right, bottom = (_number(value, _MOST_SIDE, least=0) for value in answer["region"])
     if left > asked[0] or top > asked[1] or right < asked[2] or bottom < asked[3]:
         raise ValueError("a region beside the one that was asked for")
-    return (left, top, right, bottom), memory.pixels(right - left, bottom - top)
+    return (left, top, right, bottom), child.pixels(right - left, bottom - top)
 
 
 def _number(value: object, most: int, least: int = 1) -> int:

@@ -10,15 +10,20 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 
+_LIBRARY = ctypes.CDLL(ctypes.util.find_library("c"))
 # Parameters of mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def return_large_blocks() -> None:
     """Map blocks from 2 MB on separately, keep 20 MB free at most, use four arenas. Without glibc: nothing."""
-    library = ctypes.CDLL(ctypes.util.find_library("c"))
-    if not hasattr(library, "mallopt"):
-        return
-    library.mallopt(_M_MMAP_THRESHOLD, 2_000_000)
-    library.mallopt(_M_TRIM_THRESHOLD, 20_000_000)
-    library.mallopt(_M_ARENA_MAX, 4)
+    if hasattr(_LIBRARY, "mallopt"):
+        _LIBRARY.mallopt(_M_MMAP_THRESHOLD, 2_000_000)
+        _LIBRARY.mallopt(_M_TRIM_THRESHOLD, 20_000_000)
+        _LIBRARY.mallopt(_M_ARENA_MAX, 4)
+
+
+def trim() -> None:
+    """Give back whole pages that are free, in all arenas; takes milliseconds. Without glibc: nothing."""
+    if hasattr(_LIBRARY, "malloc_trim"):
+        _LIBRARY.malloc_trim(0)

@@ -33,7 +33,7 @@ import json, os, signal, socket, sys, time
 control = socket.socket(fileno=int(sys.argv[-1]))
 control.send(b'{{"ready": true}}')
 def answer(text):
-    os.ftruncate(pixels, 9999)
+    os.write(pixels, bytes(9999))
     control.send(text.encode())
 while True:
     message, (file, pixels), _, _ = socket.recv_fds(control, 4096, 2)
@@ -252,10 +252,9 @@ Photo(open(sys.argv[2], "rb").read(), "photo", 6000, 1280, partial(pool.decode, 
 [child] = pool._idle
 print(child.pid, flush=True)
 if sys.argv[3] == "busy":
-    import threading, facenapi.photos.child_process as own
-    file, pixels = own.Memory(open(sys.argv[1], "rb").read()), own.Memory()
+    import threading
     slow = {"op": "open", "key": 1, "max_size": 6000, "side": 1280, "budget": 600}
-    threading.Thread(target=child.ask, args=(slow, (file, pixels), 600.0), daemon=True).start()
+    threading.Thread(target=child.ask, args=(slow, open(sys.argv[1], "rb").read(), 600.0), daemon=True).start()
     time.sleep(0.2)
     print("asked", flush=True)
 time.sleep(600)

@@ -87,6 +87,9 @@ class FakeDetector:
             pose=shorter / longer,
         )
 
+    async def let_go(self):
+        pass
+
     def confidence(self, similarity):
         return 1.0 if similarity > 1 - 1e-6 else max(0.0, round(float(similarity), 6))
 

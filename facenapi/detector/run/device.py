@@ -102,6 +102,13 @@ def open_session(model: bytes, device: Device) -> Any:
     return session
 
 
+def letting_go() -> Any:
+    """Return options for a run after which the runtime gives back what no run needs at the moment."""
+    options = _runtime().RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
 def unusable(device: Device, error: Exception) -> FellBackError:
     """Return what to raise when a network does not run on a GPU: one line, whatever the libraries have to say."""
     return FellBackError(f"device is {device.kind}, but it does not run the networks: {_first_line(error)}")

@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.detector.run.device import open_session
+from facenapi.detector.run.device import letting_go, open_session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facenapi.detector.run.device import Device
+
+
+_LEAST = (1, 3, 64, 64)  # of the sizes of an input that a network leaves open
+_SMALL = 1 << 20  # bytes of input at a time: the memory that this takes is kept
 
 
 @dataclass(slots=True)
@@ -62,6 +66,7 @@ class Engine:
             StartupError: the runtime is missing or refuses the network or the device.
         """
         self._session = open_session(model, device)
+        self._letting_go = None if device.on_gpu else letting_go()
         self._input = self._session.get_inputs()[0].name
         self.input_shape: list[Any] = self._session.get_inputs()[0].shape
         self.outputs: dict[str, list[Any]] = {o.name: o.shape for o in self._session.get_outputs()}
@@ -73,6 +78,8 @@ class Engine:
         self._waiting: deque[_Request] = deque()
         self._free_lanes = lanes
         self._observe = observe
+        # Bytes of input at a time: now, most since the last look, most since memory was given back.
+        self._now = self._peak = self._grown = 0
 
     @property
     def depth(self) -> int:
@@ -110,6 +117,20 @@ class Engine:
         ]
         for shape in [shapes[0], shapes[-1], *shapes[1:-1]][: len(shapes)]:
             self.run(np.zeros(shape, np.float32))
+
+    def let_go(self) -> None:
+        """Give memory back that the work since the last call did not need; for an occasional call.
+
+        The runtime keeps what its largest runs at a time have taken, until a run says otherwise.
+        """
+        with self._lock:
+            peak, self._peak = self._peak, self._now
+            self._grown = max(self._grown, peak)
+            if self._letting_go is None or self._grown <= max(_SMALL, 2 * peak):
+                return
+            self._grown = peak
+        shape = [size if isinstance(size, int) else _LEAST[at] for at, size in enumerate(self.input_shape)]
+        self._session.run(None, {self._input: np.zeros(shape, np.float32)}, self._letting_go)
 
     def _next_batch(self) -> None:
         """Give a lane to the first that waits; the lock is held."""
@@ -153,7 +174,14 @@ class Engine:
         size = next((size for size in self._sizes if size >= count), count)
         if size > count:
             rows = np.concatenate([rows, np.zeros((size - count, *rows.shape[1:]), rows.dtype)])
-        outputs = self._session.run(None, {self._input: rows})
+        with self._lock:
+            self._now += rows.nbytes
+            self._peak = max(self._peak, self._now)
+        try:
+            outputs = self._session.run(None, {self._input: rows})
+        finally:
+            with self._lock:
+                self._now -= rows.nbytes
         if len(batch) == 1 and size == count:
             batch[0].result = tuple(outputs)  # as it is: some networks' outputs have no batch axis
             return

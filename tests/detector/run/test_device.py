@@ -22,6 +22,7 @@ class Runtime:
     """ONNX Runtime as built for GPUs; its sessions compute on the CPU and say that they ``landed`` elsewhere."""
 
     SessionOptions = staticmethod(onnxruntime.SessionOptions)
+    RunOptions = staticmethod(onnxruntime.RunOptions)
 
     def __init__(self, *built_for, landed=CPU):
         self.built_for, self.landed = built_for, landed

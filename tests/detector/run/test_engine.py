@@ -1,4 +1,6 @@
+import re
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,3 +183,23 @@ def test_rows_do_not_depend_on_their_batch(engines, name):
         for whole, turned, alone in zip(together, reverse, engine.run(rows[i : i + 1]), strict=True):
             assert np.array_equal(whole[i], alone[0])
             assert np.array_equal(turned[6 - i], alone[0])
+
+
+def test_memory_goes_back_when_there_is_less_work_than_there_was(model_pack):
+    engine = Engine((model_pack / "centerface.onnx").read_bytes(), Device("cpu", 2), max_batch=1, lanes=2)
+    start = anonymous_memory()
+    engine.run(np.zeros((1, 3, 1280, 1280), np.float32))
+    grown = anonymous_memory() - start
+    assert grown > 100 << 20
+    engine.let_go()  # that was just now: it may come again
+    assert anonymous_memory() - start > 0.9 * grown
+    engine.run(np.zeros((1, 3, 960, 960), np.float32))
+    engine.let_go()  # not much less than before
+    assert anonymous_memory() - start > 0.9 * grown
+    engine.let_go()
+    assert anonymous_memory() - start < 0.5 * grown
+
+
+def anonymous_memory():
+    rollup = Path("/proc/self/smaps_rollup").read_text()
+    return int(re.search(r"^Anonymous:\s+(\d+)", rollup, re.MULTILINE)[1]) << 10
