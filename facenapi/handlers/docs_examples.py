@@ -1,4 +1,4 @@
-"""Examples for the page of the documentation: requests for curl and Python, and what they are answered."""
+"""Examples for the page of the documentation: requests for curl, and what they are answered."""
 
 from __future__ import annotations
 
@@ -31,17 +31,6 @@ def curl(method: str, url: str, declared: Operation) -> str:
     return " \\\n    ".join([*lines, shlex.quote(url)])
 
 
-def python(method: str, url: str, declared: Operation) -> str:
-    """Return the same in Python."""
-    body = f", json={declared.example!r}" if declared.example else ""
-    return (
-        "import requests\n\n"
-        f"answer = requests.{method}({url!r},\n"
-        f'    headers={{"Authorization": "Token KEY"}}{body})\n'
-        + ("print(answer.status_code)" if declared.answer is None else "print(answer.json())")
-    )
-
-
 def _files(declared: Operation) -> list[str]:
     return [param.name for param in declared.params if param.kind.photo]
 
@@ -61,18 +50,6 @@ def curl_files(method: str, url: str, declared: Operation) -> str:
     lines += [f"-F {name}=@{name}.jpg" for name in _files(declared)]
     lines += [f"-F {shlex.quote(f'{name}={value}')}" for name, value in _fields(declared).items()]
     return " \\\n    ".join([*lines, shlex.quote(url)])
-
-
-def python_files(method: str, url: str, declared: Operation) -> str:
-    """Return the same in Python."""
-    files = ", ".join(f'"{name}": open("{name}.jpg", "rb")' for name in _files(declared))
-    fields = f", data={_fields(declared)!r}" if _fields(declared) else ""
-    return (
-        "import requests\n\n"
-        f"answer = requests.{method}({url!r},\n"
-        f'    headers={{"Authorization": "Token KEY"}}, files={{{files}}}{fields})\n'
-        "print(answer.json())"
-    )
 
 
 def sample(schema: Json, asked: Set[str] = frozenset()) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 
 from facenapi import __version__
 from facenapi.api.operation import Operation
-from facenapi.handlers.docs_examples import curl, curl_files, path_value, python, python_files, sample
+from facenapi.handlers.docs_client import client
+from facenapi.handlers.docs_examples import curl, curl_files, path_value, sample
 from facenapi.handlers.openapi import INTRODUCTION, VERSIONS, Table, operations, tag_of
 from facenapi.handlers.refusals import MEANINGS
 
@@ -56,7 +57,7 @@ def page(version: str, table: Table, base: str) -> str:
             f'<a href="#{method}{escape(path)}">{method.upper()} {escape(path)}</a>' for path, method, _ in found
         )
         sections += f"<h2>{name.capitalize()}</h2>"
-        sections += "".join(_section(path, method, declared, f"{base}/{version}") for path, method, declared in found)
+        sections += "".join(_section(path, method, declared, base, version) for path, method, declared in found)
     title = escape(f"facenapi {version}")
     document_url = escape(f"{base}/docs/{version}/openapi.json")
     return (
@@ -78,7 +79,7 @@ def _errors() -> str:
     )
 
 
-def _section(path: str, method: str, declared: Operation, base: str) -> str:
+def _section(path: str, method: str, declared: Operation, base: str, version: str) -> str:
     name = f'<span class="method">{method.upper()}</span> {escape(path)}'
     parts = [f'<h3 id="{method}{escape(path)}"><code>{name}</code></h3><p>{escape(declared.summary)}.</p>']
     if declared.params:
@@ -88,10 +89,12 @@ def _section(path: str, method: str, declared: Operation, base: str) -> str:
             for param in declared.params
         )
         parts.append(f"<div><table><tr><th>Parameter<th>Meaning<th>Form<th>Default{rows}</table></div>")
-    url = base + re.sub(r"\{(\w+)\}", lambda match: path_value(match[1]), path)
-    texts = [curl(method, url, declared), python(method, url, declared)]
+    url = f"{base}/{version}" + re.sub(r"\{(\w+)\}", lambda match: path_value(match[1]), path)
+    texts = [curl(method, url, declared)]
     if declared.takes_photos:
-        texts += [curl_files(method, url, declared), python_files(method, url, declared)]
+        texts.append(curl_files(method, url, declared))
+    if version == "v1":  # which the client speaks
+        texts.append(client(method, path, declared, base))
     parts += [f"<pre>{escape(text)}</pre>" for text in texts]
     errors = ", ".join(f"<code>{code}</code>" for code in ("BAD_PARAM", *declared.errors))
     parts.append(f'<p>Answer {declared.status}; <a href="#errors">errors</a>: {errors}</p>')

@@ -1,4 +1,4 @@
-"""A browser and servers for the tests of a module."""
+"""A browser for the tests of a module, and a server for those of all."""
 
 from __future__ import annotations
 
@@ -47,9 +47,12 @@ def seeded(server: Server) -> Server:
     return server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory, model_pack):
-    """A server with real networks that keeps photos and assigns persons, and has six faces of two people."""
+    """A server with real networks that keeps photos and assigns persons, and has six faces of two people.
+
+    It is for all modules: whoever adds to it takes that away again, or is another owner.
+    """
     options = ("--photo_storage=files", "--person_identify=True", "--person_identify_global=True",
                "--fetch_allow_private=True")  # fmt: skip
     with Server(tmp_path_factory.mktemp("console"), *options) as running:

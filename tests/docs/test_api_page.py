@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.docs.blocks import ROOT
 from tests.support.fake_server import FakeServer
 from tests.support.live import form
 from tests.support.pictures_server import serve_pictures
@@ -31,7 +33,7 @@ def examples(server) -> Iterator[tuple[str, str]]:
     """Yield the anchor of each method with each of its requests."""
     page = server.call("GET", "/docs/v1")[1].decode()
     for anchor, section in re.findall(r'<h3 id="([^"]+)">(.*?)(?=<h[23]|$)', page, re.DOTALL):
-        for text in re.findall(r"<pre>((?:curl |import requests).*?)</pre>", section, re.DOTALL):
+        for text in re.findall(r"<pre>((?:curl |from facenapi_client).*?)</pre>", section, re.DOTALL):
             yield anchor, html.unescape(text)
 
 
@@ -45,7 +47,7 @@ def placed(server, anchor: str, text: str, addresses: list[str]) -> str:
         faces += server.call("POST", "/v1/face", *form(fields))[1]["results"]
     camera = server.call("POST", "/v1/camera", b'{"meta": "hall"}')[1]["id"]
     named = {
-        re.search(r"https?://[^/]+(?=/v1/)", text)[0]: server.url, "KEY": server.key,
+        re.search(r"https?://[\w.:]+(?=/v1/|\", token)", text)[0]: server.url, "KEY": server.key,
         "http://static.example.com/sample.jpg": addresses[0], "http://static.example.com/sample2.jpg": addresses[1],
         "3754490218243079": faces[0]["id"], "1234567812345678123456781234abcd": camera,
         "2001": faces[0]["person_id"], "2002": faces[1]["person_id"],
@@ -64,14 +66,22 @@ def test_every_request_is_answered_as_a_good_one(server, tmp_path):
     found = list(examples(server))
     assert len(found) > 70
     assert len({anchor for anchor, _ in found}) > 30
-    typed = {"curl": [], "import": []}
+    typed = {"curl": [], "from": []}
     for anchor, text in found:
         code = placed(server, anchor, text, addresses)
-        typed[text.split()[0]] += [code.replace("curl ", "curl -sS --fail-with-body ") if text.startswith("curl") else
-                                   f"{code}\nanswer.raise_for_status()"]  # fmt: skip
-    for codes, interpreter in ((typed["curl"], ["bash", "-e"]), (typed["import"], [sys.executable, "-"])):
+        typed[text.split()[0]].append(code.replace("curl ", "curl -sS --fail-with-body "))
+    for codes, interpreter in (
+        (typed["curl"], ["bash", "-e"]),
+        (typed["from"], [sys.executable, "-W", "error", "-"]),
+    ):
         assert len(codes) > 30
         done = subprocess.run(
-            interpreter, input="\n".join(codes), cwd=tmp_path, capture_output=True, text=True, check=False
+            interpreter,
+            input="\n".join(codes),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "client")},
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr
