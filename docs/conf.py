@@ -27,4 +27,5 @@ html_theme = "furo"
 html_title = f"facenapi {version}"
 html_copy_source = False
 html_show_sphinx = False
+html_favicon = "../facenapi/console/icon.svg"
 html_static_path: list[str] = []

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [*sorted(ROOT.glob("*.rst")), ROOT / "client" / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
+# Hosts that a text may lead to. There is no network in a test: whether they answer is for people to see.
+HOSTS = {"semver.org", "127.0.0.1", "static.example.com", "example.com", "facenapi", "host"}
 # "text::" or "::" alone, or the directive of a language; then what is indented more than it.
 _BLOCK = re.compile(
     r"^(?P<indent> *)(?P<head>\.\. code-block:: *\w*|(?!\.\. ).*::)\n(?: *:\w+:.*\n)*\n"
