@@ -190,11 +190,14 @@ class Fuzzer:
 
     def _blame(self, batch: list[tuple[int, bytes, bool]]) -> None:
         """Something changed: send each refused request of the batch again, alone, and see whether it was that."""
+        before = self.contents()
         for status, data, whole in batch:
             if 400 <= status < 500:
-                before = self.contents()
-                if 400 <= self.send(data, whole) < 500 and self.contents() != before:
+                refused = 400 <= self.send(data, whole) < 500
+                after = self.contents()
+                if refused and after != before:
                     self.problems.append(f"answered {status}, and changed the database: {data[:300]!r}")
+                before = after
 
 
 def main() -> int:

@@ -17,10 +17,10 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 
 from facenapi import cli
-from facenapi.config.options import TABLE, Config
+from facenapi.config.options import TABLE
 from facenapi.config.reader import allowed
 from facenapi.errors import ApiError
-from facenapi.handlers.openapi import document
+from facenapi.handlers.openapi import Offered, document
 from facenapi.process.metrics import Metrics
 from facenapi.urls import API
 
@@ -73,7 +73,7 @@ def errors() -> Iterator[str]:
 
 def methods() -> Iterator[str]:
     """Yield the methods of the API, version 1, with their parameters."""
-    for path, operations in document("v1", tuple(API), Config().max_boxes)["paths"].items():
+    for path, operations in document("v1", tuple(API), Offered())["paths"].items():
         for method, operation in operations.items():
             if not isinstance(operation, dict) or "responses" not in operation:
                 continue

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from facenapi import clock
@@ -279,6 +279,13 @@ BOOLEAN = Kind(
     values=({"type": "boolean"}, {"enum": [0, 1]}),
     texts=(text_schema(words(*_TRUE, *_FALSE)),),
 )
+_ATTRIBUTE = {"$ref": "#/components/schemas/Attribute"}
+# What asks for what not every server offers; ATTRIBUTE_SCHEMAS: of one that does, of one that does not.
+ATTRIBUTE = replace(BOOLEAN, values=(_ATTRIBUTE,), texts=(), natural=_ATTRIBUTE)
+ATTRIBUTE_SCHEMAS: dict[bool, list[Schema]] = {
+    True: BOOLEAN.schemas(),
+    False: [{"enum": [False, 0]}, text_schema(words(*_FALSE))],
+}
 TIME = Kind(
     _parse_time,
     "time in ISO 8601, UTC if without zone",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from facenapi.api.kinds import BOXES, DEFAULT_THRESHOLD, SELECTOR, THRESHOLD, photo
-from facenapi.api.params import BOOLEAN, LARGEST_ID, Param
+from facenapi.api.params import ATTRIBUTE, BOOLEAN, LARGEST_ID, Param
 from facenapi.errors import BadParam, NotFound
 from facenapi.storage.base import DEFAULT_GALLERY
 
@@ -21,9 +21,9 @@ THRESHOLD_PARAM = Param(
     "threshold", THRESHOLD, "Least confidence: strict, medium, low, none or a number from 0 to 1", DEFAULT_THRESHOLD
 )
 ATTRIBUTES = (
-    Param("gender", BOOLEAN, "Whether to tell the gender", default=False),
-    Param("age", BOOLEAN, "Whether to tell the age", default=False),
-    Param("emotions", BOOLEAN, "Whether to tell the two strongest emotions", default=False),
+    Param("gender", ATTRIBUTE, "Whether to tell the gender", default=False),
+    Param("age", ATTRIBUTE, "Whether to tell the age", default=False),
+    Param("emotions", ATTRIBUTE, "Whether to tell the two strongest emotions", default=False),
 )
 QUALITY = Param("quality", BOOLEAN, "Whether to tell how well a face can be recognised", default=False)
 

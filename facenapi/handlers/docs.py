@@ -9,7 +9,7 @@ from facenapi.api.params import BOOLEAN, Param
 from facenapi.errors import NotFound
 from facenapi.handlers.base import ApiHandler, NotFoundHandler
 from facenapi.handlers.docs_page import page, versions_page
-from facenapi.handlers.openapi import VERSIONS, document
+from facenapi.handlers.openapi import VERSIONS, Offered, document
 from facenapi.handlers.openapi_strict import strict_document
 from facenapi.handlers.views import TEXT, results
 
@@ -34,6 +34,11 @@ class DocumentedHandler(ApiHandler):
         self.set_header("Content-Type", "text/html; charset=UTF-8")
         self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
         self.finish(content)
+
+    @property
+    def offered(self) -> Offered:
+        """What the documents say of this server."""
+        return Offered(self.app.config.max_boxes, self.app.config.gae)
 
     def check(self, name: str) -> str:
         """Return the name of a version; raise NotFound if there is none."""
@@ -68,7 +73,7 @@ class OpenApiHandler(DocumentedHandler):
     async def get(self, documented: str, *, strict: bool) -> None:
         """Answer the document."""
         make = strict_document if strict else document
-        self.answer(make(self.check(documented), self.table, self.app.config.max_boxes))
+        self.answer(make(self.check(documented), self.table, self.offered))
 
 
 class DocsPageHandler(DocumentedHandler):
@@ -77,7 +82,7 @@ class DocsPageHandler(DocumentedHandler):
     @operation("Read the documentation", errors=("NOT_FOUND",), public=True)
     async def get(self, documented: str) -> None:
         """Answer HTML."""
-        self.answer_page(page(self.check(documented), self.table, self.exchange.seen.base))
+        self.answer_page(page(self.check(documented), self.table, self.exchange.seen.base, self.offered))
 
 
 class OverviewHandler(DocumentedHandler):

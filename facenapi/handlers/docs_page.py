@@ -12,7 +12,7 @@ from facenapi import __version__
 from facenapi.api.operation import Operation
 from facenapi.handlers.docs_client import client
 from facenapi.handlers.docs_examples import curl, curl_files, path_value, sample
-from facenapi.handlers.openapi import INTRODUCTION, VERSIONS, Table, operations, tag_of
+from facenapi.handlers.openapi import INTRODUCTION, VERSIONS, Offered, Table, operations, tag_of
 from facenapi.handlers.refusals import MEANINGS
 
 Json = dict[str, Any]
@@ -46,10 +46,10 @@ def versions_page(base: str) -> str:
     )
 
 
-def page(version: str, table: Table, base: str) -> str:
+def page(version: str, table: Table, base: str, offered: Offered) -> str:
     """Return the page; ``base`` is where the examples go, http://host:port."""
     groups: dict[str, list[tuple[str, str, Operation]]] = {}
-    for path, method, declared in operations(version, table):
+    for path, method, declared in operations(version, table, offered):
         groups.setdefault(tag_of(path), []).append((path, method, declared))
     links, sections = "", ""
     for name, found in groups.items():

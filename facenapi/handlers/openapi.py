@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from facenapi import __version__
 from facenapi.api.kinds import BOX, GALLERY_PATTERN
 from facenapi.api.operation import Operation, operation_of
-from facenapi.api.params import Param
+from facenapi.api.params import ATTRIBUTE, ATTRIBUTE_SCHEMAS, Param
 from facenapi.api.patterns import NOTHING, text_schema
 from facenapi.handlers import views
 from facenapi.handlers.base import ApiHandler
@@ -50,23 +51,40 @@ _PATH: dict[str, tuple[str, Json]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a server's options have to do with its documents.
+
+    ``max_boxes``: how many a request may name on a photo. ``attributes``: whether age and so on may be asked for.
+    """
+
+    max_boxes: int = 100
+    attributes: bool = True
+
+    def boxes(self, box: Json) -> Json:
+        """Return the schema of a list of boxes, each with the schema ``box``."""
+        return {"type": "array", "items": box, "minItems": 1, "maxItems": self.max_boxes}
+
+    def example(self, declared: Operation) -> Json:
+        """Return the parameters of an operation's example, less those that are not offered."""
+        refused = {param.name for param in declared.params if param.kind is ATTRIBUTE and not self.attributes}
+        return {name: value for name, value in declared.example.items() if name not in refused}
+
+
 @functools.cache
-def document(version: str, table: Table, max_boxes: int) -> Json:
-    """Return the document of ``version`` ("v0" or "v1"); ``max_boxes``: how many a request may name on a photo."""
+def document(version: str, table: Table, offered: Offered) -> Json:
+    """Return the document of ``version`` ("v0" or "v1")."""
     number = VERSIONS.index(version)
     paths: Json = {}
-    for template, method, declared in operations(version, table):
+    for template, method, declared in operations(version, table, offered):
         paths.setdefault(template, {})[method] = _operation(template, method, declared, number)
-    return whole(version, paths, boxes_schema(BOX, max_boxes))
+    return whole(
+        version, paths, {"Boxes": offered.boxes(BOX), "Attribute": {"anyOf": ATTRIBUTE_SCHEMAS[offered.attributes]}}
+    )
 
 
-def boxes_schema(box: Json, max_boxes: int) -> Json:
-    """Return the schema of a list of boxes, each with the schema ``box``."""
-    return {"type": "array", "items": box, "minItems": 1, "maxItems": max_boxes}
-
-
-def whole(version: str, paths: Json, boxes: Json) -> Json:
-    """Return a document of these paths; ``boxes`` is the schema of a list of boxes."""
+def whole(version: str, paths: Json, taken: Json) -> Json:
+    """Return a document of these paths; ``taken``: the schemas of what depends on the server's options."""
     number = VERSIONS.index(version)
     return {
         "openapi": "3.1.0",
@@ -75,7 +93,7 @@ def whole(version: str, paths: Json, boxes: Json) -> Json:
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "schemas": {"Face": views.FACE, "Box": views.BOX, "Boxes": boxes},
+            "schemas": {"Face": views.FACE, "Box": views.BOX, **taken},
             "responses": error_responses(number),
             "securitySchemes": {
                 "token": {
@@ -89,14 +107,17 @@ def whole(version: str, paths: Json, boxes: Json) -> Json:
     }
 
 
-def operations(version: str, table: Table) -> Iterator[tuple[str, str, Operation]]:
-    """Yield path, method and declaration of everything; v0 has the singular where both exist, v1 the plural."""
+def operations(version: str, table: Table, offered: Offered) -> Iterator[tuple[str, str, Operation]]:
+    """Yield path, method and declaration of everything, with examples that ask for what is offered only.
+
+    v0 has the singular where both exist, v1 the plural.
+    """
     word = ("face", "faces")[VERSIONS.index(version)]
     for template, handler in table:
         for method in ("get", "post", "put", "delete"):
             declared = operation_of(getattr(handler, method, None))
             if declared is not None:
-                yield template.replace("FACE", word), method, declared
+                yield template.replace("FACE", word), method, replace(declared, example=offered.example(declared))
 
 
 def _operation(template: str, method: str, declared: Operation, version: int) -> Json:

@@ -14,7 +14,7 @@ from typing import Any
 from facenapi.api.operation import Operation
 from facenapi.api.params import Param
 from facenapi.api.request import MAX_FIELDS
-from facenapi.handlers.openapi import Json, Table, boxes_schema, document, operations, whole
+from facenapi.handlers.openapi import Json, Offered, Table, document, operations, whole
 from facenapi.handlers.views import BOX_REF
 
 _REQUEST_ID: Json = {
@@ -28,10 +28,10 @@ _OTHER_FIELDS = 100  # of a form or query, beside a list that repeats its name
 
 
 @functools.cache
-def strict_document(version: str, table: Table, max_boxes: int) -> Json:
-    """Return the strict document of ``version`` ("v0" or "v1"); ``max_boxes`` as for the exact one."""
-    paths: Json = copy.deepcopy(document(version, table, max_boxes)["paths"])
-    for template, method, declared in operations(version, table):
+def strict_document(version: str, table: Table, offered: Offered) -> Json:
+    """Return the strict document of ``version`` ("v0" or "v1")."""
+    paths: Json = copy.deepcopy(document(version, table, offered)["paths"])
+    for template, method, declared in operations(version, table, offered):
         described = paths[template][method]
         if "requestBody" in described:
             described["requestBody"] = _request_body(declared)
@@ -40,7 +40,8 @@ def strict_document(version: str, table: Table, max_boxes: int) -> Json:
             query += [_query_parameter(param) for param in declared.params]
         described["parameters"] = [*query, _REQUEST_ID]
         _name_answer(described)
-    described = copy.deepcopy(whole(version, paths, boxes_schema(BOX_REF, max_boxes)))
+    attribute: Json = {"type": "boolean"} | ({} if offered.attributes else {"const": False})
+    described = copy.deepcopy(whole(version, paths, {"Boxes": offered.boxes(BOX_REF), "Attribute": attribute}))
     named: Json = described["components"]["schemas"]
     described["paths"] = _hoisted(described["paths"], named)
     described["components"]["responses"] = _hoisted(described["components"]["responses"], named)

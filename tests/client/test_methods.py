@@ -10,7 +10,7 @@ import pytest
 
 from facenapi.client import AsyncClient, Client
 from facenapi.client.methods import Methods
-from facenapi.handlers.openapi import operations
+from facenapi.handlers.openapi import Offered, operations
 from facenapi.urls import API
 
 BOX = {"x1": 1, "y1": 2, "x2": 30, "y2": 40}
@@ -76,7 +76,7 @@ def sent():
 def test_every_operation_has_its_method_and_that_all_its_parameters(sent):
     requests = [request for found in sent.values() for request in found]
     missing = []
-    for template, method, declared in operations("v1", tuple(API)):
+    for template, method, declared in operations("v1", tuple(API), Offered()):
         pattern = re.sub(r"\{\w+\}", "[^/]+", template)
         hits = [fields for verb, path, fields in requests if verb == method and re.fullmatch(pattern, path)]
         wanted = {param.name for param in declared.params} - LEFT_OUT
@@ -88,7 +88,7 @@ def test_every_operation_has_its_method_and_that_all_its_parameters(sent):
 
 def test_nothing_is_sent_that_the_server_does_not_know(sent):
     table = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", template)), method, {param.name for param in declared.params})
-             for template, method, declared in operations("v1", tuple(API))]  # fmt: skip
+             for template, method, declared in operations("v1", tuple(API), Offered())]  # fmt: skip
     for name in set(METHODS) - {"openapi"}:
         for verb, path, fields in sent[name]:
             known = [names for pattern, method, names in table if method == verb and pattern.fullmatch(path)]

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from facenapi.console.files import FOLDER
-from facenapi.handlers.openapi import document
+from facenapi.handlers.openapi import Offered, document
 from facenapi.urls import API
 from tests.console.browser import ROOT, TOOLS
 
@@ -30,7 +30,7 @@ def tool(name: str):
 def types(tmp_path_factory):
     """A folder with the types of the API."""
     folder = tmp_path_factory.mktemp("types")
-    (folder / "openapi.json").write_text(json.dumps(document("v1", tuple(API), 100)))
+    (folder / "openapi.json").write_text(json.dumps(document("v1", tuple(API), Offered())))
     made = [tool("openapi-typescript"), folder / "openapi.json", "-o", folder / "openapi.d.ts"]
     subprocess.run(made, check=True, capture_output=True)
     return folder
