@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.console.browser import ROOT, Visitor
+from tests.console.browser import ROOT, SCREENSHOTS, Visitor
 from tests.support.fake_server import FakeServer
 
 FETCHED = ROOT / "var" / "api-page"
@@ -25,14 +25,20 @@ def test_a_method_is_called_with_the_token(browser, tmp_path):
         pytest.fail(
             "Swagger UI is not fetched: run scripts/test, or facenapi api-page --api_page=var/api-page", False
         )
-    with FakeServer(tmp_path, f"--api_page={FETCHED}") as server, Visitor(browser, server.url) as visitor:
+    with (
+        FakeServer(tmp_path, f"--api_page={FETCHED}") as server,
+        Visitor(browser, server.url, theme="dark") as visitor,
+    ):
         page = visitor.page
         page.goto(f"{server.url}/docs/v1/try")
+        assert page.evaluate("document.documentElement.className") == "dark-mode"
         page.get_by_label("Token").fill(server.key)
         page.locator("[id^=operations-][id$=-get_galleries]").get_by_role("button").first.click()
         page.get_by_role("button", name="Execute").click()
         page.locator(".live-responses-table").get_by_text('"default"').wait_for()
         assert page.locator(".live-responses-table .response-col_status").last.inner_text().startswith("200")
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / "try-dark-desktop.png")
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import re
 import shlex
@@ -61,6 +62,14 @@ def test_a_command_line_is_one_of_ours(text, line, monkeypatch):
             status = end.code if isinstance(end, SystemExit) else 0
     mentioned = "the following arguments are required" in said.getvalue() and "-" not in line.split(" ", 1)[-1]
     assert status == 0 or mentioned, f"{text}: facenapi {line}: {said.getvalue()}"
+
+
+def test_the_reference_is_made_of_the_tables(monkeypatch):
+    """Here, and not only when the site is built: whoever changes a table sees it at once."""
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    reference = importlib.import_module("reference")
+    for name in ("options", "commands", "metrics", "errors", "methods"):
+        assert len(list(getattr(reference, name)())) > 10, name
 
 
 def test_files_of_the_checkout_are_there():

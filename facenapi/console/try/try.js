@@ -9,6 +9,15 @@ field.addEventListener("input", () => {
 });
 document.getElementById("token")?.addEventListener("submit", (event) => event.preventDefault());
 
+// Light or dark as in the console: what was chosen there, or what the system says.
+const system = matchMedia("(prefers-color-scheme: dark)");
+function paint() {
+  const chosen = localStorage.getItem("theme");
+  document.documentElement.classList.toggle("dark-mode", chosen === "dark" || (chosen !== "light" && system.matches));
+}
+system.addEventListener("change", paint);
+paint();
+
 /** @type {any} */
 const makeSwagger = /** @type {any} */ (window).SwaggerUIBundle;
 if (makeSwagger && document.getElementById("swagger-ui")) {
