@@ -165,6 +165,24 @@ def test_a_folder_is_added_with_a_pause_and_its_failures_tried_again(browser, se
     server.call("DELETE", "/v1/face/meta/Ada_Lovelace")
 
 
+def test_a_folder_is_dropped(visitor, server, tmp_path):
+    """With a folder in it: the name of the inner one is the meta."""
+    inner = tmp_path / "staff" / "Mary_Jackson"
+    inner.mkdir(parents=True)
+    (inner / "one.jpg").write_bytes(photos.grace_hopper())
+    (tmp_path / "staff" / "list.txt").write_text("no photo")
+    page = visitor.open("add")
+    page.get_by_label("Meta of each face").select_option("folder")
+    mouse = page.context.new_cdp_session(page)
+    dragged = {"items": [], "files": [str(tmp_path / "staff")], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        mouse.send("Input.dispatchDragEvent", {"type": kind, "x": 600, "y": 400, "data": dragged})
+    visitor.sees("One face was added.")
+    page.get_by_role("link", name="See them").click()
+    page.get_by_role("link", name="Mary_Jackson").wait_for()
+    server.call("DELETE", "/v1/face/meta/Mary_Jackson")
+
+
 def test_adding_pauses_and_goes_on(visitor, server):
     page = visitor.open("add")
     page.get_by_label("Meta of each face").select_option("fixed")
