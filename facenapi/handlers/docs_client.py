@@ -47,10 +47,10 @@ _CALLS = {
 }
 
 
-def client(method: str, path: str, declared: Operation, base: str) -> str:
-    """Return a request by the client for Python, with photos from files."""
+def client(method: str, path: str, declared: Operation, base: str, *, files: bool = True) -> str:
+    """Return a request by the client for Python, with photos from files or by URL."""
     name = _CALLS[f"{method} {path}"]
-    given = ", ".join(f"{key}={value!r}" for key, value in _arguments(name, path, declared).items())
+    given = ", ".join(f"{key}={value!r}" for key, value in _arguments(name, path, declared, files=files).items())
     call = f"facenapi.{name}({given})"
     paged = "next_page" in (declared.answer or {}).get("properties", {})
     shown = (
@@ -63,8 +63,8 @@ def client(method: str, path: str, declared: Operation, base: str) -> str:
     return f'from facenapi_client import Client\n\nwith Client("{base}", token="KEY") as facenapi:\n    {shown}'
 
 
-def _arguments(name: str, path: str, declared: Operation) -> dict[str, Any]:
-    photos = {param.name: f"{param.name}.jpg" for param in declared.params if param.kind.photo}
+def _arguments(name: str, path: str, declared: Operation, *, files: bool) -> dict[str, Any]:
+    photos = {param.name: f"{param.name}.jpg" for param in declared.params if param.kind.photo and files}
     pieces = {piece: path_schema(piece)["examples"][0] for piece in re.findall(r"\{(\w+)\}", path)}
     given = photos | pieces | {key: value for key, value in declared.example.items() if key not in photos}
     if name in ("add_gallery", "delete_gallery"):

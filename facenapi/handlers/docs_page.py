@@ -94,7 +94,8 @@ def _section(path: str, method: str, declared: Operation, base: str, version: st
     if declared.takes_photos:
         texts.append(curl_files(method, url, declared))
     if version == "v1":  # which the client speaks
-        texts.append(client(method, path, declared, base))
+        ways = (False, True) if declared.takes_photos else (True,)
+        texts += [client(method, path, declared, base, files=files) for files in ways]
     parts += [f"<pre>{escape(text)}</pre>" for text in texts]
     errors = ", ".join(f"<code>{code}</code>" for code in ("BAD_PARAM", *declared.errors))
     parts.append(f'<p>Answer {declared.status}; <a href="#errors">errors</a>: {errors}</p>')
