@@ -172,6 +172,7 @@ class ApiHandler(Intake):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer an error in the contract's form."""
         _, error, _ = kwargs.get("exc_info", (None, None, None))
+        _forget_frames(error)
         if not isinstance(error, ApiError):
             error = self._api_error(status_code)
         self.refused = error
@@ -188,6 +189,13 @@ class ApiHandler(Intake):
         if 400 <= status_code < 500:
             return BadParam("path", None, "The request cannot be read")
         return ApiError("The server made a mistake; its log has the details")
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Part an error from where it was raised: in circles with it, photos would stay until Python looks for such."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 class NotFoundHandler(ApiHandler):

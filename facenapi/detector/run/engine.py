@@ -98,8 +98,9 @@ class Engine:
                 self._free_lanes -= 1
                 self._next_batch()
         request.turn.wait()
-        if request.batch:
-            self._run_batch(request.batch)
+        batch, request.batch = request.batch, []  # which may hold this one: no circle keeps its rows
+        if batch:
+            self._run_batch(batch)
         if request.error is not None:
             raise request.error
         return request.result

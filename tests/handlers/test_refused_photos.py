@@ -1,0 +1,31 @@
+"""A photo that is refused is gone with the answer, not when Python happens to look for circles."""
+
+import asyncio
+import gc
+
+import pytest
+
+from facenapi.photos.photo import Photo
+from tests.support.server import RED, picture, serving
+
+REFUSED = {
+    "no picture": ("/v1/detect", {"photo": b"nothing"}),
+    "cut": ("/v1/detect", {"photo": picture(RED, kind="JPEG")[:-400]}),
+    "without a face": ("/v1/identify", {"photo": picture()}),
+    "a box beside it": ("/v1/detect", {"photo": picture(RED), "bbox": "[[900, 900, 950, 950]]"}),
+    "the second of two": ("/v1/verify", {"photo1": picture(RED), "photo2": b"nothing"}),
+}
+
+
+@pytest.mark.parametrize("how", REFUSED)
+async def test_it_is_not_kept(tmp_path, how):
+    path, parts = REFUSED[how]
+    async with serving(tmp_path) as client:
+        gc.collect()
+        gc.disable()
+        try:
+            assert (await client("POST", path, parts=parts)).status == 400
+            await asyncio.sleep(0.05)
+            assert not [thing for thing in gc.get_objects() if isinstance(thing, Photo)]
+        finally:
+            gc.enable()
