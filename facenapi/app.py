@@ -186,6 +186,7 @@ class Application:
 
     async def _let_go(self) -> None:
         await self.detector.let_go()
+        await asyncio.to_thread(self.photos.let_go)
         await asyncio.to_thread(allocator.trim)
 
     def _gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:

@@ -107,11 +107,12 @@ class PixelMemory(Memory):
 class ChildProcess:
     """A child that was started. Not thread-safe, but for :meth:`end`.
 
-    ``key``: the photo that it has at hand, if any.
+    ``key``: the photo that it has at hand, if any. ``rested``: whether it had nothing to do for a while.
     """
 
     def __init__(self) -> None:
         self.key: int | None = None
+        self.rested = False
         self._ready = False
         self._file, self._pixels = Memory(), PixelMemory()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

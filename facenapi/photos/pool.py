@@ -38,11 +38,11 @@ _MOST_SIDE = 1 << 16
 class DecodePool:
     """Decodes photos in children, ``threads`` at a time for one owner, one more for all the others.
 
-    Children are started when they are needed, and stay. Thread-safe; everything blocks.
+    Children are started when they are needed; as many as threads stay. Thread-safe; everything blocks.
     """
 
     def __init__(self, threads: int, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+        self._threads, self._timeout_s = threads, timeout_s
         self._places = Places(threads)
         self._idle: list[ChildProcess] = []
         self._busy: set[ChildProcess] = set()
@@ -124,16 +124,29 @@ class DecodePool:
                 if child.key == key:
                     child.forget()
 
+    def let_go(self) -> None:
+        """End the children beyond the number of threads that had nothing to do since the last call."""
+        with self._lock:
+            spare = max(0, len(self._idle) + len(self._busy) - self._threads)
+            ended = [child for child in self._idle if child.rested][:spare]
+            self._idle = [child for child in self._idle if child not in ended]
+            for child in self._idle:
+                child.rested = True
+        for child in ended:
+            child.close()
+
     def _take(self, key: int) -> ChildProcess:
-        """Return the child that has the photo, else one that has none, else any, else a new one."""
+        """Return the child that has the photo, else the latest that has none, else any, else a new one."""
         with self._lock:
             if self._closed:
                 raise Unavailable("The server is stopping")
-            child = min(self._idle, key=lambda idle: (idle.key != key, idle.key is not None), default=None)
+            latest = reversed(self._idle)  # what it needs is in the processor's cache, and the others may rest
+            child = min(latest, key=lambda idle: (idle.key != key, idle.key is not None), default=None)
             if child is None:
                 child = ChildProcess()
             else:
                 self._idle.remove(child)
+                child.rested = False
             self._busy.add(child)
         return child
 

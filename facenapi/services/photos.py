@@ -114,6 +114,10 @@ class PhotoLoader:
                 work.result().close()
             raise
 
+    def let_go(self) -> None:
+        """Give memory back that was taken for more photos than there are now; blocks for milliseconds."""
+        self._pool.let_go()
+
     def close(self) -> None:
         """Stop fetching and decoding, whatever is being decoded."""
         self._fetcher.close()

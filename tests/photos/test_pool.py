@@ -194,6 +194,22 @@ def test_a_child_that_was_killed_while_idle_is_replaced(pool):
     assert open_photo(pool, SMALL).width == 60
 
 
+def test_a_child_more_than_usual_goes_when_it_has_rested(pool):
+    with ThreadPoolExecutor(3) as threads:
+        for _ in range(20):
+            list(threads.map(lambda owner: open_photo(pool, FILES["PNG"], owner=owner), "abc"))
+            if len(children()) == 3:
+                break
+    pool.let_go()
+    assert len(children()) == 3
+    open_photo(pool, SMALL)
+    pool.let_go()
+    assert len(children()) == 2
+    pool.let_go()
+    assert len(children()) == 2
+    assert pool.deaths == 0
+
+
 def test_a_hanging_photo_keeps_no_one_but_its_owner_waiting(odd):
     odd("time.sleep(600)", 2)
     pool = DecodePool(2, 5.0)
