@@ -206,7 +206,7 @@ async def compare(
             subjects.append(Subject(size, store, dim, random.Random(size), batch=100))
             await subjects[-1].fill()
             say(f"{name}: filled")
-        await measure(subjects, rounds)
+        await measure(subjects, rounds, news=True)
         for subject, name in zip(subjects, names, strict=True):
             say(f"{name}: writes")
             await subject.write(1, 50)
@@ -227,12 +227,13 @@ async def compare(
     }
 
 
-async def measure(subjects: list[Subject], rounds: int) -> None:
-    """Take turns between the stores, so that noise is shared."""
+async def measure(subjects: list[Subject], rounds: int, *, news: bool = False) -> None:
+    """Take turns between the stores, so that noise is shared. ``news``: the question of an identify as well."""
+    names = [*subjects[0].reads(), *(["question for news"] if news else [])]
     for _ in range(rounds):
-        for name in subjects[0].reads():
+        for name in names:
             for subject in subjects:
-                call = subject.reads()[name]
+                call = subject.reads().get(name, lambda subject=subject: subject.store.news_since(0))
                 for _ in range(5):
                     started = time.perf_counter()
                     await call()

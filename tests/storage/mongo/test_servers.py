@@ -16,7 +16,7 @@ from facenapi.storage.ids import seconds_of
 from facenapi.storage.mongo import MongoStore, clock, galleries, leases
 from tests.storage.conftest import mongo_config
 from tests.storage.mongo.support import everything, seen
-from tests.storage.samples import add, new_face
+from tests.storage.samples import add, new_face, read_feed
 from tests.support.wire import Fault
 
 # A client that is closed while one of the driver's monitors is just connecting leaves that socket to the collector.
@@ -81,6 +81,22 @@ async def test_a_server_whose_clock_is_hours_wrong_stores_nothing(store, double,
     monkeypatch.undo()
     assert await everything(store) == []
     assert await store.list_metas("ann", None, Page()) == []
+
+
+@pytest.mark.parametrize("apart", [240, -240])
+async def test_servers_whose_clocks_are_minutes_apart_give_ids_that_are_unique_and_found(store, double, apart):
+    """Worse than it can be: each server's ids follow the database's clock, so here one is wrong about that."""
+    other = MongoStore(mongo_config(double))
+    await other.start()
+    other.clock._offset += apart
+    added = await asyncio.gather(*((store, other)[i % 2].add_faces([new_face(cell=3)]) for i in range(20)))
+    ids = {face.id for [face] in added}
+    assert len(ids) == 20
+    for server in (store, other):
+        assert set(await server.get_faces("ann", [*ids])) == ids
+        assert {face.id for face in await server.list_faces("ann", FaceFilter(), Page(1000))} == ids
+        assert {face.id for face in (await read_feed(server))[0]} == ids
+    await other.close()
 
 
 async def test_a_wrong_clock_of_the_database_is_forgotten_when_it_is_right_again(store, double, monkeypatch):
