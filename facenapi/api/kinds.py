@@ -17,6 +17,7 @@ from facenapi.api.params import (
     list_of,
     names,
     number_of,
+    plain_of,
     text_of,
     word_of,
 )
@@ -61,7 +62,7 @@ def parse_threshold(raw: Any) -> float | None:
         if 0 <= raw <= 1:
             return float(raw)
     elif isinstance(raw, str | Texts | Upload):
-        word = word_of(raw).lower()
+        word = plain_of(raw).lower()
         if word in THRESHOLDS:
             return THRESHOLDS[word]
         if re.fullmatch(UNIT, word, re.IGNORECASE):
@@ -71,7 +72,7 @@ def parse_threshold(raw: Any) -> float | None:
 
 def coordinate_of(raw: Any) -> float:
     """Return a coordinate in pixels."""
-    if isinstance(raw, str | Texts | Upload) and not re.fullmatch(COORDINATE, word_of(raw)):
+    if isinstance(raw, str | Texts | Upload) and not re.fullmatch(COORDINATE, plain_of(raw)):
         raise MustError("must be a number of pixels")
     value = number_of(raw)
     if abs(value) >= _FARTHEST + 1:
@@ -125,7 +126,7 @@ def camera_id(value: str) -> str:
 
 def _parse_camera(raw: Any) -> str:
     whole = isinstance(raw, int | float) and not isinstance(raw, bool) and 0 <= raw <= LARGEST_ID and raw == int(raw)
-    value = camera_id(str(int(raw)) if whole else word_of(raw))  # 25.0 is JSON for 25
+    value = camera_id(str(int(raw)) if whole else plain_of(raw))  # 25.0 is JSON for 25
     if not re.fullmatch(_CAMERA_NAME, value):
         raise MustError("must be 1 to 64 letters, digits, _, ., : or -")
     return value

@@ -141,6 +141,14 @@ def word_of(raw: Any) -> str:
     return text_of(raw).strip(SPACE)
 
 
+def plain_of(raw: Any) -> str:
+    """Return the same; of what is no text a text that nothing takes, so that its kind says what it must be."""
+    try:
+        return word_of(raw)
+    except MustError:
+        return "\0"
+
+
 def complex_of(raw: Any) -> Any:
     """Return a value that may be a list or an object: JSON as it is, or JSON text, or a,b, or repeated."""
     if isinstance(raw, Texts) and len(raw.values) > 1:
@@ -162,7 +170,7 @@ def number_of(raw: Any) -> float | int:
     """Return a number that any arithmetic can bear, also from text."""
     value = raw if isinstance(raw, int | float) and not isinstance(raw, bool) else None
     if value is None:
-        text = word_of(raw)
+        text = plain_of(raw)
         if not re.fullmatch(NUMBER, text):
             raise MustError("must be a number")
         value = int(text) if re.fullmatch(r"[-+]?[0-9]+", text) else float(text)
@@ -197,7 +205,7 @@ def integer(low: int, high: int = LARGEST_ID) -> Kind:
         if isinstance(raw, int | float) and not isinstance(raw, bool):
             if low <= raw <= high and raw == int(raw):
                 return int(raw)
-        elif digits.fullmatch(word := word_of(raw)):
+        elif digits.fullmatch(word := plain_of(raw)):
             return int(word)
         raise MustError(f"must be a whole number from {low} to {high}")
 
@@ -214,7 +222,7 @@ def choice(*values: str) -> Kind:
     """Return one of some words, in any case."""
 
     def parse(raw: Any) -> str:
-        value = word_of(raw).lower()
+        value = plain_of(raw).lower()
         if value not in values:
             raise MustError("must be one of " + ", ".join(values))
         return value
@@ -227,7 +235,7 @@ def choice(*values: str) -> Kind:
 def _parse_boolean(raw: Any) -> bool:
     if isinstance(raw, int | float) and raw in (0, 1):
         return bool(raw)
-    word = "" if isinstance(raw, int | float) else word_of(raw).lower()
+    word = "" if isinstance(raw, int | float) else plain_of(raw).lower()
     if word not in _TRUE + _FALSE:
         raise MustError("must be a boolean: 1, yes, true, on or 0, no, false, off")
     return word in _TRUE
@@ -235,10 +243,8 @@ def _parse_boolean(raw: Any) -> bool:
 
 def _parse_time(raw: Any) -> int:
     try:
-        return clock.from_text(word_of(raw))
+        return clock.from_text(plain_of(raw))
     except ValueError as error:
-        if isinstance(error, MustError):
-            raise
         raise MustError("must be a time in ISO 8601, such as 2016-06-13T11:06:42.075000") from error
 
 

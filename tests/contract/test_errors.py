@@ -96,6 +96,27 @@ def test_bad_param_names_parameter_and_value(api, path, fields, param):
         assert sorted(reply.json) == ["code", "param", "reason", "value"]
 
 
+@pytest.mark.parametrize(
+    ("path", "param", "reason"),
+    [
+        ("/identify", "n", "must be a whole number from 0"),
+        ("/identify", "x1", "must be a number"),
+        ("/identify", "threshold", "must be strict, medium, low, none or a number from 0 to 1"),
+        ("/identify", "mf_selector", "must be one of reject, biggest, all"),
+        ("/face", "cam_id", "must be 1 to 64 letters"),
+        ("/face", "age", "must be a boolean"),
+        ("/history/search", "start", "must be a time in ISO 8601"),
+        ("/camera", "rot", "must be [width, height, x, y]"),
+    ],
+)
+def test_a_value_of_another_type_is_told_what_it_must_be(api, path, param, reason):
+    photo = {"photo": "http://h/x"} if path in ("/identify", "/face") else {}
+    for value in ({"a": 1}, ["x"], "\0"):
+        reply = api("POST", path, json_body=photo | {param: value})
+        assert (reply.status, reply.json["param"]) == (400, param)
+        assert reply.json["reason"].startswith(f"{param} {reason}"), value
+
+
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "max_id=-1", "min_id=9007199254740992"])
 def test_bad_param_in_lists(api, query):
     assert api.refusal("GET", f"/v1/faces?{query}") == (400, "BAD_PARAM", query.split("=")[0])
