@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from facenapi.storage.base import NewFace
+from facenapi.storage.base import FaceFilter, NewFace
 
 NOON = 1_465_776_000_000  # 2016-06-13, start of a UTC day
 DAY_MS = 86_400_000
+ALL = FaceFilter()
 
 
 def new_face(owner: str = "ann", cell: int = 7, **fields) -> NewFace:
@@ -38,3 +39,8 @@ async def read_feed(store, rev: int = 0, limit: int = 1000, cells=None):
         assert changes.next_rev > rev or not changes.more
         rev, more = changes.next_rev, changes.more
     return faces, stones, rev
+
+
+def ids(faces) -> list[int]:
+    """Return the ids of faces."""
+    return [face.id for face in faces]

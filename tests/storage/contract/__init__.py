@@ -1,0 +1,1 @@
+"""What every backend does, as storage/base.py promises it."""
