@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from facenapi.config.options import Config
 from facenapi.errors import Overloaded, StartupError, Unavailable
 from facenapi.search.client import ShardClient
 from facenapi.search.local import LocalShard
+from facenapi.search.open import open_searcher
 from facenapi.search.shard import Delete, Query
 from facenapi.search.upkeep.builder import Builder, BuildError
 from tests.search.support import FeedStore, faces_like
@@ -94,6 +96,19 @@ async def test_news_are_asked_for_once_a_request_beside_the_work_on_its_photo(tm
     store.down = True
     with pytest.raises(Unavailable):
         await client.search(replace(query(VECTORS[1]), since=client.arrive()), strict=True)
+    await client.close()
+
+
+@pytest.mark.parametrize("given", [frozenset(), frozenset({"mongo_host"})])
+async def test_a_store_of_one_server_is_never_asked_for_news(tmp_path, monkeypatch, given):
+    store, asked = FeedStore(), []
+    client = open_searcher(Config(data_dir=str(tmp_path), given=given), store)
+    await client.start()
+    await client.shards[0].loops.stop()  # they ask as well, each second
+    news_since = store.news_since
+    monkeypatch.setattr(store, "news_since", lambda mark: asked.append(mark) or news_since(mark))
+    await client.search(replace(query(VECTORS[0]), since=client.arrive()), strict=True)
+    assert len(asked) == len(given)
     await client.close()
 
 
