@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What moves many faces at once: rate and memory of each, in a process of its own.
 
-    scripts/bench_bulk.py [--store embedded|ferretdb] [--faces 100000] [--load 500000] [--quick] [--json]
+    scripts/bench_bulk.py [--store embedded|ferretdb] [--faces 100000] [--load 1000000] [--quick] [--json]
 
 * fill: faces are added, a thousand a call (into FerretDB past the store, which would take hours)
 * export, restore: ``facenapi export`` and ``facenapi import`` of ``--faces``
@@ -166,7 +166,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", choices=("embedded", "ferretdb"), default="embedded")
     parser.add_argument("--faces", type=int, default=100_000)
-    parser.add_argument("--load", type=int, default=500_000)
+    parser.add_argument("--load", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=192, help="numbers in a vector (192)")
     parser.add_argument("--dir", type=Path, help="folder for the stores (a temporary one)")
     parser.add_argument("--quick", action="store_true")
