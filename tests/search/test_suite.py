@@ -19,10 +19,12 @@ from facenapi.search.shard import Query
 from facenapi.search.upkeep.builder import Builder
 from tests.search.lite import MilvusLite
 from tests.search.support import FeedStore, built_with_a_graph, faces_like
+from tests.support.effort import LONG
 
 # A Milvus that these tests may empty, http://HOST:PORT. Without it Milvus Lite has to do, which is slow: ten
 # thousand operations take it more than three minutes of CPU.
 REAL_MILVUS = os.environ.get("FACENAPI_TEST_MILVUS_URI", "")
+OPERATIONS = 10_000 if LONG else 2_000
 OWNERS, TAGS = ("anna", "bert"), ("vip", "staff", "person:1", "person:2", "person:", "all")
 CLOSE = 1e-5  # float32 sums differ in their last digits with the order of adding
 
@@ -256,10 +258,10 @@ async def test_random_operations_through_graphs(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.gen_test(timeout=280)
 @pytest.mark.parametrize("make", [exact, local, remote])
-async def test_ten_thousand_random_operations(tmp_path, make):
+async def test_thousands_of_random_operations(tmp_path, make):
     store = FeedStore()
     client, close = await make(tmp_path, store, 300 if make is remote else 900)
-    await random_operations(client, store, 10_000, seed=2)
+    await random_operations(client, store, OPERATIONS, seed=2)
     await close()
 
 
@@ -269,11 +271,12 @@ async def test_ten_thousand_random_operations(tmp_path, make):
 async def test_thousands_of_random_operations_in_milvus(tmp_path):
     store = FeedStore()
     client, close = await milvus(tmp_path, store, 900)
-    await random_operations(client, store, 10_000 if REAL_MILVUS else 4_000, seed=2, complete=not REAL_MILVUS)
+    count = 10_000 if REAL_MILVUS else OPERATIONS // 2
+    await random_operations(client, store, count, seed=2, complete=not REAL_MILVUS)
     await close()
 
 
 @pytest.mark.slow
 @pytest.mark.gen_test(timeout=280)
-async def test_ten_thousand_random_operations_through_graphs(tmp_path, monkeypatch):
-    await random_operations_through_graphs(tmp_path, monkeypatch, 10_000, 600)
+async def test_thousands_of_random_operations_through_graphs(tmp_path, monkeypatch):
+    await random_operations_through_graphs(tmp_path, monkeypatch, OPERATIONS, 600)
