@@ -68,6 +68,7 @@ def built_with_a_graph(plan, folder, left_out: int = 20, measured: tuple[int, in
     builder.write_order(plan, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builder, "LEAST_ROWS", 0)
+        patch.setattr(builder, "SHORT_S", 0.0)
         patch.setattr(builder, "LEFT_OUT", left_out)
         if measured is not None:
             patch.setattr(builder, "measure", lambda *_: measured)

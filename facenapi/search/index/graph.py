@@ -62,8 +62,9 @@ with _without_advice():
 
 SPACE = "negdotprod"
 LINKS, EFFORT = 16, 100  # efConstruction
-LEAST_ROWS = 200_000  # with fewer a scan takes so little that no graph is worth minutes of building
 LEFT_OUT = 1000
+LEAST_ROWS = 20 * LEFT_OUT
+SHORT_S = 0.5e-3  # a scan that takes a thread so little is nothing beside the networks: no graph is worth building
 GOAL = 0.9995  # of the best 10 in the measurement, so that 0.999 holds for probes that it does not know
 MOST = (1, 10, 100)
 LISTS = (64, 128, 256, 512, 1024)
@@ -119,18 +120,14 @@ def measure(
     path: Path, vectors: NDArray[np.float32], codes: Codes, left_out: NDArray[np.int64]
 ) -> tuple[int, int] | None:
     """Return the length of the list and for how many best rows it is good; None if a scan is as quick."""
-    allowed = np.ones(len(vectors), np.bool_)
-    allowed[left_out] = False
-    probes = vectors[left_out]
+    probes, allowed = vectors[left_out], _in_graph(vectors, left_out)
     truth: list[Best] = []
     for start in range(0, len(probes), 16):
         some = probes[start : start + 16]
         truth += (bests := [Best(vectors, probe, max(MOST), None) for probe in some])
         scan(codes, bests, list(some), max(MOST), allowed)
     worst = [np.sort(best.sims)[::-1][[n - 1 for n in MOST]] for best in truth]
-    took = _seconds(
-        lambda probe: scan(codes, [Best(vectors, probe, MOST[1], None)], [probe], MOST[1], allowed), probes
-    )
+    took = scan_seconds(vectors, codes, left_out)
     for ef in LISTS:
         graph = Graph(path, vectors, left_out, ef, 0)
         if _seconds(graph.search, probes) >= took:
@@ -143,6 +140,22 @@ def measure(
         if good[:2].all():
             return ef, MOST[-1] if good.all() else MOST[1]
     return None
+
+
+def scan_seconds(vectors: NDArray[np.float32], codes: Codes, left_out: NDArray[np.int64]) -> float:
+    """Return how long a scan takes a thread that asks for the best few with the rows ``left_out``."""
+    allowed, few = _in_graph(vectors, left_out), MOST[1]
+
+    def search(probe: NDArray[np.float32]) -> None:
+        scan(codes, [Best(vectors, probe, few, None)], [probe], few, allowed)
+
+    return _seconds(search, vectors[left_out])
+
+
+def _in_graph(vectors: NDArray[np.float32], left_out: NDArray[np.int64]) -> NDArray[np.bool_]:
+    allowed = np.ones(len(vectors), np.bool_)
+    allowed[left_out] = False
+    return allowed
 
 
 def _seconds(search: Callable[[NDArray[np.float32]], object], probes: NDArray[np.float32]) -> float:

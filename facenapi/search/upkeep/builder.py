@@ -26,7 +26,7 @@ import numpy as np
 
 from facenapi.process.durable import sync
 from facenapi.search.index.codes import Codes, Coding, encode
-from facenapi.search.index.graph import LEAST_ROWS, LEFT_OUT, Graph, build_graph, measure
+from facenapi.search.index.graph import LEAST_ROWS, LEFT_OUT, SHORT_S, Graph, build_graph, measure, scan_seconds
 from facenapi.search.index.segment import Segment
 from facenapi.search.upkeep import files
 
@@ -103,15 +103,7 @@ def fill_folder(folder: Path) -> None:
     vectors, ids = _gather(folder, order["sources"], order["dim"])
     codes, coding = encode(vectors)
     arrays: dict[str, NDArray[Any]] = {"ids": ids, "codes": codes, "centre": coding.centre}
-    graph = None
-    if len(vectors) >= LEAST_ROWS:
-        left_out = np.sort(np.random.default_rng(1).choice(len(vectors), LEFT_OUT, replace=False))
-        build_graph(vectors, folder / "graph.nms", left_out)
-        graph = measure(folder / "graph.nms", vectors, Codes(codes, coding), left_out)
-        if graph is None:
-            (folder / "graph.nms").unlink()
-        else:
-            arrays["left_out"] = left_out
+    graph, arrays["left_out"] = _add_graph(folder / "graph.nms", vectors, Codes(codes, coding))
     vectors.tofile(folder / "vectors")
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
@@ -132,6 +124,23 @@ def fill_folder(folder: Path) -> None:
             "files": {path.name: files.fingerprint(path) for path in sorted(folder.iterdir())},
         },
     )
+
+
+def _add_graph(
+    path: Path, vectors: NDArray[np.float32], codes: Codes
+) -> tuple[tuple[int, int] | None, NDArray[np.int64]]:
+    """Build a graph where a scan takes long; return what it was measured to be good for, None if there is none that
+    is quicker, and the rows that are not in it."""
+    if len(vectors) < LEAST_ROWS:
+        return None, np.empty(0, np.int64)
+    left_out = np.sort(np.random.default_rng(1).choice(len(vectors), LEFT_OUT, replace=False))
+    if scan_seconds(vectors, codes, left_out) <= SHORT_S:
+        return None, left_out
+    build_graph(vectors, path, left_out)
+    good_for = measure(path, vectors, codes, left_out)
+    if good_for is None:
+        path.unlink()
+    return good_for, left_out
 
 
 def _gather(folder: Path, sources: list[str], dim: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

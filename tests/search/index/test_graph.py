@@ -7,6 +7,7 @@ from facenapi.search.index import graph as graph_module
 from facenapi.search.index.codes import Codes, encode
 from facenapi.search.index.collection import Collection
 from facenapi.search.index.parts import Buffer, Part
+from facenapi.search.upkeep import builder
 from tests.search.support import built_with_a_graph, faces_like
 
 DIM, COUNT, LEFT_OUT = 32, 1500, 50
@@ -97,3 +98,14 @@ def test_a_build_throws_away_a_graph_that_is_no_quicker(tmp_path, vectors, monke
     assert not (tmp_path / "segment" / "graph.nms").exists()
     ((ids, _),) = segment.search([vectors[5]], 1, None, None)
     assert ids.tolist() == [5]
+
+
+def test_no_graph_is_built_where_a_scan_takes_no_time(tmp_path, vectors, monkeypatch):
+    monkeypatch.setattr(graph_module, "_seconds", lambda *_: 1e-3)
+    monkeypatch.setattr(builder, "build_graph", lambda *_: pytest.fail("it was built"))
+    for name, value in (("LEAST_ROWS", 0), ("LEFT_OUT", LEFT_OUT), ("SHORT_S", 1e-3)):
+        monkeypatch.setattr(builder, name, value)
+    (tmp_path / "segment").mkdir()
+    builder.write_order(plan_of(vectors), tmp_path / "segment")
+    builder.fill_folder(tmp_path / "segment")
+    assert builder.load_segment(tmp_path / "segment").graph is None
