@@ -216,8 +216,8 @@ async def disturb(kind, shard, seconds, seen):
         shard.kill()
         if kind in ("nonsense", "stranger"):
             await impostor(int(shard.address.split(":")[1]), seconds, about)
-            if (kind == "nonsense") != seen.ready:
-                raise SystemExit(f"{kind}: the shard counts as {seen.info()}")
+            if kind == "stranger" and seen.ready:
+                raise SystemExit(f"A stranger counts as a shard: {seen.info()}")
         else:
             await asyncio.sleep(seconds / 2)
         if kind == "empty":

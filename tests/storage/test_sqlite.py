@@ -70,6 +70,7 @@ def start_child(folder_path: Path, *args: str) -> subprocess.Popen[str]:
         FaceFilter(events=True, friend=True),
         FaceFilter(events=True, friend=False),
         FaceFilter(events=True, start_ms=1, end_ms=2),
+        FaceFilter(cam_ids=("c1", "c2"), friend=True),
         FaceFilter(cam_ids=("c1", "c2"), start_ms=1, friend=True),
     ],
     ids=str,
@@ -229,6 +230,7 @@ async def test_a_database_of_the_first_release_is_brought_up_to_date(tmp_path):
         + "".join(f"DROP TRIGGER event_added_{s}; DROP TRIGGER event_removed_{s};" for s in spans.SHIFTS)
         + "DROP TABLE about; DROP TABLE epochs; DROP TABLE watermarks; DELETE FROM counters WHERE name = 'floor';"
         "DROP INDEX events; DROP INDEX events_of_camera; DROP INDEX events_by_time; DROP INDEX events_of_friends;"
+        "DROP INDEX events_of_camera_friends;"
         "CREATE INDEX events ON faces (owner) WHERE cam_key IS NOT NULL;"
         "CREATE INDEX events_of_camera ON faces (owner, cam_key) WHERE cam_key IS NOT NULL;"
         "CREATE INDEX events_by_time ON faces (owner, timestamp_ms, cam_key) WHERE cam_key IS NOT NULL;"

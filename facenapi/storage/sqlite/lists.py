@@ -107,8 +107,11 @@ def _event_sources(db: sqlite3.Connection, owner: str, where: FaceFilter) -> lis
     if _few_in_time(db, owner, where):
         return [Source("faces AS f INDEXED BY events_by_time WHERE f.owner = ?", (owner,))]
     if where.cam_ids is not None:
+        index = "events_of_camera WHERE"
+        if where.friend:
+            index = "events_of_camera_friends WHERE f.friend = 1 AND"
         return [
-            Source("faces AS f INDEXED BY events_of_camera WHERE f.owner = ? AND f.cam_key = ?", (owner, key))
+            Source(f"faces AS f INDEXED BY {index} f.owner = ? AND f.cam_key = ?", (owner, key))
             for key in _camera_keys(where)
         ]
     if where.friend:

@@ -130,8 +130,21 @@ CREATE TABLE watermarks (rev INTEGER PRIMARY KEY, ms INTEGER NOT NULL);
 INSERT INTO counters VALUES ('floor', 0);
 """
 
+# Friends at a camera are few among all at it, and among all friends.
+_CAMERA_FRIENDS = """
+CREATE INDEX events_of_camera_friends ON faces (owner, cam_key, id) WHERE cam_key IS NOT NULL AND friend = 1;
+"""
+
 # Each script leads from the version of its place to the next; PRAGMA user_version says where a file is.
-MIGRATIONS = (_TABLES + _TRIGGERS, _REVISED_MEMBERSHIPS, _REVISED_EVENTS, _PLAIN_MEMBERSHIPS, _LINEAGE, spans.TABLE)
+MIGRATIONS = (
+    _TABLES + _TRIGGERS,
+    _REVISED_MEMBERSHIPS,
+    _REVISED_EVENTS,
+    _PLAIN_MEMBERSHIPS,
+    _LINEAGE,
+    spans.TABLE,
+    _CAMERA_FRIENDS,
+)
 
 
 def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connection:
