@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -27,15 +28,16 @@ def visitor(browser, server):
 def dropped(page, selector: str, data: bytes, event: str) -> None:
     """Drop or paste a photo as a browser tells of it."""
     page.evaluate(
-        """([selector, bytes, event]) => {
+        """([selector, text, event]) => {
             const transfer = new DataTransfer();
-            transfer.items.add(new File([new Uint8Array(bytes)], "dropped.jpg", { type: "image/jpeg" }));
+            const content = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+            transfer.items.add(new File([content], "dropped.jpg", { type: "image/jpeg" }));
             const how = { bubbles: true, cancelable: true };
             document.querySelector(selector).dispatchEvent(event === "drop"
                 ? new DragEvent("drop", { ...how, dataTransfer: transfer })
                 : new ClipboardEvent("paste", { ...how, clipboardData: transfer }));
         }""",
-        [selector, list(data), event],
+        [selector, base64.b64encode(data).decode(), event],
     )
 
 
