@@ -327,7 +327,8 @@ def disturb(what: str, server: SmallServer, shards: Shards | None, dice: random.
     shards.processes[at].kill()
     shards.processes[at].wait()
     if what.startswith("empty"):
-        shutil.rmtree(next(shards.folder.glob(f"shard-*{shards.places[at].rpartition(':')[2]}")), ignore_errors=True)
+        for folder in shards.folder.glob(f"shard-*{shards.places[at].rpartition(':')[2]}"):
+            shutil.rmtree(folder, ignore_errors=True)
     time.sleep(dice.uniform(0, 1))
     shards.start(at)
 
