@@ -9,8 +9,8 @@
 * gallery: ``DELETE /galleries/NAME`` with all of ``--faces`` in it, its search index beside it
 * first load: a search shard of ``--load`` faces starts without a snapshot
 
-Memory is the most that the step's process had beyond what it had before its store was opened; FerretDB's own is not
-in it. No bound: speed depends on the disk. Quick: 2,000 and 10,000 faces.
+Memory is the most that the step's process had beyond what it had before its store was opened: the embedded store's
+mapped file is in it, FerretDB's own is not. No bound: speed depends on the disk. Quick: 2,000 and 10,000 faces.
 """
 
 from __future__ import annotations
