@@ -98,6 +98,18 @@ fetch_api_page() {
     fi
 }
 
+# nginx for the test of its file: Debian's, unpacked and not installed, for that would start a web server.
+unpack_nginx() {
+    local folder=$var/tools/nginx
+    if command -v nginx /usr/sbin/nginx "$folder/usr/sbin/nginx" >/dev/null || ! command -v apt-get >/dev/null; then return; fi
+    rm -rf "$folder"
+    mkdir -p "$folder" "$var/log"
+    say "fetching nginx"
+    (cd "$folder" && { apt-get download nginx || { apt-get update && apt-get download nginx; }; } &&
+        dpkg-deb -x nginx_*.deb .) >"$var/log/fetching-nginx.log" 2>&1 ||
+        say "nginx could not be fetched: its file is checked roughly only"
+}
+
 # What the tests of the console need: Chromium, and from npm the checkers of types and of accessibility.
 browser_tools() {
     if ! command -v "${FACENAPI_TEST_BROWSER:-chromium}" chromium-browser google-chrome >/dev/null; then
