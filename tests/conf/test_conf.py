@@ -133,7 +133,7 @@ def test_nginx_agrees_with_the_options():
 
 
 def test_nginx_takes_its_file(tmp_path):
-    """With nginx itself, which scripts/test fetches where there is apt; its syntax is checked roughly by the test above in any case."""
+    """With nginx itself, which scripts/test fetches where there is apt; its syntax is checked roughly in any case."""
     places = ("nginx", "/usr/sbin/nginx", ROOT / "var" / "tools" / "nginx" / "usr" / "sbin" / "nginx")
     nginx = next(filter(None, map(shutil.which, places)), None)
     statements = re.sub(r"#.*", "", (CONF / "nginx" / "findface-facenapi.conf").read_text())
