@@ -193,9 +193,13 @@ class ApiHandler(Intake):
 
 def _forget_frames(error: BaseException | None) -> None:
     """Part an error from where it was raised: in circles with it, photos would stay until Python looks for such."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
+    found, parted = [error], set[int]()
+    while found:
+        one = found.pop()
+        if one is not None and id(one) not in parted:  # one that was raised again may be its own context
+            parted.add(id(one))
+            one.__traceback__ = None
+            found += one.__cause__, one.__context__
 
 
 class NotFoundHandler(ApiHandler):

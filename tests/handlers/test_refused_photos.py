@@ -5,6 +5,7 @@ import gc
 
 import pytest
 
+from facenapi.errors import Unavailable
 from facenapi.photos.photo import Photo
 from tests.support.server import RED, picture, serving
 
@@ -29,3 +30,17 @@ async def test_it_is_not_kept(tmp_path, how):
             assert not [thing for thing in gc.get_objects() if isinstance(thing, Photo)]
         finally:
             gc.enable()
+
+
+async def test_errors_in_a_circle_stop_nobody(tmp_path, monkeypatch):
+    """What was raised again while it was handled, as one failure of many waiting calls is, may be its own context."""
+    one, other = Unavailable("The store is away"), OSError("away")
+    one.__cause__, one.__context__, other.__context__ = other, other, one
+
+    async def fail(*_):
+        raise one
+
+    async with serving(tmp_path) as client:
+        monkeypatch.setattr(client.app.store, "list_galleries", fail)
+        assert (await client("GET", "/v1/galleries")).status == 503
+        assert (one.__traceback__, other.__traceback__) == (None, None)

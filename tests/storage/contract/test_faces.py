@@ -65,7 +65,9 @@ async def test_ids_grow_with_time_and_hold_the_cell(store):
     faces = [(await store.add_faces([new_face(cell=cell)]))[0] for cell in (1023, 0, 512)]
     assert ids(faces) == sorted(ids(faces))
     assert [cell_of(face.id) for face in faces] == [1023, 0, 512]
-    assert before - 0.001 <= seconds_of(faces[0].id) <= time.time() + 1
+    assert (
+        before - 1 <= seconds_of(faces[0].id) <= time.time() + 1
+    )  # the clock is the database's, as far as it is known
     assert faces[-1].id < 2**53
 
 
