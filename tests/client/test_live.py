@@ -22,7 +22,10 @@ def server(tmp_path_factory, model_pack):
         yield running
 
 
-@pytest.fixture(params=[Client, InLoop], ids=["blocking", "async"])
+BOTH = (pytest.param(Client, id="blocking"), pytest.param(InLoop, id="async", marks=pytest.mark.slow))
+
+
+@pytest.fixture(params=BOTH)
 def facenapi(request, server):
     """A client of a new owner."""
     with request.param(server.url, server.new_key()) as client:

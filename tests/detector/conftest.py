@@ -59,7 +59,7 @@ def doubler():
     return graph.finish({"doubled": ("N", 3)})
 
 
-DETECTORS = ("centerface", "mtcnn", "yunet")
+DETECTORS = ("centerface", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mtcnn", "yunet")))
 
 
 @pytest.fixture(scope="session")

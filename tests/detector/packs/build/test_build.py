@@ -106,6 +106,7 @@ def test_failure_leaves_the_old_pack(downloads, tmp_path, no_network, monkeypatc
     assert (tmp_path / "pack" / "old").exists()
 
 
+@pytest.mark.slow
 async def test_joined_pack_has_both_networks(downloads, dlib_pack, model_pack, tmp_path, make_photo):
     build_pack(tmp_path / "pack", downloads, lambda _: None, embedder="joined")
     found, default, dlib = contents(tmp_path / "pack"), contents(model_pack), contents(dlib_pack)
