@@ -106,7 +106,7 @@ unpack_nginx() {
     mkdir -p "$folder" "$var/log"
     say "fetching nginx"
     (cd "$folder" && { apt-get download nginx || { apt-get update && apt-get download nginx; }; } &&
-        dpkg-deb -x nginx_*.deb .) >"$var/log/fetching-nginx.log" 2>&1 ||
+        dpkg-deb -x nginx_*.deb . && [ -x usr/sbin/nginx ]) >"$var/log/fetching-nginx.log" 2>&1 ||
         say "nginx could not be fetched: its file is checked roughly only"
 }
 

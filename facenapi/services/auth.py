@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import math
 import secrets
 import time
@@ -39,13 +40,48 @@ async def create_token(store: Store, owner: str = "", label: str = "", short: bo
     return key, token
 
 
+class Buckets:
+    """One bucket for each name: it fills at a rate and holds two seconds' worth."""
+
+    def __init__(self) -> None:
+        self._levels: dict[str, tuple[float, float]] = {}
+
+    def take(self, name: str, rate: float) -> float:
+        """Take one out of a bucket; return how many seconds are missing to one, 0 if it was there."""
+        now, full = time.monotonic(), max(2 * rate, 1.0)
+        level, since = self._levels.get(name, (full, now))
+        level = min(full, level + (now - since) * rate)
+        if level < 1:
+            return (1 - level) / rate
+        if len(self._levels) >= _CACHE_SIZE:
+            since_full = now - full / rate  # who took nothing since then has a full bucket, as if unknown
+            self._levels = {known: held for known, held in self._levels.items() if held[1] > since_full}
+        if len(self._levels) >= _CACHE_SIZE:
+            self._levels.clear()
+        self._levels[name] = (level - 1, now)
+        return 0.0
+
+
+def network_of(address: str) -> str:
+    """Return whose an address is: the network of 64 bits that one subscriber has in IPv6, itself in IPv4.
+
+    >>> network_of("2001:db8::7:1"), network_of("192.0.2.1"), network_of("unknown")
+    ('2001:db8::/64', '192.0.2.1', 'unknown')
+    """
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if found.version == 6 else address
+
+
 class Authenticator:
     """Finds the owner behind an Authorization header, and keeps each token, and whoever has none, to a rate."""
 
     def __init__(self, config: Config, store: Store) -> None:
         self._config = config
         self._store = store
-        self._buckets: dict[str, tuple[float, float]] = {}
+        self._buckets, self._strangers = Buckets(), Buckets()  # apart: strangers are as many as they like
         self._cache: dict[str, tuple[float, Token | None]] = {}
 
     async def token(self, header: str | None) -> Token:
@@ -67,25 +103,21 @@ class Authenticator:
 
     def take(self, token: Token) -> None:
         """Take one request out of the token's bucket. Raises Overloaded (429) if it is empty."""
-        self._take(token.key_hash, "This token makes too many requests")
+        self._take(self._buckets, token.key_hash, "This token makes too many requests")
 
     def take_stranger(self, address: str) -> None:
-        """Do the same for a request without a good token: who guesses tokens may do so at the rate of one."""
-        self._take(f"from {address}", "Too many requests without a good token come from this address")
+        """Do the same for a request without a good token, from its address.
 
-    def _take(self, name: str, reason: str) -> None:
-        """Take one out of a bucket, which fills at ``rate_limit`` and holds two seconds' worth."""
+        It tells busy strangers to come less often. It does not make guessing harder, which 24 random bytes do: a
+        good token is looked up and taken from any address, for others may be behind the same one.
+        """
+        self._take(self._strangers, network_of(address), "Too many requests without a good token from this address")
+
+    def _take(self, buckets: Buckets, name: str, reason: str) -> None:
         rate = self._config.rate_limit
-        if not rate:
-            return
-        now, full = time.monotonic(), max(2 * rate, 1.0)
-        level, since = self._buckets.get(name, (full, now))
-        level = min(full, level + (now - since) * rate)
-        if level < 1:
-            raise Overloaded(reason, math.ceil((1 - level) / rate), status=429)
-        if len(self._buckets) >= _CACHE_SIZE:
-            self._buckets.clear()
-        self._buckets[name] = (level - 1, now)
+        missing_s = buckets.take(name, rate) if rate else 0.0
+        if missing_s:
+            raise Overloaded(reason, math.ceil(missing_s), status=429)
 
     async def _find(self, key_hash: str) -> Token | None:
         now = time.monotonic()
