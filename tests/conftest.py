@@ -55,7 +55,8 @@ def _end_tasks(loop):
     for task in tasks:
         task.cancel()
     loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-    loop.run_until_complete(asyncio.sleep(0))
+    for _ in range(5):  # a transport that was closed is gone some turns later
+        loop.run_until_complete(asyncio.sleep(0))
 
 
 def pytest_collection_modifyitems(items):

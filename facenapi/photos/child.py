@@ -86,7 +86,7 @@ class Child:
         return {"region": region, "kept": True}
 
     def _take(self, request: Mapping[str, Any], file: int) -> Picture:
-        if not request["size"]:
+        if request["size"] is None:
             raise RuntimeError("the photo is not at hand")  # and the parent believes so: it will try another child
         self.forget()
         _limit_memory(request["max_size"])

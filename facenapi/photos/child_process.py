@@ -131,8 +131,8 @@ class ChildProcess:
         """Its process id."""
         return self._process.pid
 
-    def ask(self, request: dict[str, Any], data: bytes, timeout_s: float) -> dict[str, Any]:
-        """Send a request about a file, empty if the child has it at hand, and return the answer.
+    def ask(self, request: dict[str, Any], data: bytes | None, timeout_s: float) -> dict[str, Any]:
+        """Send a request about a file, None if the child has it at hand, and return the answer.
 
         Raises TooSlowError and DiedError: the child must be closed then.
         """
@@ -140,10 +140,11 @@ class ChildProcess:
             if not self._ready:
                 self._receive(_START_S)
                 self._ready = True
-            self._file.write(data)
+            self._file.write(data or b"")
             self._pixels.rewind()
             descriptors = [self._file.descriptor, self._pixels.descriptor]
-            socket.send_fds(self._control, [json.dumps(request | {"size": len(data)}).encode()], descriptors)
+            size = None if data is None else len(data)
+            socket.send_fds(self._control, [json.dumps(request | {"size": size}).encode()], descriptors)
             answer = self._receive(timeout_s)
             self._file.shrink()
         except TimeoutError as error:

@@ -107,7 +107,7 @@ class Fetcher:
             header_callback=seen.header,
             streaming_callback=seen.chunk,
             **self._proxy,
-            prepare_curl_callback=self._limit_curl,
+            prepare_curl_callback=functools.partial(self._limit_curl, seen),
         )
         try:
             response = await self._answer(request, seen)
@@ -155,10 +155,10 @@ class Fetcher:
             return "The answer of the URL broke off, or is no proper HTTP"
         return "The photo at the URL is not reachable"
 
-    def _limit_curl(self, curl: Any) -> None:
-        """Let curl itself end a transfer that grows too large: it hands out what it has read only later."""
+    def _limit_curl(self, seen: _Seen, curl: Any) -> None:
+        """Let curl itself end a transfer that is too large or unwanted: it hands out what it has read only later."""
         curl.setopt(curl.NOPROGRESS, 0)
-        curl.setopt(curl.XFERINFOFUNCTION, lambda _, read, *__: int(read > self._max_bytes))
+        curl.setopt(curl.XFERINFOFUNCTION, lambda _, read, *__: int(read > self._max_bytes or seen.unwanted))
 
     def close(self) -> None:
         """Close all connections."""

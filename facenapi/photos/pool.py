@@ -105,7 +105,7 @@ class DecodePool:
         child = self._take(request["key"])
         try:
             asked = request | {"budget": self._timeout_s}
-            unknown = data if child.key != request["key"] else b""
+            unknown = data if child.key != request["key"] else None
             answer = child.ask(asked, unknown, _PATIENCE * self._timeout_s)
             refused = Refused(str(answer["reason"]), str(answer["rule"])) if "reason" in answer else None
             found = refused or read(answer, child)

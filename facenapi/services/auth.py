@@ -65,14 +65,15 @@ class Buckets:
 def network_of(address: str) -> str:
     """Return whose an address is: the network of 64 bits that one subscriber has in IPv6, itself in IPv4.
 
-    >>> network_of("2001:db8::7:1"), network_of("192.0.2.1"), network_of("unknown")
-    ('2001:db8::/64', '192.0.2.1', 'unknown')
+    >>> network_of("2001:db8::7:1"), network_of("192.0.2.1"), network_of("::ffff:192.0.2.1"), network_of("unknown")
+    ('2001:db8::/64', '192.0.2.1', '192.0.2.1', 'unknown')
     """
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if found.version == 6 else address
+    found = getattr(found, "ipv4_mapped", None) or found
+    return str(ipaddress.ip_network((int(found), 64), strict=False)) if found.version == 6 else str(found)
 
 
 class Authenticator:

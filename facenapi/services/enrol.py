@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from facenapi.errors import BadParam, Unavailable
+from facenapi.errors import BadParam, Overloaded, Unavailable
 from facenapi.process.stages import stage
 from facenapi.search.shard import upsert_of
 from facenapi.services.persons import given_person
@@ -168,7 +168,7 @@ class Enroller:
         except UnknownGalleryError as error:
             await self._pictures.drop(pictures)
             raise _unknown_gallery(error.name) from error
-        except Unavailable:
+        except (Unavailable, Overloaded):
             self._pictures.left_over += bool(pictures)  # the faces may be stored: their pictures must stay
             raise
         with stage("search"):

@@ -133,7 +133,7 @@ def test_a_photo_whose_child_went_on_to_another_is_decoded_again_and_once(pool):
 
 
 def test_what_is_refused_is_refused_with_the_same_reason(pool):
-    for data in (b"hello", FILES["JPEG"][:900], FILES["PNG"][:900], encode(np.zeros((8, 6001, 3), np.uint8))):
+    for data in (b"hello", b"", FILES["JPEG"][:900], FILES["PNG"][:900], encode(np.zeros((8, 6001, 3), np.uint8))):
         with pytest.raises(BadImage) as here:
             Photo(data, "photo", 6000, 1280)
         with pytest.raises(BadImage) as there:

@@ -31,7 +31,7 @@ from facenapi.storage.mongo.driver import int64, unknown_outcome
 from facenapi.storage.mongo.galleries import Galleries
 from facenapi.storage.mongo.lists import Lists
 from facenapi.storage.mongo.metas import Metas
-from facenapi.storage.mongo.news import News, changing
+from facenapi.storage.mongo.news import News, changing, once_written
 from facenapi.storage.rules import changed, gallery_order, named_galleries
 
 _OF_NEW_FACE = [f.name for f in fields(NewFace)]
@@ -74,7 +74,15 @@ class Faces(Metas, Galleries, Lists, News):
             late = {"_id": {"$in": [int64(i) for i in face_ids]}, "rev": {"$lt": int64(stamp.revs[0])}}
             news = {"$set": {"rev": int64(stamp.revs[0]), "changed": int64(stamp.changed_ms)}}
             await self.repeated(lambda late=late, news=news: self.faces.update_many(late, news))  # type: ignore[misc]
-        raise Unavailable("The database is too slow to keep up with so many writes")
+        if stamp.late:
+            raise Unavailable("The database is too slow to keep up with so many writes")
+
+    async def _settle(self, faces: Sequence[Face], stamp: Stamp, *gone: Face) -> None:
+        """Let readers of the feed come by what was written, hint at these faces and at none ``gone``, and count."""
+        with once_written():
+            await self._restamp([face.id for face in faces or gone], stamp)
+            hints = [*([self.hint(faces)] if faces else []), *([self.unhint(gone)] if gone else [])]
+            await asyncio.gather(*hints, self.announce())
 
     # -- adding ---------------------------------------------------------------------------------
     @changing
@@ -100,10 +108,14 @@ class Faces(Metas, Galleries, Lists, News):
         stamp = await self.stamp(len(faces))
         faces = [replace(face, rev=rev) for face, rev in zip(faces, stamp.revs, strict=True)]
         faces = await self._insert(faces, stamp)
-        await self._restamp([face.id for face in faces], stamp)
-        await asyncio.gather(self.hint(faces), self.announce())
+        try:
+            await self._settle(faces, stamp)
+        except Unavailable:
+            await self._give_up(faces)
+            raise
         for owner, born in births:
-            lost = await self.lost(owner, born)
+            with once_written():
+                lost = await self.lost(owner, born)
             if lost:
                 await self._bury(faces)
                 raise UnknownGalleryError(min(lost))
@@ -194,8 +206,7 @@ class Faces(Metas, Galleries, Lists, News):
             ],
             upsert=True,
         )
-        await self._restamp([face.id for face in new], stamp)
-        await asyncio.gather(self.hint(new), self.announce())
+        await self._settle(new, stamp)
         return len(new)
 
     async def _replace(self, steps: Sequence[tuple[Document, Document]], *, upsert: bool = False) -> None:
@@ -236,8 +247,7 @@ class Faces(Metas, Galleries, Lists, News):
         query = {"_id": int64(old.id), "rev": {"$in": [int64(old.rev), int64(new.rev)]}}
         document = document_of(new, stamp.changed_ms)
         result = await self.repeated(lambda: self.faces.replace_one(query, document))
-        await self._restamp([new.id], stamp)
-        await asyncio.gather(self.hint([new]), self.unhint([old]), self.announce())
+        await self._settle([new], stamp, old)
         return bool(result.matched_count)
 
     # -- deleting -------------------------------------------------------------------------------
@@ -273,6 +283,5 @@ class Faces(Metas, Galleries, Lists, News):
         )
         stored = await self._stored_revs([face.id for face in faces])
         gone = [face for face, rev in zip(faces, stamp.revs, strict=True) if stored.get(face.id) == rev]
-        await self._restamp([face.id for face in gone], stamp)
-        await asyncio.gather(self.unhint(gone), self.announce())
+        await self._settle((), stamp, *gone)
         return gone

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import PyMongoError, WaitQueueTimeoutError
 
 from facenapi.config.options import Config
 from facenapi.errors import Unavailable
@@ -32,7 +33,7 @@ class News(MongoBase):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self._own: set[int] = set()
-        self._doubt = False  # whether something that failed has changed a face nevertheless
+        self._doubts = 0  # how often something that failed may have changed a face nevertheless, and was not counted
 
     async def announce(self) -> None:
         """Count a change that is durable, before it is acknowledged."""
@@ -41,9 +42,9 @@ class News(MongoBase):
     @operation
     async def news_since(self, mark: int) -> tuple[int, bool]:
         """Return whether others have acknowledged changes, and the mark to ask next."""
-        if self._doubt:
-            self._doubt = False
-            await self._count_a_stranger()
+        if doubts := self._doubts:
+            await self.count_up(ACKNOWLEDGED)  # as if somebody else had done it: this process has to look, too
+            self._doubts -= min(doubts, self._doubts)
         found = await self.counters.find_one({"_id": ACKNOWLEDGED})
         latest = int(found["value"]) if found else 0
         if len(self._own) > OWN_KEPT:
@@ -52,13 +53,14 @@ class News(MongoBase):
             mark += 1
         return max(mark, latest), mark < latest
 
-    async def _count_a_stranger(self) -> None:
-        """Count what may have been changed as if somebody else had done it: this process has to look, too."""
-        try:
-            await self.count_up(ACKNOWLEDGED)
-        except BaseException:
-            self._doubt = True
-            raise
+
+@contextmanager
+def once_written() -> Iterator[None]:
+    """What fails from here on is no reason to try again, as OVERLOADED would be: faces were changed."""
+    try:
+        yield
+    except WaitQueueTimeoutError as error:
+        raise Unavailable("The database is too busy to confirm what it has been given") from error
 
 
 def changing(method: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -74,7 +76,7 @@ def changing(method: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, An
             return await method(*args, **kwargs)
         except (PyMongoError, Unavailable, asyncio.CancelledError):
             store: Any = args[0]
-            store._doubt = True  # noqa: SLF001 - it belongs to News
+            store._doubts += 1  # noqa: SLF001 - it belongs to News
             raise
 
     return operation(doubted)

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from pymongo.errors import WaitQueueTimeoutError
 
 from facenapi.errors import Unavailable
 from facenapi.storage.base import FaceChange, FaceFilter, UnknownGalleryError
@@ -144,6 +145,37 @@ async def test_what_failed_and_may_be_done_is_news_to_all(store, double, what):
         await store.add_faces([new_face(galleries=("none",))])
     assert not (await store.news_since(ours))[1]  # that cannot have changed anything
     await other.close()
+
+
+async def test_who_asks_while_a_doubt_is_counted_is_not_told_there_is_none(store, double):
+    [old] = await add(store, "a")
+    mark = (await store.news_since(0))[0]
+    double.faults = [replace(fault) for fault in UNCONFIRMED["update"]]
+    with pytest.raises(Unavailable):
+        await store.delete_face("ann", old.id)
+    double.faults = [Fault("findAndModify", "slow", seconds=0.3)]
+    first = asyncio.ensure_future(store.news_since(mark))
+    await asyncio.sleep(0.1)
+    second = await store.news_since(mark)
+    assert (second[1], (await first)[1]) == (True, True)
+
+
+@pytest.mark.parametrize("what", ["add", "edit", "delete"])
+async def test_a_busy_driver_is_no_reason_to_do_again_what_is_done(store, monkeypatch, what):
+    """OVERLOADED tells clients that nothing was done: they would add the face twice."""
+    [old] = await add(store, "a")
+
+    async def busy():
+        raise WaitQueueTimeoutError("too many wait")
+
+    monkeypatch.setattr(store, "announce", busy)
+    writes = {
+        "add": lambda: store.add_faces([new_face()]),
+        "edit": lambda: store.update_face("ann", old.id, FaceChange(meta="b")),
+        "delete": lambda: store.delete_face("ann", old.id),
+    }
+    with pytest.raises(Unavailable, match="too busy to confirm"):
+        await writes[what]()
 
 
 async def test_news_come_after_the_change_can_be_read_and_before_it_is_acknowledged(store, double):
