@@ -313,6 +313,8 @@ export const TEXTS = table({
   "status.stages": { en: "Where the time goes", ru: "На что уходит время" },
   "status.stages.note": { en: "Mean time of each stage of a request, as requests come.", ru: "Среднее время каждого этапа запроса по мере поступления запросов." },
   "status.no-requests": { en: "There were no requests yet.", ru: "Запросов ещё не было." },
+  "status.withheld": { en: "There are no plots, because the proxy before the server keeps /metrics back.", ru: "Графиков нет: прокси перед сервером не пропускает /metrics." },
+  "status.withheld.next": { en: "Prometheus asks the server itself for these figures. The guide says under proxies how to let them through.", ru: "Prometheus берёт эти данные у самого сервера. Как пропустить их, сказано в руководстве, в разделе о прокси." },
   "status.parts": { en: "Parts", ru: "Части" },
   "status.pack": { en: "Model pack", ru: "Набор моделей" },
   "status.device": { en: "Networks run on", ru: "Сети работают на" },

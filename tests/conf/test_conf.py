@@ -13,6 +13,7 @@ from facenapi.config.options import Config
 from facenapi.config.reader import load
 from facenapi.config.text import sample_file
 from facenapi.search.table import read_table
+from facenapi.urls import SERVICE
 from tests.commands.conftest import launch
 from tests.support.fake_server import FakeServer
 from tests.support.live import form
@@ -129,6 +130,9 @@ def test_nginx_agrees_with_the_options():
     assert int(re.search(r"keepalive_timeout (\d+)s;", text)[1]) < Config().idle_timeout
     for header in ("For", "Proto", "Host", "Prefix"):
         assert f"proxy_set_header X-Forwarded-{header} " in text
+    # Figures ask for no token; the console asks for the health, and of a server that went away whether it lives.
+    kept = re.compile(re.search(r"location ~ (\S+) \{\s+return 404;", text)[1])
+    assert {path for path, _ in SERVICE if kept.search(path)} == {"/metrics"}
     assert "non_idempotent" not in text.split("location ~ ^/(v[01]/)?(detect|verify|identify")[0]
 
 

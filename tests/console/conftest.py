@@ -15,7 +15,7 @@ from tests.support.live import Server, form, jpeg
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """A browser with a webcam in front of which Eileen Collins sits."""
+    """A browser with a webcam in front of which somebody sits."""
     frame = Image.new("RGB", (640, 480), "gray")
     frame.paste(Image.open(io.BytesIO(photos.astronaut())).resize((480, 480)), (80, 0))
     film = tmp_path_factory.mktemp("film") / "film.mjpeg"
@@ -35,7 +35,7 @@ def seeded(server: Server) -> Server:
         for name in ("Entrance", "Hall")
     ]
     server.faces = []
-    portraits = ((photos.astronaut(), "Eileen Collins"), (photos.grace_hopper(), "Grace Hopper"))
+    portraits = ((photos.astronaut(), "Sam Berry"), (photos.grace_hopper(), "Robin Lee"))
     for data, name in portraits:
         image = Image.open(io.BytesIO(data)).convert("RGB")
         for number, picture in enumerate((image, ImageOps.mirror(image), image.rotate(8))):

@@ -106,7 +106,7 @@ def test_a_dead_shard_is_said_beside_what_the_others_found(browser, tmp_path):
                 shards.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=ROOT))
             wait_for_shards(server, 2)
             for _ in range(6):  # some in each shard
-                face = form({"photo": photos.astronaut(), "meta": "Eileen"})
+                face = form({"photo": photos.astronaut(), "meta": "Sam Berry"})
                 status, answer = server.call("POST", "/v1/face", *face)
                 assert status == 200, answer
             with Visitor(browser, server.url, server.key, expected=(503,)) as visitor:

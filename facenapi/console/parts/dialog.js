@@ -10,13 +10,13 @@ import { t } from "../session.js";
  * A form in a dialog. It closes when `save` has succeeded, and says what went wrong otherwise.
  * @param {string} title
  * @param {Child} content
- * @param {{save: (event: SubmitEvent) => Promise<void>, go: string, danger?: boolean}} how
+ * @param {{save: (event: SubmitEvent) => Promise<void>, go: string, danger?: boolean, closed?: () => void}} how
  */
-export function ask(title, content, { save, go, danger = false }) {
+export function ask(title, content, { save, go, danger = false, closed = () => {} }) {
   const said = h("div");
   const submit = h("button", { class: `button main ${danger ? "danger" : ""}`, type: "submit" }, go);
   const back = button(t("cancel"), () => dialog.close());
-  const dialog = h("dialog", { "aria-labelledby": "dialog-title", on: { close: () => dialog.remove() } },
+  const dialog = h("dialog", { "aria-labelledby": "dialog-title", on: { close: () => { dialog.remove(); closed(); } } },
     h("form", {
       on: {
         /** @param {SubmitEvent} event */

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { h, icon } from "../dom.js";
-import { storedStage } from "./stage.js";
+import { showBlob, storedStage } from "./stage.js";
 import { t, when } from "../session.js";
 
 /** @typedef {import("../api.js").Face} Face */
@@ -13,19 +13,21 @@ import { t, when } from "../session.js";
  * @param {Face | null | undefined} face
  * @param {ServerInfo} info
  * @param {string} [kind] "round" or "mid"
+ * @param {AbortSignal} [signal]
  */
-export function portrait(face, info, kind = "") {
+export function portrait(face, info, kind = "", signal) {
   const place = h("span", { class: `portrait ${kind}` });
   const url = face?.thumbnail;
   if (!url) {
     place.append(icon("persons"));
     return place;
   }
-  const image = h("img", { alt: "", loading: "lazy", decoding: "async", on: { error: () => place.replaceChildren(icon("persons")) } });
+  const image = h("img", { alt: "", decoding: "async", on: { error: () => place.replaceChildren(icon("persons")) } });
   if (info.photo_access === "token") {
     // Only its owner may see it, and an <img> sends no token.
-    api.picture(url).then((blob) => { image.src = URL.createObjectURL(blob); }, () => place.replaceChildren(icon("persons")));
+    api.picture(url, signal).then((blob) => showBlob(image, blob), () => place.replaceChildren(icon("persons")));
   } else {
+    image.loading = "lazy";
     image.src = url;
   }
   place.append(image);
@@ -42,9 +44,9 @@ export function keptPhoto(face, info) {
   const small = () => place.replaceChildren(h("div", { class: "big-portrait" }, portrait(face, info)));
   small();
   if (info.photos === "off" || !face.thumbnail || !face.photo) return place;
-  /** @param {string} url */
-  const large = (url) => place.replaceChildren(storedStage(url, { box: face, label: faceName(face) }, small));
-  if (info.photo_access === "token") api.picture(face.photo).then((blob) => large(URL.createObjectURL(blob)), () => {});
+  /** @param {string | Blob} source */
+  const large = (source) => place.replaceChildren(storedStage(source, { box: face, label: faceName(face) }, small));
+  if (info.photo_access === "token") api.picture(face.photo).then(large, () => {});
   else large(face.photo);
   return place;
 }

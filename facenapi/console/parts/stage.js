@@ -34,6 +34,17 @@ export function drawBoxes(stage, { width, height }, marked, choose) {
 }
 
 /**
+ * Show a picture that is here; its bytes are let go of as soon as it is drawn.
+ * @param {HTMLImageElement} image
+ * @param {Blob} blob
+ */
+export function showBlob(image, blob) {
+  const url = URL.createObjectURL(blob);
+  for (const end of ["load", "error"]) image.addEventListener(end, () => URL.revokeObjectURL(url), { once: true });
+  image.src = url;
+}
+
+/**
  * Load a photo of this browser; null if it is an address (the page shows nothing from other hosts) or of a kind that the
  * browser cannot show.
  * @param {Photo} photo
@@ -41,26 +52,28 @@ export function drawBoxes(stage, { width, height }, marked, choose) {
  */
 export async function loadImage(photo) {
   if (!photo.blob) return null;
-  const image = h("img", { src: URL.createObjectURL(photo.blob), alt: photo.name });
+  const image = h("img", { alt: photo.name });
+  showBlob(image, photo.blob);
   try {
     await image.decode();
     return image;
   } catch {
-    URL.revokeObjectURL(image.src);
     return null;
   }
 }
 
 /**
  * A stored photo with the box of a face; a plain picture until it is there.
- * @param {string} url
+ * @param {string | Blob} source its address, or itself
  * @param {Marked} marked
  * @param {() => void} failed
  */
-export function storedStage(url, marked, failed) {
-  const image = h("img", { src: url, alt: "", on: { error: failed } });
+export function storedStage(source, marked, failed) {
+  const image = h("img", { alt: "", on: { error: failed } });
   const stage = h("div", { class: "stage" }, image);
   image.addEventListener("load", () => drawBoxes(stage, { width: image.naturalWidth, height: image.naturalHeight }, [marked]));
+  if (typeof source === "string") image.src = source;
+  else showBlob(image, source);
   return stage;
 }
 

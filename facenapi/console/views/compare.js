@@ -11,17 +11,20 @@ import { t } from "../session.js";
 export const title = "compare.title";
 const MOST = 40; // pairs that are drawn at once
 
+/** @typedef {{photo: api.Photo, picture: ReturnType<typeof loadImage>}} Taken */
+
 /** @param {import("../app.js").Context} context */
 export function show({ root, signal, info }) {
-  /** @type {(api.Photo | null)[]} */
+  /** @type {(Taken | null)[]} */
   const photos = [null, null];
   const result = h("section", { "aria-live": "polite" }, empty(icon("compare"), t("compare.empty"), t("compare.empty.next")));
 
   /** @param {number} which  @param {api.Photo} photo */
   function take(which, photo) {
-    photos[which] = photo;
+    const taken = photos[which] = { photo, picture: loadImage(photo) };
     const preview = /** @type {HTMLElement} */ (previews[which]);
-    void loadImage(photo).then((image) => fill(preview, image ? h("div", { class: "stage" }, image) : h("p", { class: "notice" }, t("photo.elsewhere"))));
+    void taken.picture.then((image) => photos[which] === taken
+      && fill(preview, image ? h("div", { class: "stage" }, image) : h("p", { class: "notice" }, t("photo.elsewhere"))));
     const [first, second] = photos;
     if (first && second) void attempt(result, signal, (ended) => pairs(first, second, info, ended));
   }
@@ -38,13 +41,13 @@ export function show({ root, signal, info }) {
 }
 
 /**
- * @param {api.Photo} first
- * @param {api.Photo} second
+ * @param {Taken} first
+ * @param {Taken} second
  * @param {api.ServerInfo} info
  * @param {AbortSignal} signal
  */
 async function pairs(first, second, info, signal) {
-  const [{ results }, one, other] = await Promise.all([api.verify(first, second, signal), loadImage(first), loadImage(second)]);
+  const [{ results }, one, other] = await Promise.all([api.verify(first.photo, second.photo, signal), first.picture, second.picture]);
   results.sort((a, b) => b.confidence - a.confidence);
   const least = info.thresholds.find(({ name }) => name === "default")?.confidence ?? 0.75;
   const same = results.filter(({ confidence }) => confidence >= least).length;

@@ -30,7 +30,8 @@ export async function show({ root, query, signal, info }) {
 
   /** @param {string} [page] */
   const load = (page = "") => attempt(list, signal, async (ended) => {
-    const asked = { gallery: gallery.value, meta: meta.value };
+    // A page belongs to the list that it continues, whatever stands in the form by now.
+    const asked = page ? shown : { gallery: gallery.value, meta: meta.value };
     const found = await api.faces({ ...asked, page }, ended);
     shown = asked;
     removing.hidden = !shown.meta || !found.results.length;

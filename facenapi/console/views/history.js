@@ -29,6 +29,8 @@ export async function show({ root, query, signal, info }) {
   const place = h("section");
   /** @type {Set<number>} */
   let known = new Set();
+  /** @type {ReturnType<typeof where> | null} */
+  let listed = null; // what the list is of, another object for every load; null until it is there
 
   const where = () => ({
     cam_ids: camera.value ? [camera.value] : undefined,
@@ -39,22 +41,33 @@ export async function show({ root, query, signal, info }) {
     limit: PAGE,
   });
 
-  const load = () => attempt(place, signal, async (ended) => {
-    const found = await api.history(where(), ended);
+  function load(asked = where()) {
+    listed = null;
+    return attempt(place, signal, async (ended) => {
+      const found = await api.history(asked, ended);
+      return ended.aborted ? null : begin(found, { ...asked });
+    });
+  }
+
+  /** @param {Awaited<ReturnType<typeof api.history>>} found  @param {ReturnType<typeof where>} asked */
+  function begin(found, asked) {
+    listed = asked;
     known = new Set(found.results.map((event) => event.id));
     if (!found.results.length) return empty(icon("history"), t("history.empty"), t("history.empty.next"));
     list.replaceChildren();
     append(found.results);
     next(found.next_page);
     return [whyNoPictures(info), list, more];
-  });
+  }
 
   /** @param {string | undefined} link */
   function next(link) {
     more.replaceChildren();
     if (!link) return;
+    const mine = listed;
     put(more, button(t("history.more"), async () => {
       const found = await api.history({ page: link }, signal);
+      if (mine !== listed) return; // the list is another by now
       found.results.forEach((event) => known.add(event.id));
       append(found.results);
       next(found.next_page);
@@ -87,10 +100,13 @@ export async function show({ root, query, signal, info }) {
 
   /** Put what has come since in its place at the top. */
   async function look() {
-    const found = await api.history(where(), signal);
+    const mine = listed;
+    if (!mine) return;
+    const found = await api.history(mine, signal);
+    if (mine !== listed) return;
     const fresh = found.results.filter((event) => !known.has(event.id));
     if (!fresh.length) return;
-    if (!known.size) return void load();
+    if (!known.size) return void load(mine);
     for (const event of fresh.reverse()) {
       known.add(event.id);
       const day = dayOf(event);
@@ -104,7 +120,7 @@ export async function show({ root, query, signal, info }) {
   async function follow() {
     while (!signal.aborted) {
       await new Promise((resolve) => setTimeout(resolve, EVERY));
-      if (signal.aborted || document.hidden || !live.checked) continue;
+      if (signal.aborted || document.hidden || !live.checked || !listed) continue;
       try {
         await look();
         state.replaceChildren(h("span", { class: "dot on" }), t("history.live"));

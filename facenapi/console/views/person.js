@@ -43,6 +43,7 @@ export function show({ root, args, signal, info }) {
     const other = personField(info, id);
     ask(t("person.merge"), [h("p", {}, t("person.merge.text")), other.element], {
       go: t("person.merge.go"),
+      closed: other.end,
       save: async () => {
         await api.mergePersons(id, other.value());
         toast(t("saved"));

@@ -18,10 +18,10 @@ export async function show({ root, query, signal, info }) {
   const threshold = thresholdControl(info.thresholds, 0.75);
   const count = h("input", { type: "number", name: "n", min: 1, max: info.max_identify_limit || 1000, value: "12", inputmode: "numeric" });
   const result = h("section", { "aria-live": "polite" }, empty(icon("search"), t("search.empty"), t("search.empty.next")));
-  /** @type {api.Photo | null} */
-  let photo = null;
+  /** @type {{photo: api.Photo, picture: ReturnType<typeof loadImage>} | null} */
+  let taken = null;
   function go() {
-    const asked = photo;
+    const asked = taken;
     if (asked) {
       const how = { gallery: gallery.value, threshold: threshold.value(), n: Number(count.value) || 1, strict: false };
       void attempt(result, signal, (ended) => matches(asked, how, info, ended));
@@ -29,7 +29,7 @@ export async function show({ root, query, signal, info }) {
   }
   put(root, head(title, "search.lead"),
     h("div", { class: "stack" },
-      photoPlace((taken) => { photo = taken; go(); }, { signal }),
+      photoPlace((photo) => { taken = { photo, picture: loadImage(photo) }; go(); }, { signal }),
       h("form", { class: "card slim search-form", on: { submit: (event) => { event.preventDefault(); go(); }, change: go } },
         field(t("search.gallery"), gallery), threshold.element, field(t("search.count"), count),
         h("button", { class: "button", type: "submit" }, t("search.again"))),
@@ -38,13 +38,13 @@ export async function show({ root, query, signal, info }) {
 }
 
 /**
- * @param {api.Photo} photo
+ * @param {{photo: api.Photo, picture: ReturnType<typeof loadImage>}} asked
  * @param {{gallery: string, threshold: number, n: number, strict: boolean}} how
  * @param {api.ServerInfo} info
  * @param {AbortSignal} signal
  */
-async function matches(photo, how, info, signal) {
-  const [{ results, live, total }, image] = await Promise.all([api.identify(photo, how, signal), loadImage(photo)]);
+async function matches({ photo, picture }, how, info, signal) {
+  const [{ results, live, total }, image] = await Promise.all([api.identify(photo, how, signal), picture]);
   const faces = Object.entries(results);
   const any = faces.some(([, found]) => found.length);
   return h("div", { class: "results" },

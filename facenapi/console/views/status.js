@@ -55,11 +55,12 @@ export async function show({ root, signal }) {
   };
   const drawn = Object.fromEntries(Object.entries(plots).map(([name, { unit, digits }]) =>
     [name, plot(t(/** @type {import("../session.js").TextKey} */ (`status.${name}`)), unit, digits)]));
+  const plotted = h("div", { class: "plots" }, Object.values(drawn).map(({ element }) => element));
+  const staged = h("section", { class: "card stack" }, h("h2", {}, t("status.stages")), h("p", { class: "soft small" }, t("status.stages.note")), stages);
+  let withheld = false; // whether a proxy keeps the figures back
   put(root, head(title, "status.lead"),
-    h("div", { class: "stack" }, state, problems,
-      h("div", { class: "plots" }, Object.values(drawn).map(({ element }) => element)),
-      h("div", { class: "halves" },
-        h("section", { class: "card stack" }, h("h2", {}, t("status.stages")), h("p", { class: "soft small" }, t("status.stages.note")), stages),
+    h("div", { class: "stack" }, state, problems, plotted,
+      h("div", { class: "halves" }, staged,
         h("section", { class: "card stack" }, h("h2", {}, t("status.parts")), parts))));
 
   /** @type {Map<string, {row: HTMLElement, now: HTMLElement, line: ReturnType<typeof spark>, series: Series}>} */
@@ -67,8 +68,22 @@ export async function show({ root, signal }) {
   /** @type {{at: number, all: Figures} | null} */
   let before = null;
 
-  /** @param {any} health  @param {Figures} all */
-  function draw(health, all) {
+  /** The figures; null, and not asked for again, where a proxy does not let them through. @returns {Promise<Figures | null>} */
+  async function measured() {
+    if (withheld) return null;
+    try {
+      return figures(await api.metrics(signal));
+    } catch (error) {
+      if (!(error instanceof api.ApiError && [403, 404].includes(error.status))) throw error;
+      withheld = true;
+      plotted.replaceWith(h("p", { class: "notice" }, h("strong", {}, t("status.withheld")), h("span", {}, t("status.withheld.next"))));
+      staged.remove();
+      return null;
+    }
+  }
+
+  /** @param {Figures} all */
+  function draw(all) {
     const now = performance.now();
     if (before) {
       const spent = (now - before.at) / 1000;
@@ -84,7 +99,6 @@ export async function show({ root, signal }) {
     plots.faces?.series.add(sum(all, "facenapi_shard_faces"));
     plots.memory?.series.add(sum(all, "process_resident_memory_bytes") / 1e6);
     for (const [name, { series }] of Object.entries(plots)) drawn[name]?.draw(series);
-    drawState(health);
   }
 
   /** The mean of each stage, of the requests since the last look, or of all of them at first. @param {Figures} all  @param {Figures} [last] */
@@ -135,9 +149,10 @@ export async function show({ root, signal }) {
   while (!signal.aborted) {
     if (!document.hidden) {
       try {
-        const [health, text] = await Promise.all([api.health(signal), api.metrics(signal)]);
+        const [health, all] = await Promise.all([api.health(signal), measured()]);
         if (signal.aborted) return;
-        draw(health, figures(text));
+        if (all) draw(all);
+        drawState(health);
         fill(problems);
       } catch (error) {
         if (signal.aborted) return;
