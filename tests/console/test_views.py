@@ -161,7 +161,7 @@ def test_a_page_and_what_is_deleted_are_of_the_list_not_of_the_form(visitor, ser
     page.get_by_role("button", name="Delete all with this meta").click()
     assert "listed" in page.get_by_role("dialog").inner_text()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    visitor.sees("Deleted")
+    page.locator(".toasts").get_by_text("Deleted").wait_for()
     left = [server.call("GET", f"/v1/faces/meta/{meta}")[1]["results"] for meta in ("listed", "Robin%20Lee")]
     assert [len(faces) for faces in left] == [0, 3]
 
