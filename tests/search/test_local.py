@@ -356,7 +356,8 @@ async def test_segments_are_built_and_a_restart_reads_only_what_is_new(tmp_path)
         await shard.apply([store.put(number, vector)])
         if number % 3 == 0:
             await shard.apply([store.remove(number)])
-    await until(lambda: shard.info()["segments"] == 1 and shard.info()["waiting_buffers"] == 0)
+    # One or two, by how much had come when the first was built.
+    await until(lambda: shard.info()["segments"] > 0 and shard.info()["waiting_buffers"] == 0)
     await shard.close()
     await shard.close()
     with pytest.raises(Unavailable):

@@ -279,4 +279,4 @@ async def test_thousands_of_random_operations_in_milvus(tmp_path):
 @pytest.mark.slow
 @pytest.mark.gen_test(timeout=280)
 async def test_thousands_of_random_operations_through_graphs(tmp_path, monkeypatch):
-    await random_operations_through_graphs(tmp_path, monkeypatch, OPERATIONS, 600)
+    await random_operations_through_graphs(tmp_path, monkeypatch, OPERATIONS, 600 if LONG else 200)

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from scripts.trial_hostile import MEMORY_BOUND
 from tests.support.live import ROOT
+
+QUICK_MEMORY_BOUND = 1.3  # it was 1.7 while arenas, refused photos and spare decoders kept what they had taken
 
 
 @pytest.mark.slow
@@ -22,4 +23,5 @@ def test_hostile_requests_stop_nobody(model_pack):
     assert figures["attacks"] >= 60
     assert figures["sent"] > 20
     assert figures["ordinary_requests"] > 4
-    assert figures["memory_after_mb"] < figures["memory_before_mb"] * MEMORY_BOUND
+    # The trial's own bound is for three minutes. The quick form ends before all pools have grown as far as they do.
+    assert figures["memory_after_mb"] < figures["memory_before_mb"] * QUICK_MEMORY_BOUND
