@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from facenapi import clock
 from facenapi.errors import AuthFailed, Overloaded
 from facenapi.storage.base import Token
+from facenapi.storage.open import database_file
 
 if TYPE_CHECKING:
     from facenapi.config.options import Config
     from facenapi.storage.base import Store
 
-CACHE_SECONDS = 1.0  # a revoked token works for at most this much longer
+CACHE_SECONDS = 1.0  # a revoked token works for at most this much longer, with the embedded store
 _CACHE_SIZE = 10_000
 
 
@@ -82,6 +83,8 @@ class Authenticator:
     def __init__(self, config: Config, store: Store) -> None:
         self._config = config
         self._store = store
+        # Several servers with one database agree at once.
+        self._cached_s = CACHE_SECONDS if database_file(config) else 0.0
         self._buckets, self._strangers = Buckets(), Buckets()  # apart: strangers are as many as they like
         self._cache: dict[str, tuple[float, Token | None]] = {}
 
@@ -128,6 +131,7 @@ class Authenticator:
             token = await self._store.find_token(key_hash)
             if len(self._cache) >= _CACHE_SIZE:
                 self._cache.clear()
-            if token is not None:  # one that is unknown may be made at any moment, by another process too
-                self._cache[key_hash] = (now + CACHE_SECONDS, token)
+            # One that is unknown may be made at any moment, by another process too.
+            if token is not None and self._cached_s:
+                self._cache[key_hash] = (now + self._cached_s, token)
         return token

@@ -3,11 +3,12 @@
 import pytest
 
 from facenapi.config.options import Config
-from facenapi.errors import Overloaded
-from facenapi.services.auth import Authenticator
+from facenapi.errors import AuthFailed, Overloaded
+from facenapi.services.auth import Authenticator, hash_key
 from facenapi.storage.base import Token
 
 KNOWN = Token("0" * 64, "ann", "", 0)
+KNOWN_KEY = Token(hash_key("key"), "ann", "", 0)
 
 
 def refusal(take, whom):
@@ -51,3 +52,25 @@ def test_buckets_of_who_has_rested_make_room(monkeypatch):
     auth.take_stranger("192.0.2.4")  # there is no room, and the first two have rested
     with pytest.raises(Overloaded):
         auth.take_stranger("192.0.2.3")
+
+
+class Tokens:
+    """A store that knows a token, until it is revoked."""
+
+    token = KNOWN_KEY
+
+    async def find_token(self, key_hash):
+        return self.token if self.token and self.token.key_hash == key_hash else None
+
+
+@pytest.mark.parametrize("given", [(), ("mongo_host",)], ids=["embedded", "mongo"])
+async def test_servers_with_one_database_agree_on_a_revoked_token_at_once(given):
+    store = Tokens()
+    auth = Authenticator(Config(given=frozenset(given)), store)
+    assert (await auth.token("Token key")).owner == "ann"
+    store.token = None
+    if not given:
+        assert (await auth.token("Token key")).owner == "ann"
+        auth.forget()
+    with pytest.raises(AuthFailed):
+        await auth.token("Token key")
