@@ -1,8 +1,8 @@
 """Mixed traffic at 80 % of the capacity that is measured first, for 20 minutes, against a server in its own process.
 
 The number of stored faces stays level: what is added is deleted again. Bounds: no answer but the expected one;
-memory at the end within 2 % of that after the first quarter (medians over a twentieth of the time; 5 % in less than
-three minutes, when the server is hardly warm; otherwise 800 requests go before, however long they take: the pools
+memory at the end within 2 % of that after the first quarter (medians over a twentieth of the time; 10 % in less than
+three minutes, when the server is hardly warm, and has filled arenas again that it had given back; otherwise 800 requests go before, however long they take: the pools
 of the allocator and of the networks grow by what they have seen, not by the clock); no thread, file descriptor or
 asyncio task more than then, both idle.
 
@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scripts.trial_load import Load
 from tests.support.live import Server, report
 
-GROWTH_BOUND, SHORT_GROWTH_BOUND = 1.02, 1.05
+GROWTH_BOUND, SHORT_GROWTH_BOUND = 1.02, 1.10
 SHARE = 0.8
 WARM, LONG_ENOUGH = 800, 3.0  # requests; minutes
 CLIENTS = 16
