@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from facenapi.errors import BadEncoding, BadParam
 
 _PIECE = 1 << 18  # bytes that are undone at a time
+_MOST_MEMBERS = 1000  # of a gzip body; an empty one is of 20 bytes and much work
 _GZIP, _ZLIB, _RAW = 31, 15, -15  # what zlib calls window bits says what is around the data
 
 
@@ -29,6 +30,7 @@ class Decoder:
         self._inflate = zlib.decompressobj(_GZIP) if encoding != "deflate" else None
         self._held = b""  # the first byte of a deflated body: two tell its kind
         self._begun = False
+        self._members = 1
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """Yield what some more of the body holds. Raises BadParam if it is damaged."""
@@ -47,7 +49,10 @@ class Decoder:
                 if self._inflate.eof:
                     if self._encoding == "deflate" or not data.startswith(b"\x1f\x8b"[: len(data)]):
                         return  # what follows the end is nobody's
-                    self._inflate = zlib.decompressobj(_GZIP)  # one more member
+                    self._members += 1
+                    if self._members > _MOST_MEMBERS:
+                        raise BadParam("body", None, f"The gzip body has more than {_MOST_MEMBERS} members")
+                    self._inflate = zlib.decompressobj(_GZIP)
                 piece = self._inflate.decompress(data, _PIECE)
                 if piece:
                     yield piece

@@ -28,6 +28,7 @@ from facenapi.geometry import Box
 GALLERY_PATTERN = r"[a-zA-Z0-9_-]{1,48}"
 THRESHOLDS: dict[str, float | None] = {"strict": 0.7834, "medium": 0.6616, "low": 0.5690, "none": None}
 DEFAULT_THRESHOLD = 0.75
+_BEGIN = 1000  # bytes in which the scheme of a URL must come
 _FARTHEST = 999_999  # pixels; keeps sums of coordinates exact
 _BOX_KEYS = ("x1", "y1", "x2", "y2")
 
@@ -47,7 +48,7 @@ def photo(name: str) -> Kind:
     def parse(raw: Any) -> PhotoSource:
         data = raw.data if isinstance(raw, Upload) else raw.last if isinstance(raw, Texts) else None
         # A part without a file name looks like a text field: a URL is told from a picture by how it begins.
-        if data is not None and not re.match(rb"\s*[a-zA-Z][a-zA-Z0-9+.-]*://", data):
+        if data is not None and not re.match(rb"\s*[a-zA-Z][a-zA-Z0-9+.-]*://", data[:_BEGIN]):
             return PhotoSource(name, data=data)
         return PhotoSource(name, url=word_of(raw))
 

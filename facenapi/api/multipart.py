@@ -10,11 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 MAX_PARTS = 1000
+_MOST_FOUND = 5 * MAX_PARTS  # places that look like a boundary: each is some work
 _LONGEST_BOUNDARY = 1000  # RFC 2046 says 70
 _LONGEST_HEAD = 1 << 16  # bytes; what comes after them is not looked at
+_MOST_HEADS = 1 << 19  # bytes of all heads together
+_MOST_VALUES = 20  # of a line of a head; two of them matter
 _PADDING = re.compile(rb"[ \t]*\r\n")
 _DISPOSITION = re.compile(rb"(?:^|\r\n)content-disposition[ \t]*:[ \t]*([^\r]*)", re.IGNORECASE)
 _PARAMETER = re.compile(rb';[ \t]*([^=;\s]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"(?=[ \t]*(?:;|$))|([^;]*))', re.DOTALL)
@@ -51,12 +55,16 @@ def parts_of(content_type: str, body: bytes | bytearray) -> Iterator[Part]:
     named or found, the body is cut off, or has too many parts.
     """
     delimiter = b"--" + boundary_of(content_type)
-    view = memoryview(body)
+    view, looked_at = memoryview(body), 0
     for number, (start, end) in enumerate(_spans(body, delimiter)):
         if number >= MAX_PARTS:
             raise MultipartError(f"The multipart body has more than {MAX_PARTS} parts")
         head_end = body.find(b"\r\n\r\n", start, end + 2)
-        if head_end >= 0 and (named := _named(bytes(view[start : min(head_end, start + _LONGEST_HEAD)]))):
+        head = bytes(view[start : min(head_end, start + _LONGEST_HEAD)]) if head_end >= 0 else b""
+        looked_at += len(head)
+        if looked_at > _MOST_HEADS:
+            raise MultipartError("The heads of the multipart body's parts are too long")
+        if named := _named(head):
             yield Part(*named, bytes(view[head_end + 4 : end]))
 
 
@@ -64,7 +72,9 @@ def _spans(body: bytes | bytearray, delimiter: bytes) -> Iterator[tuple[int, int
     """Yield where each part begins and ends."""
     start: int | None = None
     found = body.find(delimiter)
-    while found >= 0:
+    for _ in range(_MOST_FOUND):
+        if found < 0:
+            break
         after = found + len(delimiter)
         last = body[after : after + 2] == b"--"
         line_end = None if last else _PADDING.match(body, after)
@@ -77,6 +87,8 @@ def _spans(body: bytes | bytearray, delimiter: bytes) -> Iterator[tuple[int, int
                 return
             start = line_end.end()
         found = body.find(delimiter, after)
+    else:
+        raise MultipartError("The parts of the multipart body hold its boundary again and again")
     if start is None:
         raise MultipartError("The multipart body does not have the boundary that its Content-Type names")
     raise MultipartError("The multipart body is cut off: its last boundary is missing")
@@ -88,7 +100,8 @@ def _named(head: bytes) -> tuple[bytes, bool] | None:
     if found is None or found[1].partition(b";")[0].strip().lower() != b"form-data":
         return None
     values: dict[bytes, bytes] = {}
-    for key, quoted, bare in _PARAMETER.findall(found[1]):
+    for match in islice(_PARAMETER.finditer(found[1]), _MOST_VALUES):
+        key, quoted, bare = match.groups(b"")
         value = re.sub(rb'\\(["\\])', rb"\1", quoted) if quoted else bare.strip()
         if key.endswith(b"*"):  # RFC 2231: charset'language'%-encoded
             value = unquote_to_bytes(value.rpartition(b"'")[2])

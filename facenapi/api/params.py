@@ -17,7 +17,7 @@ from typing import Any
 from facenapi import clock
 from facenapi.api import jsonio
 from facenapi.api.patterns import NUMBER, SPACE, listed, text_schema, whole, words
-from facenapi.api.request import Parameters, Texts, Upload
+from facenapi.api.request import TEXT_LIMIT, Parameters, Texts, Upload
 from facenapi.errors import BadParam, MalformedJson
 
 LARGEST_ID = (1 << 53) - 1
@@ -126,6 +126,8 @@ def text_of(raw: Any) -> str:
         raw = raw.last
     elif isinstance(raw, Upload):
         raw = raw.data
+    if isinstance(raw, bytes):
+        _check_size(len(raw))
     try:
         text = raw.decode() if isinstance(raw, bytes) else raw
         if not isinstance(text, str) or "\0" in text:
@@ -134,6 +136,12 @@ def text_of(raw: Any) -> str:
     except UnicodeError as error:
         raise MustError("must be valid UTF-8") from error
     return text
+
+
+def _check_size(size: int) -> None:
+    """Refuse more text in parts of a form than a body of text may have: reading it blocks the loop."""
+    if size > TEXT_LIMIT:
+        raise MustError(f"must be at most {TEXT_LIMIT} bytes long")
 
 
 def word_of(raw: Any) -> str:
@@ -152,13 +160,14 @@ def plain_of(raw: Any) -> str:
 def complex_of(raw: Any) -> Any:
     """Return a value that may be a list or an object: JSON as it is, or JSON text, or a,b, or repeated."""
     if isinstance(raw, Texts) and len(raw.values) > 1:
+        _check_size(sum(map(len, raw.values)))
         return [_item_of(text_of(Texts((value,)))) for value in raw.values if value]
     if not isinstance(raw, Texts | Upload | str):
         return raw
     text = word_of(raw)
     if text[:1] in ("[", "{"):
         return jsonio.loads(text)
-    return [part.strip(SPACE) for part in text.split(",")]
+    return [part.strip(SPACE) for part in text.split(",", MOST_ITEMS)]  # one more than any list may have
 
 
 def _item_of(text: str) -> Any:

@@ -25,6 +25,7 @@ RAW_PHOTO = "photo"  # what a body that is nothing but a picture is the value of
 
 # Types that say nothing: none, what curl and others give to any body, and "bytes".
 _UNTOLD = ("", "application/x-www-form-urlencoded", "application/octet-stream", "binary/octet-stream")
+_LONGEST_NOTHING = 100  # characters of a text that says nothing, with the space in it
 _SNIFFED = 64  # bytes; all formats of pictures have control characters among these, no text has
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
@@ -82,7 +83,7 @@ def _is_empty(value: Any) -> bool:
 def _says_nothing(value: Any) -> bool:
     """Whether a text is an empty list or null in JSON, as clients send it that turn everything into JSON."""
     texts = value.values if isinstance(value, Texts) else (value.data if isinstance(value, Upload) else value,)
-    if len(texts) != 1 or not isinstance(texts[0], str | bytes):
+    if len(texts) != 1 or not isinstance(texts[0], str | bytes) or len(texts[0]) > _LONGEST_NOTHING:
         return False
     return re.fullmatch(NOTHING, _latin(texts[0]).strip(SPACE)) is not None
 

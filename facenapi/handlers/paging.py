@@ -23,8 +23,7 @@ LIMIT = Param("limit", integer(1, MOST), "Entries per page", default=DEFAULT_LIM
 MAX_ID = Param("max_id", integer(0, LARGEST_ID), "Only entries with a smaller id")
 MIN_ID = Param("min_id", integer(0, LARGEST_ID), "Only entries with a larger id: the page before")
 PAGING = (LIMIT, MAX_ID, MIN_ID)
-# What a link carries on from a body; a query it carries on whole.
-_FILTERS = ("person_id", "cam_ids", "start", "end", "friend", "limit")
+_BOUNDS = ("max_id", "min_id")
 
 
 class PageHandler(ApiHandler):
@@ -44,17 +43,18 @@ class PageHandler(ApiHandler):
 def link(handler: ApiHandler, **bound: int | None) -> str | None:
     """Return path and query of a neighbouring page, None if there is none.
 
-    It is the request's own path and query with the bound replaced. A filter that came in a body moves into
-    the query, so that it survives.
+    It is the request's own path and query with the bound replaced. A parameter of the method that came in a body
+    moves into the query, so that it survives; what else is in the body nobody has looked at, and it stays there.
     """
     [(name, value)] = bound.items()
     parameters = handler.parameters
-    if value is None:
+    if value is None or handler.declared is None:
         return None
+    known = {param.name: param.kind for param in handler.declared.params}
     pairs: list[tuple[str, bytes]] = []
-    for key in dict.fromkeys((*parameters.query, *(key for key in _FILTERS if key in parameters.body))):
-        raw = parameters.raw(key, json=key == "cam_ids") if key in _FILTERS else parameters.query[key]
-        if key not in ("max_id", "min_id") and raw is not None:
+    for key in dict.fromkeys((*parameters.query, *(key for key in known if key in parameters.body))):
+        raw = parameters.raw(key, json=known[key].json) if key in known else parameters.query[key]
+        if key not in _BOUNDS and raw is not None:
             pairs += [(key, item) for item in _texts(raw)]
     query = urlencode([*pairs, (name, str(min(value, LARGEST_ID)))], quote_via=quote, safe=":,")
     return f"{handler.exchange.seen.prefix}{handler.request.path}?{query}"

@@ -162,3 +162,13 @@ def test_pages_are_steady_while_others_insert_and_delete(server):
     again = api.good("GET", f"/v1/faces/meta/old?limit=5&max_id={before[4]}")
     assert ids(second) == before[5:10]
     assert ids(again) == before[10:15]
+
+
+@pytest.mark.parametrize("path", ["/v1/faces", "/v1/meta", "/v1/persons"])
+@pytest.mark.parametrize("value", [b'"\\ud800"', b"1e400", b'{"a": [1e400]}', b'"' + b"x" * 100_000 + b'"'])
+def test_a_link_carries_only_what_the_method_knows(full, path, value):
+    api, _ = full
+    body = b'{"friend": %b, "cam_ids": %b, "start": %b, "limit": 1}' % (value, value, value)
+    answer = api.good("GET", path, body=body, headers={"Content-Type": "application/json"})
+    assert answer["next_page"] is None or re.fullmatch(rf"{path}\?limit=1&max_id=\d+", answer["next_page"])
+    assert (answer["next_page"] is None) == (path == "/v1/persons")  # there are none
