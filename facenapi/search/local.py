@@ -103,6 +103,8 @@ class LocalShard(Hosted):
         if not self._ready:
             return await self._catch_up()
         try:
+            if await self._follower.restore():
+                self._upkeep.begin()
             await self._follower.follow(lagging=self._upkeep.lags())
         except StoreChangedError as error:
             self._ready = False

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from facenapi.search.index.index import Index
+from facenapi.search.index.stored import DamagedError
 from facenapi.search.upkeep.snapshot import Snapshots
 from tests.search.support import faces_like
 
@@ -73,7 +74,7 @@ def trial(number: int, snapshot: Path, folder: Path) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(snapshot, folder)
     segments = sorted(folder.glob("segment-*"))
-    arrays = ["vectors", *(f"{name}.npy" for name in ("ids", "codes", "centre", "left_out"))]
+    arrays = ["vectors", "sums", "ids", "codes"]
     name = str(random.choice(["manifest.json", "state", "segment.json", *arrays, *["graph.nms"] * 8]))
     if name == "manifest.json":
         victim = other = folder / name
@@ -87,14 +88,18 @@ def trial(number: int, snapshot: Path, folder: Path) -> str:
     victim.write_bytes(after)
     index = Index(100)
     loaded = Snapshots(folder).load(index)
-    assert before == after or len(index.collections) < 2, "damage went unseen"
     assert len(index.collections) == 2 or loaded.rev == 0
+    seen = len(index.collections) < 2
     for (owner, _), collection in index.collections.items():
         vectors = faces_like(COUNT, int(owner))
         assert collection.live == COUNT
-        for row in range(0, COUNT, 37):
-            (hits,) = collection.search([vectors[row]], 1, 0.5)
-            assert [hit.id for hit in hits] == [row]
+        for row in range(0, COUNT, 1 if victim.name == "vectors" else 37):
+            try:
+                (hits,) = collection.search([vectors[row]], 1, 0.5)
+                assert [hit.id for hit in hits] == [row]
+            except DamagedError:
+                seen = True  # vectors are looked at when they are read
+    assert before == after or seen, "damage went unseen"
     return f"{number} {victim.name} {damage.__name__} {len(index.collections)}"
 
 

@@ -1,12 +1,13 @@
-"""Rows in eight bits: what a scan reads instead of the vectors, and how far that may be from the truth.
+"""Rows in eight and in sixteen bits: what is read instead of the vectors, and how far that may be from the truth.
 
 A scan asks two kinds of rows for *products*, numbers that order the rows roughly: :class:`Codes`, a quarter of the
 size of the vectors, and :class:`Floats`, the vectors themselves where they are few. Each says for a probe from which
-product on a row may have a given similarity, so that whatever has it is among those.
+product on a row may have a given similarity, so that whatever has it is among those. Of some of these rows each tells
+similarities to within a ``slack``: codes in sixteen bits to within about .0001, vectors exactly.
 
-**The bound.** Let ``x`` be a vector, ``c`` the centre and ``s`` the scale of its segment, ``a = rint((x - c) / s)``
-its code and ``r = x - c - s a`` what the code leaves out. Let ``p`` be a probe, ``b = rint(p / t)`` its code with
-``t = max |p_i| / 127``. Then, with nothing left out,
+**The bound of the products.** Let ``x`` be a vector, ``c`` the centre and ``s`` the scale of its segment, ``a`` its
+code in eight bits, about ``(x - c) / s``, and ``r = x - c - s a`` what that leaves out. Let ``p`` be a probe,
+``b = rint(p / t)`` its code with ``t = max |p_i| / 127``. Then, with nothing left out,
 
     p.x = p.c + s t (a.b) + (p - t b).(s a) + p.r
 
@@ -17,6 +18,14 @@ order it is summed, ``g = d u / (1 - d u)``, ``u = 2**-24`` (Higham, Accuracy an
 3.1). So a row can have the similarity ``m`` only if
 
     a.b >= (m - p.c - |p - t b| L - |p| R - g |p| |x|) / (s t)
+
+**The slack of the similarities.** The code in sixteen bits is ``k = rint(256 (x - c) / s) + 128``, of which ``a`` is
+the upper byte. With ``e = c - s / 2`` (in each dimension) and ``q = x - e - s k / 256``,
+
+    p.x = p.e + s/256 (p.k) + p.q
+
+The last term is at most ``|p| Q``, ``Q`` the greatest ``|q|`` of the segment; the sums of the others, computed in
+float32, are off by at most ``g |p| (|e| + s/256 |k|)``, and a similarity in an answer by ``g |p| |x|``.
 
 NumKong multiplies in eight bits where the processor has instructions for that. Elsewhere BLAS does, in float32, where
 the products are the same: sums of up to 1,000 products of seven bits are exact in its 24.
@@ -42,6 +51,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
     Products = NDArray[Any]  # int32 or float32, (probes, rows)
+    Rows = NDArray[np.signedinteger[Any]]
 
 BLOCK = 32_768  # rows whose products are looked at while they are in the cache
 _CHUNK = 8192
@@ -78,7 +88,9 @@ class Asked:
 
 
 class Rough(Protocol):
-    """Rows that tell products."""
+    """Rows that tell products of all, and similarities of some."""
+
+    slack: float
 
     def ask(self, probes: Sequence[Vectors]) -> Asked:
         """Prepare for probes (dim,)."""
@@ -86,9 +98,14 @@ class Rough(Protocol):
     def products(self, asked: Asked, start: int) -> Products:
         """Return the products of each probe with up to ``BLOCK`` rows from ``start`` on, (probes, rows)."""
 
+    def similarities(self, rows: Rows, probe: Vectors) -> Vectors:
+        """Return what the similarities (count,) of some rows to a probe are to within ``slack``."""
+
 
 class Floats:
     """The vectors themselves; their products are similarities but for the rounding."""
+
+    slack = 0.0
 
     def __init__(self, vectors: Vectors) -> None:
         self._vectors = vectors
@@ -104,50 +121,67 @@ class Floats:
         rows = self._vectors[start : start + BLOCK]
         return _product(rows, asked.operand)
 
+    def similarities(self, rows: Rows, probe: Vectors) -> Vectors:
+        """Return the similarities of some rows, as they are in answers."""
+        sims: Vectors = np.vecdot(self._vectors.take(rows, axis=0), probe)
+        return sims
+
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """How codes were made, and how far off they are at most: see the module. ``centre``: (dim,)."""
+    """How codes were made, and how far off they are at most, with the module's names: ``centre`` c, ``scale`` s,
+    ``length`` the greatest s |a|, ``error`` R, ``fine_length`` the greatest s/256 |k|, ``fine_error`` Q."""
 
-    centre: NDArray[np.float64]
+    centre: list[float]
     scale: float
     length: float
     error: float
+    fine_length: float
+    fine_error: float
 
 
-def encode(vectors: Vectors) -> tuple[NDArray[np.int8], Coding]:
-    """Return the codes (count, dim) of unit vectors (count, dim)."""
+def encode(vectors: Vectors) -> tuple[NDArray[np.int16], Coding]:
+    """Return the codes (count, dim) of unit vectors (count, dim) in sixteen bits."""
     centre = vectors[:: max(1, len(vectors) // 20_000)].mean(axis=0)
     chunks = [vectors[start : start + _CHUNK] for start in range(0, len(vectors), _CHUNK)]
     scale = np.float32(max(1e-6, *(float(np.abs(chunk - centre).max()) for chunk in chunks)) / 127)
-    codes = np.empty(vectors.shape, np.int8)
-    length = error = 0.0
+    step = scale / np.float32(256)
+    codes = np.empty(vectors.shape, np.int16)
+    greatest = [0.0] * 4
+
     for number, chunk in enumerate(chunks):
         apart = chunk - centre
-        code = np.rint(apart / scale).clip(-127, 127)
-        codes[number * _CHUNK : number * _CHUNK + len(chunk)] = code
-        code *= scale
-        apart -= code
-        length = max(length, float(np.vecdot(code, code).max()) ** 0.5)
-        error = max(error, float(np.vecdot(apart, apart).max()) ** 0.5)
-    return codes, Coding(centre.astype(np.float64), float(scale), length + _ROUNDED, error + _ROUNDED)
+        fine = np.rint(apart / step).clip(-127 * 256, 127 * 256)
+        codes[number * _CHUNK : number * _CHUNK + len(chunk)] = fine + 128
+        coarse = np.floor((fine + 128) / 256) * scale
+        lengths = [_greatest(some) for some in (coarse, apart - coarse, (fine + 128) * step, apart - fine * step)]
+        greatest = [*map(max, greatest, lengths)]
+    return codes, Coding(centre.tolist(), float(scale), *(length + _ROUNDED for length in greatest))
+
+
+def _greatest(rows: Vectors) -> float:
+    return math.sqrt(np.vecdot(rows, rows).max())
 
 
 class Codes:
-    """The eight-bit rows of a segment, in blocks as the kernel wants them."""
+    """The rows of a segment: in eight bits, in blocks as the kernel wants them, and in sixteen."""
 
-    def __init__(self, codes: NDArray[np.int8], coding: Coding) -> None:
-        """``codes``: (count, dim); copied."""
-        self._coding = coding
-        self._centre = coding.centre.astype(np.float32)
+    def __init__(self, codes: NDArray[np.int16], coding: Coding) -> None:
+        """``codes``: (count, dim)."""
+        dim = codes.shape[1]
+        self._coding, self._fine = coding, codes
+        self._centre = np.array(coding.centre, np.float32)
+        self._step = np.float32(coding.scale / 256)
+        self._edge = self._centre - 128 * self._step
+        sums = float(np.linalg.norm(self._edge)) + coding.fine_length + 1
+        self.slack = _LONGEST * coding.fine_error + rounding(dim) * sums + 2 * _ROUNDED
         self._fast = has_fast_path()
-        if not self._fast and codes.shape[1] > _WIDEST:
-            raise ValueError(f"{codes.shape[1]} numbers are too many")
-        blocks = [codes[start : start + BLOCK] for start in range(0, len(codes), BLOCK)]
-        self._blocks: list[Any] = [
-            numkong.dots_pack(np.ascontiguousarray(block)) if self._fast else block.astype(np.float32)
-            for block in blocks
-        ]
+        if not self._fast and dim > _WIDEST:
+            raise ValueError(f"{dim} numbers are too many")
+        self._blocks = [self._packed(codes[start : start + BLOCK] >> 8) for start in range(0, len(codes), BLOCK)]
+
+    def _packed(self, block: NDArray[np.int16]) -> Any:
+        return numkong.dots_pack(block.astype(np.int8)) if self._fast else block.astype(np.float32)
 
     def ask(self, probes: Sequence[Vectors]) -> Asked:
         """Prepare for probes."""
@@ -168,6 +202,13 @@ class Codes:
         if self._fast:
             return np.asarray(numkong.dots_packed(asked.operand, block))
         return _product(block, asked.operand.T)
+
+    def similarities(self, rows: Rows, probe: Vectors) -> Vectors:
+        """Return the similarities of some rows by their sixteen bits."""
+        near: Vectors = np.vecdot(self._fine.take(rows, axis=0).astype(np.float32), probe)
+        near *= self._step
+        near += probe @ self._edge
+        return near
 
 
 def _product(rows: Vectors, columns: Vectors) -> Products:

@@ -96,7 +96,7 @@ class Collection:
         if part is not None:
             if part.revs[row] >= rev:
                 return
-            if np.array_equal(part.vectors[row], vector):
+            if part.has(row, vector):
                 self.version += 1
                 part.retag(row, tags, rev)
                 return
@@ -183,7 +183,7 @@ class Collection:
                 for tag, bitmap in part.tags.items():
                     tagged = new_row[np.frombuffer(bitmap.to_array(), np.uint32)]
                     segment.tags.setdefault(tag, BitMap()).update(tagged)
-            segment.live = int(np.count_nonzero(segment.alive))
+            segment.dead = segment.count - int(np.count_nonzero(segment.alive))
         kept = [part for part in self.parts if part not in sources]
         segments = [part for part in (segment, *kept) if isinstance(part, Segment)]
         self.parts = (*segments, *(part for part in kept if isinstance(part, Buffer)))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.search.index.codes import rounding
+from facenapi.search.index.codes import Floats, rounding
 from facenapi.search.index.scan import Best, scan
 
 if TYPE_CHECKING:
@@ -87,15 +87,16 @@ class Graph:
     """A loaded graph. Searches run in any number of threads at once and release the interpreter lock."""
 
     def __init__(
-        self, path: Path, vectors: NDArray[np.float32], left_out: NDArray[np.int64], ef: int, most: int
+        self, path: Path, left_out: NDArray[np.int64], vectors: NDArray[np.float32], ef: int, most: int
     ) -> None:
         """Load a file that :func:`build_graph` wrote and whose checksum was verified.
 
+        ``left_out``: the rows that are not in it, and ``vectors`` theirs.
         ``ef`` is the length of the search list: NMSLIB keeps it per index, not per query, and changing it
         during queries spoils answers, so it is set once, here. ``most``: for how many best rows it is good.
         """
         self.ef, self.most = ef, most
-        self._left_out, self._vectors = left_out, vectors[left_out]
+        self._left_out, self._vectors = left_out, vectors
         self._slack = 2 * rounding(vectors.shape[1])
         self._index = nmslib.init(method="hnsw", space=SPACE)
         self._index.loadIndex(str(path), load_data=False)
@@ -123,13 +124,11 @@ def measure(
     probes, allowed = vectors[left_out], _in_graph(vectors, left_out)
     truth: list[Best] = []
     for start in range(0, len(probes), 16):
-        some = probes[start : start + 16]
-        truth += (bests := [Best(vectors, probe, max(MOST), None) for probe in some])
-        scan(codes, bests, list(some), max(MOST), allowed)
+        truth += _scanned(vectors, codes, probes[start : start + 16], max(MOST), allowed)
     worst = [np.sort(best.sims)[::-1][[n - 1 for n in MOST]] for best in truth]
     took = scan_seconds(vectors, codes, left_out)
     for ef in LISTS:
-        graph = Graph(path, vectors, left_out, ef, 0)
+        graph = Graph(path, left_out, probes, ef, 0)
         if _seconds(graph.search, probes) >= took:
             return None
         found = np.zeros(len(MOST))
@@ -144,12 +143,20 @@ def measure(
 
 def scan_seconds(vectors: NDArray[np.float32], codes: Codes, left_out: NDArray[np.int64]) -> float:
     """Return how long a scan takes a thread that asks for the best few with the rows ``left_out``."""
-    allowed, few = _in_graph(vectors, left_out), MOST[1]
+    allowed = _in_graph(vectors, left_out)
+    return _seconds(lambda probe: _scanned(vectors, codes, probe[None], MOST[1], allowed), vectors[left_out])
 
-    def search(probe: NDArray[np.float32]) -> None:
-        scan(codes, [Best(vectors, probe, few, None)], [probe], few, allowed)
 
-    return _seconds(search, vectors[left_out])
+def _scanned(
+    vectors: NDArray[np.float32], codes: Codes, probes: NDArray[np.float32], n: int, allowed: NDArray[np.bool_]
+) -> list[Best]:
+    """Return the exact answers of a scan."""
+    bests = [Best(codes, probe, n, None) for probe in probes]
+    scan(codes, bests, len(vectors), allowed)
+    answers = [Best(Floats(vectors), probe, n, None) for probe in probes]
+    for best, answer in zip(bests, answers, strict=True):
+        answer.show(best.rows)
+    return answers
 
 
 def _in_graph(vectors: NDArray[np.float32], left_out: NDArray[np.int64]) -> NDArray[np.bool_]:

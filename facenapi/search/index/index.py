@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from itertools import takewhile
@@ -9,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facenapi.errors import Unavailable
 from facenapi.search.index.collection import Collection
+from facenapi.search.index.stored import DamagedError
 from facenapi.search.shard import Change, Delete, Hit, Query, Upsert
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
 
 TOMBSTONE_S = 3600.0  # longer than any change can be on its way
 
@@ -32,17 +37,37 @@ class Index:
         """Begin anew, with nothing."""
         self.rev = 0  # up to which it has what the store's change feed tells
         self.collections: dict[tuple[str, str], Collection] = {}
+        self.unfit: set[tuple[str, str]] = set()  # collections that are damaged, or not read anew yet
         self._of_owner: dict[str, list[Collection]] = {}
         self._tombstones: dict[tuple[str, int], tuple[int, float]] = {}
 
     def search(self, queries: Sequence[Query]) -> list[list[Hit]]:
         """Return the hits of searches that differ in their probes only, best first; raise ValueError if one of these
-        is no unit vector of the model's."""
+        is no unit vector of the model's, Unavailable if what they need is damaged: it has to be read anew."""
         like = queries[0]
-        collection = self.collections.get((like.owner, like.model))
-        if collection is None:
-            return [[] for _ in queries]
-        return collection.search([query.probe for query in queries], like.n, like.min_similarity, like.tag)
+        key = like.owner, like.model
+        collection = self.collections.get(key)
+        if key not in self.unfit:
+            if collection is None:
+                return [[] for _ in queries]
+            try:
+                return collection.search([query.probe for query in queries], like.n, like.min_similarity, like.tag)
+            except DamagedError as error:
+                self.tell_unfit(key, collection, error)
+        raise Unavailable("The search index is being rebuilt")
+
+    def tell_unfit(self, key: tuple[str, str], collection: Collection, error: DamagedError) -> None:
+        """Let a collection not be searched any more: a file of it is damaged. Any thread may call it."""
+        if self.collections.get(key) is collection:
+            self.unfit.add(key)
+            log.warning("A search collection of %s is rebuilt from the store: %s", key[1], error)
+
+    def drop_unfit(self) -> frozenset[tuple[str, str]]:
+        """Remove the damaged collections; return which these are."""
+        unfit = frozenset(self.unfit)
+        for key in unfit & self.collections.keys():
+            self.remove(*key)
+        return unfit
 
     def add(self, owner: str, model: str, collection: Collection) -> None:
         """Have a collection that was not there."""

@@ -30,23 +30,21 @@ FEW = 1 / 16  # of all rows: so many are compared one by one in the time in whic
 
 
 class Part(ABC):
-    """Rows of vectors with what belongs to them; ``count`` of them exist, ``live`` of those are alive."""
+    """Rows of vectors of length ``dim`` with what belongs to them; ``count`` of them exist, ``dead`` are deleted."""
 
     def __init__(
-        self,
-        vectors: NDArray[np.float32],
-        ids: NDArray[np.int64],
-        revs: NDArray[np.int64],
-        alive: NDArray[np.bool_],
-        count: int,
+        self, dim: int, ids: NDArray[np.int64], revs: NDArray[np.int64], alive: NDArray[np.bool_], count: int
     ) -> None:
-        self.vectors = vectors
-        self.ids = ids
-        self.revs = revs
-        self.alive = alive
+        """``alive``: all of the first ``count`` are."""
+        self.dim, self.ids, self.revs, self.alive = dim, ids, revs, alive
         self.count = count
-        self.live = int(np.count_nonzero(alive[:count]))
+        self.dead = 0
         self.tags: dict[str, BitMap] = {}
+
+    @property
+    def live(self) -> int:
+        """How many rows are alive."""
+        return self.count - self.dead
 
     @abstractmethod
     def find(self, face_id: int) -> int | None:
@@ -56,28 +54,32 @@ class Part(ABC):
     def rough(self) -> Rough:
         """Return what a scan reads."""
 
+    @abstractmethod
+    def has(self, row: int, vector: NDArray[np.float32]) -> bool:
+        """Whether the vector of a row is this one, to the bit."""
+
     # -- reading --------------------------------------------------------------------------------
     def search(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
         """Return, for each probe, ids and similarities of its best ``n`` at or above ``floor`` with the tag."""
-        count = self.count
-        bests = [Best(self.vectors, probe, n, floor) for probe in probes]
-        allowed = self.alive[:count]
+        count, rough = self.count, self.rough()
+        bests = [Best(rough, probe, n, floor) for probe in probes]
+        allowed = self.alive[:count] if self.dead else None
         if tag is not None:
             rows = self._tagged(tag, count)
             if len(rows) <= FEW * count:
                 for best in bests:
                     best.show(rows)
-                return [self.answer(best, n) for best in bests]
+                return [self.answer(best) for best in bests]
             allowed = np.zeros(count, np.bool_)
             allowed[rows] = True
-        scan(self.rough(), bests, probes, n, allowed)
-        return [self.answer(best, n) for best in bests]
+        scan(rough, bests, count, allowed)
+        return [self.answer(best) for best in bests]
 
-    def answer(self, best: Best, n: int) -> Found:
+    def answer(self, best: Best) -> Found:
         """Return ids and similarities, the best ``n`` of what may be more because some are equal."""
         ids, sims = self.ids[best.rows], best.sims
-        if len(ids) > n:
-            order = np.lexsort((ids, -sims))[:n]
+        if len(ids) > best.n:
+            order = np.lexsort((ids, -sims))[: best.n]
             ids, sims = ids[order], sims[order]
         return ids, sims
 
@@ -91,7 +93,7 @@ class Part(ABC):
     def kill(self, row: int) -> None:
         """Take a row out of every answer."""
         self.alive[row] = False
-        self.live -= 1
+        self.dead += 1
         for tag in self.tags_of(row):
             self._untag(row, tag)
 
@@ -120,12 +122,9 @@ class Buffer(Part):
 
     def __init__(self, capacity: int, dim: int) -> None:
         super().__init__(
-            np.empty((capacity, dim), np.float32),
-            np.zeros(capacity, np.int64),
-            np.zeros(capacity, np.int64),
-            np.zeros(capacity, np.bool_),
-            0,
+            dim, np.zeros(capacity, np.int64), np.zeros(capacity, np.int64), np.zeros(capacity, np.bool_), 0
         )
+        self.vectors = np.empty((capacity, dim), np.float32)
         self._rows: dict[int, int] = {}
 
     @property
@@ -141,6 +140,10 @@ class Buffer(Part):
         """Return what a scan reads."""
         return Floats(self.vectors[: self.count])
 
+    def has(self, row: int, vector: NDArray[np.float32]) -> bool:
+        """Whether the vector of a row is this one, to the bit."""
+        return np.array_equal(self.vectors[row], vector)
+
     def append(self, face_id: int, rev: int, tags: Iterable[str], vector: NDArray[np.float32]) -> None:
         """Add a row; it is in every search that starts from now on."""
         row = self.count
@@ -151,7 +154,6 @@ class Buffer(Part):
         for tag in tags:
             self.tags.setdefault(tag, BitMap()).add(row)
         self._rows[face_id] = row
-        self.live += 1
         self.count = row + 1
 
     def kill(self, row: int) -> None:

@@ -8,34 +8,28 @@ import numpy as np
 
 from facenapi.search.index.parts import Part
 from facenapi.search.index.scan import Best
+from facenapi.search.index.stored import DamagedError
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
     from facenapi.search.index.codes import Codes, Rough
     from facenapi.search.index.graph import Graph
     from facenapi.search.index.parts import Found, Probes
+    from facenapi.search.index.stored import Stored
 
 
 class Segment(Part):
-    """Rows are in the order of their ids. ``folder``: where its files are, ``backing``: a file with its vectors
-    that nobody else can write."""
+    """Rows are in the order of their ids. ``folder``: where its files are."""
 
-    def __init__(  # noqa: PLR0917 - called once
-        self,
-        folder: Path,
-        backing: BinaryIO,
-        vectors: NDArray[np.float32],
-        ids: NDArray[np.int64],
-        codes: Codes,
-        graph: Graph | None = None,
+    def __init__(
+        self, folder: Path, vectors: Stored, ids: NDArray[np.int64], codes: Codes, graph: Graph | None = None
     ) -> None:
-        """All rows are alive with revision 0. ``vectors``: mapped, read where a scan needs them."""
-        super().__init__(vectors, ids, np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_), len(ids))
-        self.folder, self.backing = folder, backing
+        """All rows are alive with revision 0."""
+        super().__init__(vectors.dim, ids, np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_), len(ids))
+        self.folder, self.vectors = folder, vectors
         self._codes, self.graph = codes, graph
 
     def find(self, face_id: int) -> int | None:
@@ -47,8 +41,18 @@ class Segment(Part):
         """Return what a scan reads."""
         return self._codes
 
+    def has(self, row: int, vector: NDArray[np.float32]) -> bool:
+        """Whether the vector of a row is this one, to the bit; one that is damaged is not."""
+        try:
+            return np.array_equal(self.vectors.read(np.array([row]))[0], vector)
+        except DamagedError:
+            return False
+
     def search(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
-        """Search through the graph for what it was measured to find, else by a scan."""
+        """Search through the graph for what it was measured to find, else by a scan.
+
+        Raises DamagedError if a vector that may be in the answer cannot be read.
+        """
         if self.graph is None or tag is not None or n > self.graph.most:
             return super().search(probes, n, floor, tag)
         found = [self._by_graph(self.graph, probe, n, floor) for probe in probes]
@@ -59,17 +63,23 @@ class Segment(Part):
                 found[number] = one
         return [one for one in found if one is not None]
 
+    def answer(self, best: Best) -> Found:
+        """Return ids and similarities of what is among the best ``n`` by the vectors themselves."""
+        exact = Best(self.vectors, best.probe, best.n, best.floor)
+        exact.show(best.rows)
+        return super().answer(exact)
+
     def _by_graph(self, graph: Graph, probe: NDArray[np.float32], n: int, floor: float | None) -> Found | None:
         """Return what the graph finds; None if it is not the best ``n``, because many of them are deleted."""
         rows, sims = graph.search(probe)
         alive = self.alive[rows]
         if np.count_nonzero(alive) < n and not (floor is not None and len(sims) and sims[-1] < floor):
             return None
-        best = Best(self.vectors, probe, n, floor)
+        best = Best(self._codes, probe, n, floor)
         best.show(np.sort(rows[alive]))
         unseen = graph.unseen(probe, best.cut)
         best.show(unseen[self.alive[unseen]])
-        return self.answer(best, n)
+        return self.answer(best)
 
 
 def check_probe(probe: NDArray[np.float32], dim: int) -> None:

@@ -4,9 +4,9 @@ A build sorts and encodes the vectors, seconds for a million; if a graph is wort
 than twice the memory of the result. In a child it cannot slow the searches down, cannot take the server with it, and
 gives all of its memory back.
 
-A segment's folder holds ``vectors`` (float32, row by row), ``ids.npy`` (of the rows, ascending), ``codes.npy`` (the
-rows in eight bits), ``centre.npy``, perhaps ``graph.nms`` and ``left_out.npy`` (rows that the graph has not), and
-at last ``segment.json`` with what was measured and the fingerprint of every file.
+A segment's folder holds arrays row by row: ``vectors`` (float32), ``sums`` (the CRC-32 of each vector), ``ids``
+(ascending) and ``codes`` (the vectors in sixteen bits); perhaps ``graph.nms``; and at last ``segment.json`` with what
+was measured and the fingerprints of all files but the vectors, which are checked row by row when they are read.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ import shutil
 import signal
 import subprocess
 import sys
-import weakref
-from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facenapi.process.durable import sync
 from facenapi.search.index.codes import Codes, Coding, encode
 from facenapi.search.index.graph import LEAST_ROWS, LEFT_OUT, SHORT_S, Graph, build_graph, measure, scan_seconds
+from facenapi.search.index.parts import Buffer
 from facenapi.search.index.segment import Segment
+from facenapi.search.index.stored import DamagedError, Stored, sums_of
 from facenapi.search.upkeep import files
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
 
     from facenapi.search.index.collection import Plan
 
-FORMAT = 7
+FORMAT = 8
 NICENESS = 10  # at 19 a busy machine starves the build and the buffers pile up
 _BLOCK = 8192
+_DAMAGED = 3  # exit status of a child that found a source damaged
 _PACKAGE = Path(__file__).resolve().parents[2]
 
 
@@ -54,7 +56,10 @@ class Builder:
         self._stopped = False
 
     def build(self, plan: Plan, folder: Path) -> Segment | None:
-        """Make the segment of a plan in ``folder`` and load it; None if the plan has no rows."""
+        """Make the segment of a plan in ``folder`` and load it; None if the plan has no rows.
+
+        Raises BuildError, OSError, or DamagedError if a segment that it was to be made of is damaged.
+        """
         if not plan.rows:
             return None
         shutil.rmtree(folder, ignore_errors=True)
@@ -66,14 +71,20 @@ class Builder:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(_PACKAGE.parent), "OPENBLAS_NUM_THREADS": "1"},
-            pass_fds=[part.backing.fileno() for part, _ in plan.sources if isinstance(part, Segment)],
+            pass_fds=[part.vectors.fd for part, _ in plan.sources if isinstance(part, Segment)],
         )
         if self._stopped:
             self._child.kill()
         _, words = self._child.communicate()
+        said = words.decode(errors="replace")[-500:].strip()
+        if self._child.returncode == _DAMAGED:
+            raise DamagedError(said)
         if self._child.returncode:
-            raise BuildError(f"exit code {self._child.returncode}: {words.decode(errors='replace')[-500:].strip()}")
-        return load_segment(folder)
+            raise BuildError(f"exit code {self._child.returncode}: {said}")
+        try:
+            return load_segment(folder)
+        except DamagedError as error:
+            raise BuildError(f"what was built is damaged: {error}") from error
 
     def stop(self) -> None:
         """End a running build, and any that is asked for later."""
@@ -89,12 +100,16 @@ def write_order(plan: Plan, folder: Path) -> None:
         np.save(folder / f"source{number}.ids.npy", part.ids[rows])
         np.save(folder / f"source{number}.rows.npy", rows)
         if isinstance(part, Segment):
-            sources.append(f"/dev/fd/{part.backing.fileno()}")
+            sources.append(f"/dev/fd/{part.vectors.fd}")
+            sums = part.vectors.sums
         else:
+            assert isinstance(part, Buffer)
             sources.append(str(folder / f"source{number}.vectors"))
-            part.vectors[: part.count].tofile(sources[-1])
-    dim = plan.sources[0][0].vectors.shape[1]
-    files.write_json(folder / "order.json", {"format": FORMAT, "dim": dim, "sources": sources})
+            vectors = part.vectors[: part.count]
+            vectors.tofile(sources[-1])
+            sums = _sums(vectors)
+        np.save(folder / f"source{number}.sums.npy", sums)
+    files.write_json(folder / "order.json", {"format": FORMAT, "dim": plan.sources[0][0].dim, "sources": sources})
 
 
 def fill_folder(folder: Path) -> None:
@@ -102,11 +117,11 @@ def fill_folder(folder: Path) -> None:
     order = files.read_json(folder / "order.json", FORMAT)
     vectors, ids = _gather(folder, order["sources"], order["dim"])
     codes, coding = encode(vectors)
-    arrays: dict[str, NDArray[Any]] = {"ids": ids, "codes": codes, "centre": coding.centre}
-    graph, arrays["left_out"] = _add_graph(folder / "graph.nms", vectors, Codes(codes, coding))
+    graph, left_out = _add_graph(folder / "graph.nms", vectors, Codes(codes, coding))
     vectors.tofile(folder / "vectors")
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
+    _sums(vectors).tofile(folder / "sums")
+    ids.tofile(folder / "ids")
+    codes.tofile(folder / "codes")
     for spent in (*folder.glob("source*"), folder / "order.json"):
         spent.unlink()
     for path in folder.iterdir():
@@ -117,13 +132,16 @@ def fill_folder(folder: Path) -> None:
             "format": FORMAT,
             "dim": vectors.shape[1],
             "rows": len(ids),
-            "scale": coding.scale,
-            "length": coding.length,
-            "error": coding.error,
+            "coding": asdict(coding),
             "graph": graph,
-            "files": {path.name: files.fingerprint(path) for path in sorted(folder.iterdir())},
+            "left_out": left_out.tolist(),
+            "files": {path.name: files.fingerprint(path) for path in folder.iterdir() if path.name != "vectors"},
         },
     )
+
+
+def _sums(vectors: NDArray[np.float32]) -> NDArray[np.uint32]:
+    return np.array(sums_of(vectors.data.cast("B"), vectors.strides[0]), np.uint32)
 
 
 def _add_graph(
@@ -151,11 +169,11 @@ def _gather(folder: Path, sources: list[str], dim: int) -> tuple[NDArray[np.floa
     vectors = np.empty((len(ids), dim), np.float32)
     done = 0
     for number, path in enumerate(sources):
-        source = np.memmap(path, np.float32, "r").reshape(-1, dim)
+        source = Stored(Path(path), np.load(folder / f"source{number}.sums.npy"), dim)
         rows = np.load(folder / f"source{number}.rows.npy")
         for start in range(0, len(rows), _BLOCK):
             some = rows[start : start + _BLOCK]
-            vectors[place[done + start : done + start + len(some)]] = source[some]
+            vectors[place[done + start : done + start + len(some)]] = source.read(some)
         done += len(rows)
     return vectors, np.sort(ids)
 
@@ -163,33 +181,23 @@ def _gather(folder: Path, sources: list[str], dim: int) -> tuple[NDArray[np.floa
 def load_segment(folder: Path, expected: list[int] | None = None) -> Segment:
     """Load a segment, all rows alive with revision 0; raise DamagedError unless every file is as written.
 
-    ``expected``: the fingerprint of its ``segment.json``, as a snapshot knows it.
+    Of the vectors only the size is looked at. ``expected``: the fingerprint of its ``segment.json``, as a snapshot
+    knows it.
     """
     if expected is not None:
         files.verify(folder / "segment.json", expected)
     about = files.read_json(folder / "segment.json", FORMAT)
-    for name, mark in about["files"].items():
-        if name != "vectors":
-            files.verify(folder / name, mark)
+    shape, marks, graph = (about["rows"], about["dim"]), about["files"], None
     with _once(folder / "loading"):
-        return _open(folder, about)
-
-
-def _open(folder: Path, about: dict[str, Any]) -> Segment:
-    shape = (about["rows"], about["dim"])
-    ids, codes, centre = (np.load(folder / f"{name}.npy", mmap_mode=None) for name in ("ids", "codes", "centre"))
-    files.demand(
-        codes.shape == shape and ids.shape == shape[:1] and centre.shape == shape[1:], f"{folder.name}: shapes"
-    )
-    coding, graph = Coding(centre, about["scale"], about["length"], about["error"]), None
-    with ExitStack() as opened:
-        backing = opened.enter_context(files.private_copy(folder / "vectors", about["files"]["vectors"]))
-        vectors = files.mapped(backing, shape)
+        sums = files.read_array(folder / "sums", marks["sums"], np.uint32, shape[:1])
+        ids = files.read_array(folder / "ids", marks["ids"], np.int64, shape[:1])
+        codes = files.read_array(folder / "codes", marks["codes"], np.int16, shape)
+        vectors = Stored(folder / "vectors", sums, about["dim"])
         if about["graph"] is not None:
-            graph = Graph(folder / "graph.nms", vectors, np.load(folder / "left_out.npy"), *about["graph"])
-        segment = Segment(folder, backing, vectors, ids, Codes(codes, coding), graph)
-        weakref.finalize(segment, opened.pop_all().close)
-    return segment
+            files.verify(folder / "graph.nms", marks["graph.nms"])
+            left_out = np.array(about["left_out"])
+            graph = Graph(folder / "graph.nms", left_out, vectors.read(left_out), *about["graph"])
+        return Segment(folder, vectors, ids, Codes(codes, Coding(**about["coding"])), graph)
 
 
 class _once:  # noqa: N801 - a context manager, named like the function it is used as
@@ -201,7 +209,7 @@ class _once:  # noqa: N801 - a context manager, named like the function it is us
     def __enter__(self) -> None:
         tries = self._mark.stat().st_size if self._mark.exists() else 0
         if tries >= 2:
-            raise files.DamagedError(f"{self._mark.parent.name}: the process died twice while loading it")
+            raise DamagedError(f"{self._mark.parent.name}: the process died twice while loading it")
         with self._mark.open("ab") as file:
             file.write(b".")
 
@@ -213,7 +221,11 @@ def main() -> None:
     """Run the child: step back behind everybody else, die with the parent, build."""
     os.nice(int(sys.argv[2]))
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    fill_folder(Path(sys.argv[1]))
+    try:
+        fill_folder(Path(sys.argv[1]))
+    except DamagedError as error:
+        sys.stderr.write(str(error))
+        sys.exit(_DAMAGED)
 
 
 if __name__ == "__main__":

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import zlib
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from facenapi.process.durable import sync
+from facenapi.search.index.stored import DamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from typing import BinaryIO
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 _CHUNK = 1 << 20
-
-
-class DamagedError(Exception):
-    """A file is missing, damaged, or not what it should be; the message says which and why."""
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], None]) -> list[int]:
@@ -89,31 +85,17 @@ def verify(path: Path, expected: list[int]) -> None:
     raise DamagedError(f"{path.name}: wrong size or checksum")
 
 
-def private_copy(path: Path, expected: list[int]) -> BinaryIO:
-    """Return an open copy of a file with this fingerprint, without a name: nobody can cut off what is mapped of it.
-
-    It takes disk space beside the file until it is closed. Raises DamagedError for another fingerprint.
-    """
-    copy = cast("BinaryIO", tempfile.TemporaryFile(dir=path.parent.parent))  # noqa: SIM115 - the caller has it
-    crc32 = size = 0
+def read_array(path: Path, expected: list[int], dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return an array that a file holds without a header; raise DamagedError unless it has this fingerprint."""
+    array = np.empty(shape, dtype)
+    data, crc32, done = array.reshape(-1).view(np.uint8).data, 0, 0
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                crc32 = zlib.crc32(chunk, crc32)
-                size += copy.write(chunk)
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # the copy is what will be read
-        copy.flush()
-    except FileNotFoundError as error:
-        copy.close()
+        with path.open("rb", buffering=0) as file:
+            while size := file.readinto(data[done : done + _CHUNK]):
+                crc32 = zlib.crc32(data[done : done + size], crc32)
+                done += size
+            longer = file.read(1)
+    except OSError as error:
         raise DamagedError(f"{path.name}: {error.strerror}") from error
-    if [size, crc32] != list(expected):
-        copy.close()
-        raise DamagedError(f"{path.name}: wrong size or checksum")
-    return copy
-
-
-def mapped(file: BinaryIO, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return a file's float32 numbers without reading them; raise DamagedError if they are not that many."""
-    if os.fstat(file.fileno()).st_size != 4 * shape[0] * shape[1]:
-        raise DamagedError(f"no {shape[0]} vectors of {shape[1]} numbers")
-    return np.asarray(np.memmap(file, np.float32, "r", shape=shape))  # a plain view: products stay plain arrays
+    demand(not longer and done == len(data) and [done, crc32] == expected, f"{path.name}: wrong size or checksum")
+    return array

@@ -63,6 +63,18 @@ class Follower:
             await self._compare()
             self._compare_at = time.monotonic() + self._compare_s
 
+    async def restore(self) -> bool:
+        """Read all anew if a collection was found damaged, after which it can be searched; return whether one was.
+
+        What else is there keeps up meanwhile.
+        """
+        if not self._index.unfit:
+            return False
+        unfit = await self._threads.write(self._index.drop_unfit)
+        await self._feed.read(0, self._take_again)
+        self._index.unfit -= unfit
+        return True
+
     async def catch_up(self) -> None:
         """Take all that is new."""
         mark, _ = await self._feed.news_since(self._mark)
@@ -108,6 +120,9 @@ class Follower:
         await self.take(changes_of(page))
         self._index.rev = page.next_rev
 
+    async def _take_again(self, page: Changes) -> None:
+        await self.take(changes_of(page))
+
     async def _take_deletes(self, page: Changes) -> None:
         await self.take([*map(delete_of, page.tombstones)])  # the rest is read later
 
@@ -123,4 +138,5 @@ class Follower:
         removed = await self._threads.write(reconciliation.remove_strangers, self._index)
         if removed:
             log.warning("%d faces were searched for that the store does not have so: they are read anew", removed)
-            self._index.rev = 0
+            async with self._reading:  # who reads now would put back what he has read
+                self._index.rev = 0

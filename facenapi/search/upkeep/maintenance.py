@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facenapi.process.folder_lock import FolderLock
+from facenapi.search.index.stored import DamagedError
 from facenapi.search.upkeep.builder import Builder, BuildError
-from facenapi.search.upkeep.files import DamagedError
 from facenapi.search.upkeep.snapshot import Snapshots, state_of
 from facenapi.storage.base import CELL_COUNT, StoreIdentity
 
@@ -113,8 +113,8 @@ class Upkeep:
     async def build(self) -> bool:
         """Build what is due, one segment of each collection; return whether anything was."""
         built = False
-        for collection in list(self._index.collections.values()):
-            if not collection.due:  # so said without the writing thread: there may be thousands of them
+        for key, collection in list(self._index.collections.items()):
+            if not collection.due or key in self._index.unfit:  # so said without the writing thread: they may be many
                 continue
             plan = await self._threads.write(collection.plan)
             if plan is None:
@@ -122,7 +122,10 @@ class Upkeep:
             began, folder = time.monotonic(), self._snapshots.segment_folder()
             try:
                 segment = await self._threads.background(self._builder.build, plan, folder)
-            except (BuildError, DamagedError, OSError) as error:
+            except DamagedError as error:
+                self._index.tell_unfit(key, collection, error)
+                continue
+            except (BuildError, OSError) as error:
                 log.warning("A search segment of %d faces could not be built: %s", plan.rows, error)
                 self._built_nothing_until = time.monotonic() + RETRY_S
                 continue  # the others are not to suffer
@@ -135,16 +138,17 @@ class Upkeep:
     async def save(self) -> None:
         """Write a snapshot; if that cannot be done, the log says why and the older one stays."""
         source = str(self._source() or "")
-        rev = self._index.rev  # read before the states: they may be newer, which a replay does not mind
-        states = await self._threads.write(self._states)
+        rev, states = await self._threads.write(self._states)
         try:
             await self._threads.background(self._snapshots.save, states, rev, self._cells, source)
         except OSError as error:
             log.warning("The search snapshot could not be written: %s", error)
 
-    def _states(self) -> list[tuple[tuple[str, str], int, Collection, Any]]:
-        return [
-            (key, c.version, c, None if self._snapshots.is_current(key, c.version) else state_of(c))
+    def _states(self) -> tuple[int, list[tuple[tuple[str, str], int, Collection, Any]]]:
+        """Return the revision from which a start has to read on, and what belongs to it or is newer."""
+        rev = 0 if self._index.unfit else self._index.rev
+        return rev, [
+            (key, c.version, c, None if self._snapshots.is_current(key, c) else state_of(c))
             for key, c in self._index.collections.items()
         ]
 

@@ -20,6 +20,7 @@ from pyroaring import BitMap
 from facenapi.search.index.collection import Collection, buffer_rows
 from facenapi.search.index.parts import Buffer, Part
 from facenapi.search.index.segment import Segment
+from facenapi.search.index.stored import DamagedError
 from facenapi.search.upkeep import builder, files
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 State = dict[str, np.ndarray[Any, Any]]
 
 
@@ -50,7 +51,7 @@ class Snapshots:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._entries: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
+        self._entries: dict[tuple[str, str], tuple[Collection, int, dict[str, Any]]] = {}
         self._number = 0
 
     def segment_folder(self) -> Path:
@@ -77,9 +78,9 @@ class Snapshots:
         """
         for key, version, collection, state in states:
             if state is not None:
-                self._entries[key] = (version, self._write_state(key, collection, state))
+                self._entries[key] = (collection, version, self._write_state(key, collection, state))
         self._entries = {key: self._entries[key] for key, *_ in states}
-        entries = [entry for _, entry in self._entries.values()]
+        entries = [entry for *_, entry in self._entries.values()]
         files.write_json(
             self.folder / "manifest.json",
             {
@@ -93,9 +94,9 @@ class Snapshots:
         )
         self._tidy(entries)
 
-    def is_current(self, key: tuple[str, str], version: int) -> bool:
-        """Whether the state of a collection is on disk in this version."""
-        return key in self._entries and self._entries[key][0] == version
+    def is_current(self, key: tuple[str, str], collection: Collection) -> bool:
+        """Whether the state of a collection is on disk as it is; another one may have taken its place."""
+        return key in self._entries and self._entries[key][:2] == (collection, collection.version)
 
     def _write_state(self, key: tuple[str, str], collection: Collection, state: State) -> dict[str, Any]:
         self._number += 1
@@ -133,7 +134,7 @@ class Snapshots:
             return Loaded(0, None)
         try:
             manifest = files.read_json(self.folder / "manifest.json", FORMAT)
-        except files.DamagedError as error:
+        except DamagedError as error:
             log.warning("The search snapshot is rebuilt from the store: %s", error)
             self._number = self._highest_number()
             return Loaded(0, None)
@@ -142,9 +143,10 @@ class Snapshots:
         for entry in manifest["collections"]:
             key = (entry["owner"], entry["model"])
             try:
-                index.add(*key, self._load_collection(entry, index.capacity))
-                self._entries[key] = (0, entry)
-            except (files.DamagedError, OSError, ValueError, KeyError, RuntimeError) as error:
+                collection = self._load_collection(entry, index.capacity)
+                index.add(*key, collection)
+                self._entries[key] = (collection, collection.version, entry)
+            except (DamagedError, OSError, ValueError, KeyError, RuntimeError) as error:
                 log.warning("A search collection of %s is rebuilt from the store: %s", key[1], error)
                 rev = 0
         cells = manifest["cells"]
@@ -171,7 +173,7 @@ def state_of(collection: Collection) -> State:
         state[f"alive{number}"] = np.packbits(part.alive[:count])
         if isinstance(part, Segment):
             segments.append(part.folder.name)
-        else:
+        elif isinstance(part, Buffer):
             state[f"ids{number}"] = part.ids[:count].copy()
             state[f"vectors{number}"] = part.vectors[:count].copy()
         for which, rows in enumerate(part.tags.values()):

@@ -66,11 +66,13 @@ class Fixed:
 
     share = 1.0
 
-    def __init__(self, path, vectors, left_out, ef, most):
-        self._vectors, self._left_out, self._ef = vectors, left_out, ef
+    vectors: np.ndarray
+
+    def __init__(self, path, left_out, vectors, ef, most):
+        self._left_out, self._ef = left_out, ef
 
     def search(self, probe):
-        sims = self._vectors @ probe
+        sims = self.vectors @ probe
         sims[self._left_out] = -2
         rows = np.argsort(-sims)[: self._ef]
         rows = rows[np.random.default_rng(int(1e6 * abs(probe[0]))).random(len(rows)) < self.share]
@@ -84,6 +86,7 @@ class Fixed:
 )
 def test_a_graph_is_used_if_it_is_quicker_and_misses_nothing(vectors, monkeypatch, share, graph_s, measured):
     monkeypatch.setattr(Fixed, "share", share)
+    monkeypatch.setattr(Fixed, "vectors", vectors, raising=False)
     monkeypatch.setattr(graph_module, "Graph", Fixed)
     monkeypatch.setattr(graph_module, "LISTS", (128, 256))
     monkeypatch.setattr(graph_module, "_seconds", lambda search, probes: graph_s if "Fixed" in repr(search) else 1e-2)

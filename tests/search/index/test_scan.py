@@ -49,11 +49,15 @@ def rough(request, monkeypatch):
     return Floats if request.param == "floats" else lambda vectors: Codes(*encode(vectors))
 
 
-def searched(rough, vectors, probes, n, floor, allowed):  # noqa: PLR0917
-    """Return pairs of minus similarity and row, best first, of each probe."""
-    bests = [Best(vectors, probe, n, floor) for probe in probes]
-    scan(rough, bests, probes, n, allowed)
-    return [sorted(zip((-best.sims).tolist(), best.rows.tolist(), strict=True))[:n] for best in bests]
+def searched(rough, vectors, probes, n, floor, allowed=None):  # noqa: PLR0917
+    """Return pairs of minus similarity and row, best first, of each probe, and how many vectors had to be read."""
+    bests = [Best(rough, probe, n, floor) for probe in probes]
+    scan(rough, bests, len(vectors), allowed)
+    answers = [Best(Floats(vectors), probe, n, floor) for probe in probes]
+    for best, answer in zip(bests, answers, strict=True):
+        answer.show(best.rows)
+    pairs = [sorted(zip((-best.sims).tolist(), best.rows.tolist(), strict=True))[:n] for best in answers]
+    return pairs, sum(len(best.rows) for best in bests)
 
 
 @pytest.mark.parametrize("dim", [16, 192])
@@ -66,7 +70,7 @@ def test_answers_are_those_of_comparing_all_to_the_last_bit(rough, kind, dim):
     allowed = random.random(1200) < 0.8
     rows = rough(vectors)
     for n, floor in [(1, None), (10, None), (2000, None), (1, 0.56), (10, 0.3), (400, 0.3), (10, 0.9999), (5, 2.0)]:
-        found = searched(rows, vectors, probes, n, floor, allowed)
+        found, _ = searched(rows, vectors, probes, n, floor, allowed)
         for probe, pairs in zip(probes, found, strict=True):
             sims = np.vecdot(vectors, probe)
             right = (allowed & (sims >= np.float32(-2 if floor is None else floor))).nonzero()[0]
@@ -74,13 +78,14 @@ def test_answers_are_those_of_comparing_all_to_the_last_bit(rough, kind, dim):
             assert pairs == list(zip((-sims[right]).tolist(), right.tolist(), strict=True))
 
 
-def test_few_rows_are_compared_in_full(monkeypatch):
+def test_few_rows_are_compared_again_and_few_more_than_asked_for_are_read(monkeypatch):
     vectors, shown = faces_like(10_000, 192, shots=10), []
     show = Best.show
     monkeypatch.setattr(Best, "show", lambda best, rows: (shown.append(len(rows)), show(best, rows)))
     rows = Codes(*encode(vectors))
     for probe in vectors[:50]:
-        searched(rows, vectors, [probe], 10, None, np.ones(len(vectors), np.bool_))
+        pairs, read = searched(rows, vectors, [probe], 10, None)
+        assert len(pairs[0]) == 10 <= read <= 12
     assert sum(shown) < 0.01 * 50 * len(vectors)
 
 
@@ -97,6 +102,8 @@ def test_no_similarity_is_above_its_bound(rough, kind):
     sims = np.stack([np.vecdot(vectors, probe) for probe in probes])
     assert (sims <= highest).all()
     assert (highest - sims).max() < (0.1 if rough is not Floats else 10 * rounding(64))
+    near = np.stack([rows.similarities(np.arange(1000), probe) for probe in probes])
+    assert np.abs(near - sims).max() <= rows.slack < 4e-4
 
 
 @pytest.mark.skipif(not codes_module.has_fast_path(), reason="this processor has no fast path for eight bits")

@@ -1,0 +1,74 @@
+"""The vectors of a segment: in a file of which the few rows are read that an answer is made of.
+
+A mapped file would be quicker by a few microseconds, but whoever cuts it off ends the process, and a copy that nobody
+can cut off takes a start half a minute for a million faces. So rows are read from a file that is opened once, and
+each is known by its CRC-32: whatever happens to the file is an error and never an answer.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from facenapi.search.index.codes import Rows, Vectors
+
+_FEW = 32  # rows for which looking for neighbours would take longer than reading them one by one
+
+
+class DamagedError(Exception):
+    """A file is missing, damaged, or not what it should be; the message says which and why."""
+
+
+class Stored:
+    """Vectors (count, dim) in a file, float32, row after row. ``sums``: the CRC-32 of each row, uint32 (count,)."""
+
+    slack = 0.0
+
+    def __init__(self, path: Path, sums: NDArray[np.uint32], dim: int) -> None:
+        """Open the file, which may be renamed or removed from now on; raise DamagedError if it is too short."""
+        self.path, self.sums, self.dim = path, sums, dim
+        try:
+            self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DamagedError(f"{path}: {error.strerror}") from error
+        weakref.finalize(self, os.close, self.fd)
+        if os.fstat(self.fd).st_size != 4 * dim * len(sums):
+            raise DamagedError(f"{path}: wrong size")
+
+    def read(self, rows: Rows) -> Vectors:
+        """Return some rows; raise DamagedError unless they are as they were written."""
+        size = 4 * self.dim
+        spans = [(row, 1) for row in rows.tolist()] if len(rows) <= _FEW else _spans(rows)
+        try:
+            data = b"".join([os.pread(self.fd, size * count, size * row) for row, count in spans])
+        except OSError as error:
+            raise DamagedError(f"{self.path}: {error.strerror}") from error
+        if sums_of(data, size) != self.sums[rows].tolist():
+            raise DamagedError(f"{self.path}: a vector has the wrong checksum")
+        return np.frombuffer(data, np.float32).reshape(-1, self.dim)
+
+    def similarities(self, rows: Rows, probe: Vectors) -> Vectors:
+        """Return the similarities (count,) of some rows to a probe; raise DamagedError as :meth:`read`."""
+        sims: Vectors = np.vecdot(self.read(rows), probe)
+        return sims
+
+
+def _spans(rows: Rows) -> list[tuple[int, int]]:
+    """Return where neighbours begin that are read together, and how many they are."""
+    begins = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
+    return [*zip(rows[begins].tolist(), np.diff(begins, append=len(rows)).tolist(), strict=True)]
+
+
+def sums_of(data: bytes | memoryview, size: int) -> list[int]:
+    """Return the CRC-32 of each ``size`` bytes."""
+    view = memoryview(data)
+    return [crc32(view[start : start + size]) for start in range(0, len(view), size)]
