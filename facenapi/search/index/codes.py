@@ -70,7 +70,7 @@ def rounding(dim: int) -> float:
     return dim * 2.0**-24 / (1 - dim * 2.0**-24) * _LONGEST**2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """Probes as a kind of rows wants them. A row whose product with one of them is ``y`` has at most the similarity
     ``base + unit * y + slack`` to it; each (probes,), plain numbers, for NumPy takes ten times as long with few."""
@@ -114,12 +114,11 @@ class Floats:
         """Prepare for probes."""
         slack = 3 * rounding(self._vectors.shape[1])  # of the product, of the similarity, of the comparison
         count = len(probes)
-        return Asked(np.stack(probes, axis=1), [0.0] * count, [1.0] * count, [slack] * count)
+        return Asked(np.array(probes), [0.0] * count, [1.0] * count, [slack] * count)
 
     def products(self, asked: Asked, start: int) -> Products:
         """Return the products with some rows."""
-        rows = self._vectors[start : start + BLOCK]
-        return _product(rows, asked.operand)
+        return _products(asked.operand, self._vectors[start : start + BLOCK])
 
     def similarities(self, rows: Rows, probe: Vectors) -> Vectors:
         """Return the similarities of some rows, as they are in answers."""
@@ -185,15 +184,15 @@ class Codes:
 
     def ask(self, probes: Sequence[Vectors]) -> Asked:
         """Prepare for probes."""
-        coding, rows = self._coding, np.stack(probes)
-        steps = np.abs(rows).max(axis=1) / np.float32(127)
-        codes = np.rint(rows / steps[:, None]).clip(-127, 127)
-        apart = rows - steps[:, None] * codes
-        squares = np.vecdot(apart, apart).tolist()
+        coding, rows = self._coding, np.array(probes)
+        steps = np.maximum.reduce(np.abs(rows), axis=1, keepdims=True) / np.float32(127)
+        codes = np.rint(rows / steps)
+        base = (rows @ self._centre).tolist()
+        rows -= steps * codes
+        squares = np.vecdot(rows, rows).tolist()
         fixed = _LONGEST * coding.error + 2 * rounding(rows.shape[1]) + 2 * _ROUNDED
         slack = [(square**0.5 + _ROUNDED) * coding.length + fixed for square in squares]
-        base = (rows @ self._centre).tolist()
-        unit = [step * coding.scale for step in steps.tolist()]
+        unit = [step * coding.scale for (step,) in steps.tolist()]
         return Asked(codes.astype(np.int8 if self._fast else np.float32), base, unit, slack, self._fast)
 
     def products(self, asked: Asked, start: int) -> Products:
@@ -201,7 +200,7 @@ class Codes:
         block = self._blocks[start // BLOCK]
         if self._fast:
             return np.asarray(numkong.dots_packed(asked.operand, block))
-        return _product(block, asked.operand.T)
+        return _products(asked.operand, block)
 
     def similarities(self, rows: Rows, probe: Vectors) -> Vectors:
         """Return the similarities of some rows by their sixteen bits."""
@@ -211,7 +210,6 @@ class Codes:
         return near
 
 
-def _product(rows: Vectors, columns: Vectors) -> Products:
-    """Return the products (columns, rows); BLAS is quicker with a vector than with a matrix of one column."""
-    products: Products = rows @ (columns[:, 0] if columns.shape[1] == 1 else columns)
-    return products.reshape(len(rows), -1).T
+def _products(probes: Vectors, rows: Vectors) -> Products:
+    """Return the products (probes, rows); BLAS is quicker with a vector than with a matrix of one row."""
+    return (rows @ probes[0])[None] if len(probes) == 1 else probes @ rows.T

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _NOT_WORTH_SORTING = 200  # rows that are compared while NumPy is told to sort them
 _GATHERED = 4096  # rows that are copied at a time, to compute their similarities
+_NO_ROWS, _NO_SIMS = np.empty(0, np.int64), np.empty(0, np.float32)
 
 
 class Near(Protocol):
@@ -42,8 +43,8 @@ class Best:
         self.probe, self.n, self.floor = probe, n, floor
         self._near, self._slack = near, near.slack
         self.cut = -math.inf if floor is None else float(np.float32(floor))  # of who is below it nobody gets in
-        self.rows: Rows = np.empty(0, np.int64)
-        self.sims = np.empty(0, np.float32)
+        self.rows: Rows = _NO_ROWS
+        self.sims: Vectors = _NO_SIMS
 
     def show(self, rows: Rows) -> None:
         """Compare with some more rows."""

@@ -47,12 +47,16 @@ class Stored:
     def read(self, rows: Rows) -> Vectors:
         """Return some rows; raise DamagedError unless they are as they were written."""
         size = 4 * self.dim
-        spans = [(row, 1) for row in rows.tolist()] if len(rows) <= _FEW else _spans(rows)
         try:
-            data = b"".join([os.pread(self.fd, size * count, size * row) for row, count in spans])
+            if len(rows) <= _FEW:
+                pieces = [os.pread(self.fd, size, size * row) for row in rows.tolist()]
+                data, sums = b"".join(pieces), [*map(crc32, pieces)]
+            else:
+                data = b"".join([os.pread(self.fd, size * count, size * row) for row, count in _spans(rows)])
+                sums = sums_of(data, size)
         except OSError as error:
             raise DamagedError(f"{self.path}: {error.strerror}") from error
-        if sums_of(data, size) != self.sums[rows].tolist():
+        if sums != self.sums.take(rows).tolist():
             raise DamagedError(f"{self.path}: a vector has the wrong checksum")
         return np.frombuffer(data, np.float32).reshape(-1, self.dim)
 
