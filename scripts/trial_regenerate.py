@@ -44,8 +44,8 @@ def pictures(count: int) -> list[bytes]:
     return found
 
 
-def missing(server: Server, faces: list[bytes]) -> int:
-    """Count the photos whose own face is not what the server finds for them first, with confidence 1."""
+def missing(server: Server, faces: list[tuple[int, bytes]]) -> int:
+    """Count the numbered photos whose own face is not what the server finds for them first, with confidence 1."""
 
     def lacks(numbered: tuple[int, bytes]) -> bool:
         status, answer = server.call("POST", "/v1/identify", *form({"photo": numbered[1], "n": 1}))
@@ -53,7 +53,7 @@ def missing(server: Server, faces: list[bytes]) -> int:
         return [(match["face"]["meta"], match["confidence"]) for match in matches] != [(str(numbered[0]), 1)]
 
     with ThreadPoolExecutor(4) as threads:
-        return sum(threads.map(lacks, enumerate(faces)))
+        return sum(threads.map(lacks, faces))
 
 
 def metas(server: Server) -> list[str]:
@@ -82,9 +82,9 @@ def regenerate(folder: Path, kill_after_s: float | None = None) -> str:
 
 def trial(folder: Path, old: Path, count: int) -> dict[str, object]:
     """Return what was counted."""
-    faces, results = pictures(count), {}
+    faces, results = list(enumerate(pictures(count))), {}
     with Server(folder, f"--model_pack={old}", "--photo_storage=files") as server:
-        for number, photo in enumerate(faces):
+        for number, photo in faces:
             status, answer = server.call("POST", "/v1/face", *form({"photo": photo, "meta": number}))
             assert (status, len(answer["results"])) == (200, 1), answer
         results["old server, before: not found"] = missing(server, faces)
