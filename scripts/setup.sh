@@ -98,16 +98,17 @@ fetch_api_page() {
     fi
 }
 
-# nginx for the test of its file: Debian's, unpacked and not installed, for that would start a web server.
-unpack_nginx() {
-    local folder=$var/tools/nginx
-    if command -v nginx /usr/sbin/nginx "$folder/usr/sbin/nginx" >/dev/null || ! command -v apt-get >/dev/null; then return; fi
+# A package of Debian's, unpacked and not installed, unless one of the files is there: name, what goes without, files.
+unpack() {
+    local name=$1 without=$2 folder=$var/tools/$1
+    shift 2
+    if command -v "$@" >/dev/null || [ -d "$folder/usr" ] || ! command -v apt-get >/dev/null; then return; fi
     rm -rf "$folder"
     mkdir -p "$folder" "$var/log"
-    say "fetching nginx"
-    (cd "$folder" && { apt-get download nginx || { apt-get update && apt-get download nginx; }; } &&
-        dpkg-deb -x nginx_*.deb . && [ -x usr/sbin/nginx ]) >"$var/log/fetching-nginx.log" 2>&1 ||
-        say "nginx could not be fetched: its file is checked roughly only"
+    say "fetching $name"
+    (cd "$folder" && { apt-get download "$name" || { apt-get update && apt-get download "$name"; }; } &&
+        dpkg-deb -x "$name"_*.deb .) >"$var/log/fetching-$name.log" 2>&1 ||
+        say "$name could not be fetched: $without"
 }
 
 # What the tests of the console need: Chromium, and from npm the checkers of types and of accessibility.

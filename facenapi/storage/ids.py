@@ -15,6 +15,7 @@ from facenapi.storage.base import CELL_COUNT
 TICKS_PER_SECOND = 2500
 CELL_BITS = 10
 MAX_ID = 2**53 - 1
+EARLIEST_S = 1_577_836_800.0  # 2020: before there was such a server; a machine without a battery begins in 1970
 MOST_AHEAD_S = 3600.0
 SECONDS_A_YEAR = 365.2425 * 86_400
 
@@ -64,14 +65,14 @@ class IdMaker:
         self._clock = clock
 
     def next(self, cell: int) -> int:
-        """Return a new id in a cell, above all made before; raise Unavailable if the clock is past the last id."""
+        """Return a new id in a cell, above all made before; raise Unavailable if the clock says what cannot be."""
         now = self._clock()
         face_id = make_id(now, cell)
         if face_id <= self._last < highest_at(now):
             face_id = self._last - cell_of(self._last) + cell
             if face_id <= self._last:
                 face_id += CELL_COUNT
-        if not 0 < face_id <= MAX_ID:
+        if now < EARLIEST_S or face_id > MAX_ID:
             raise Unavailable(f"The clock is wrong: it says {now / SECONDS_A_YEAR + 1970:.0f}, so no face is stored")
         self._last = face_id
         return face_id

@@ -8,7 +8,9 @@ import random
 import pytest
 
 from facenapi.errors import Unavailable
-from facenapi.storage.ids import MAX_ID, IdMaker, cell_of, make_id, seconds_of
+from facenapi.storage.ids import EARLIEST_S, MAX_ID, IdMaker, cell_of, make_id, seconds_of
+
+NOW = 1_700_000_000.0
 
 
 def test_layout_is_ticks_of_400_microseconds_then_cell():
@@ -29,7 +31,7 @@ def test_a_cell_outside_the_table_is_refused(cell):
 
 
 def test_ids_grow_when_the_clock_stands_still_or_runs_back():
-    times = iter([5.0] * 1000 + [4.0] * 1000)
+    times = iter([NOW + 1] * 1000 + [NOW] * 1000)
     maker = IdMaker(clock=lambda: next(times))
     cells = [random.Random(1).randrange(1024) for _ in range(2000)]
     ids = [maker.next(cell) for cell in cells]
@@ -38,23 +40,23 @@ def test_ids_grow_when_the_clock_stands_still_or_runs_back():
 
 
 def test_a_clock_that_was_wrong_by_hours_is_forgotten():
-    times = iter([9e8, 1e9, 1e9])
+    times = iter([NOW, NOW + 1e8, NOW + 1e8])
     maker = IdMaker(last=make_id(2e9, 0), clock=lambda: next(times))
-    assert maker.next(3) == make_id(9e8, 3)
-    assert maker.next(2) == make_id(1e9, 2)
-    assert maker.next(1) == make_id(1e9, 1) + 1024
+    assert maker.next(3) == make_id(NOW, 3)
+    assert maker.next(2) == make_id(NOW + 1e8, 2)
+    assert maker.next(1) == make_id(NOW + 1e8, 1) + 1024
 
 
-@pytest.mark.parametrize("seconds", [3_534_364_800, 1e12, -1e9])
-def test_no_id_is_made_that_clients_could_not_use(seconds):
+@pytest.mark.parametrize("seconds", [3_534_364_800, 1e12, -1e9, 0.0, EARLIEST_S - 1])
+def test_no_id_is_made_that_clients_could_not_use_or_that_is_decades_off(seconds):
     maker = IdMaker(clock=lambda: seconds)
     with pytest.raises(Unavailable, match="clock"):
         maker.next(1)
-    maker._clock = lambda: 1.0
-    assert maker.next(1) == make_id(1.0, 1)
+    maker._clock = lambda: NOW
+    assert maker.next(1) == make_id(NOW, 1)
 
 
 def test_ids_start_above_the_last_one_stored():
-    maker = IdMaker(last=make_id(9.0, 5), clock=lambda: 1.0)
-    assert maker.next(6) == make_id(9.0, 6)
-    assert maker.next(6) == make_id(9.0, 6) + 1024
+    maker = IdMaker(last=make_id(NOW + 9, 5), clock=lambda: NOW)
+    assert maker.next(6) == make_id(NOW + 9, 6)
+    assert maker.next(6) == make_id(NOW + 9, 6) + 1024

@@ -92,6 +92,7 @@ async def test_servers_whose_clocks_are_minutes_apart_give_ids_that_are_unique_a
     added = await asyncio.gather(*((store, other)[i % 2].add_faces([new_face(cell=3)]) for i in range(20)))
     ids = {face.id for [face] in added}
     assert len(ids) == 20
+    assert max(map(seconds_of, ids)) - min(map(seconds_of, ids)) > 200
     for server in (store, other):
         assert set(await server.get_faces("ann", [*ids])) == ids
         assert {face.id for face in await server.list_faces("ann", FaceFilter(), Page(1000))} == ids
