@@ -98,8 +98,8 @@ class Rough(Protocol):
     def products(self, asked: Asked, start: int) -> Products:
         """Return the products of each probe with up to ``BLOCK`` rows from ``start`` on, (probes, rows)."""
 
-    def similarities(self, rows: Rows, probe: Vectors) -> Vectors:
-        """Return what the similarities (count,) of some rows to a probe are to within ``slack``."""
+    def similarities(self, rows: Rows, probes: Vectors) -> Vectors:
+        """Return, to within ``slack``, the similarities (count,) of some rows to a probe, or of each to its own."""
 
 
 class Floats:
@@ -120,9 +120,9 @@ class Floats:
         """Return the products with some rows."""
         return _products(asked.operand, self._vectors[start : start + BLOCK])
 
-    def similarities(self, rows: Rows, probe: Vectors) -> Vectors:
+    def similarities(self, rows: Rows, probes: Vectors) -> Vectors:
         """Return the similarities of some rows, as they are in answers."""
-        sims: Vectors = np.vecdot(self._vectors.take(rows, axis=0), probe)
+        sims: Vectors = np.vecdot(self._vectors.take(rows, axis=0), probes)
         return sims
 
 
@@ -177,10 +177,12 @@ class Codes:
         self._fast = has_fast_path()
         if not self._fast and dim > _WIDEST:
             raise ValueError(f"{dim} numbers are too many")
-        self._blocks = [self._packed(codes[start : start + BLOCK] >> 8) for start in range(0, len(codes), BLOCK)]
+        self._blocks = [self._packed(codes[start : start + BLOCK]) for start in range(0, len(codes), BLOCK)]
 
     def _packed(self, block: NDArray[np.int16]) -> Any:
-        return numkong.dots_pack(block.astype(np.int8)) if self._fast else block.astype(np.float32)
+        upper = np.empty(block.shape, np.int8 if self._fast else np.float32)
+        np.right_shift(block, 8, out=upper, casting="unsafe")
+        return numkong.dots_pack(upper) if self._fast else upper
 
     def ask(self, probes: Sequence[Vectors]) -> Asked:
         """Prepare for probes."""
@@ -202,11 +204,11 @@ class Codes:
             return np.asarray(numkong.dots_packed(asked.operand, block))
         return _products(asked.operand, block)
 
-    def similarities(self, rows: Rows, probe: Vectors) -> Vectors:
+    def similarities(self, rows: Rows, probes: Vectors) -> Vectors:
         """Return the similarities of some rows by their sixteen bits."""
-        near: Vectors = np.vecdot(self._fine.take(rows, axis=0).astype(np.float32), probe)
+        near: Vectors = np.vecdot(self._fine.take(rows, axis=0).astype(np.float32), probes)
         near *= self._step
-        near += probe @ self._edge
+        near += probes @ self._edge
         return near
 
 

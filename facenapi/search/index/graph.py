@@ -122,10 +122,10 @@ def measure(
 ) -> tuple[int, int] | None:
     """Return the length of the list and for how many best rows it is good; None if a scan is as quick."""
     probes, allowed = vectors[left_out], _in_graph(vectors, left_out)
-    truth: list[Best] = []
+    truth: list[NDArray[np.float32]] = []
     for start in range(0, len(probes), 16):
         truth += _scanned(vectors, codes, probes[start : start + 16], max(MOST), allowed)
-    worst = [np.sort(best.sims)[::-1][[n - 1 for n in MOST]] for best in truth]
+    worst = [np.sort(sims)[::-1][[n - 1 for n in MOST]] for sims in truth]
     took = scan_seconds(vectors, codes, left_out)
     for ef in LISTS:
         graph = Graph(path, left_out, probes, ef, 0)
@@ -149,14 +149,12 @@ def scan_seconds(vectors: NDArray[np.float32], codes: Codes, left_out: NDArray[n
 
 def _scanned(
     vectors: NDArray[np.float32], codes: Codes, probes: NDArray[np.float32], n: int, allowed: NDArray[np.bool_]
-) -> list[Best]:
-    """Return the exact answers of a scan."""
-    bests = [Best(codes, probe, n, None) for probe in probes]
-    scan(codes, bests, len(vectors), allowed)
-    answers = [Best(Floats(vectors), probe, n, None) for probe in probes]
-    for best, answer in zip(bests, answers, strict=True):
-        answer.show(best.rows)
-    return answers
+) -> list[NDArray[np.float32]]:
+    """Return the similarities that a scan finds for each probe."""
+    best, exact = (Best(near, list(probes), n, None) for near in (codes, Floats(vectors)))
+    scan(codes, best, len(vectors), allowed)
+    exact.show([(number, rows) for number, (rows, _) in enumerate(best.found)])
+    return [sims for _, sims in exact.found]
 
 
 def _in_graph(vectors: NDArray[np.float32], left_out: NDArray[np.int64]) -> NDArray[np.bool_]:

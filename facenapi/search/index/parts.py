@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facenapi.search.index.codes import Rough
+    from facenapi.search.index.codes import Rough, Rows, Vectors
 
     Probes = Sequence[NDArray[np.float32]]  # unit vectors (dim,)
     Found = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -62,24 +62,26 @@ class Part(ABC):
     def search(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
         """Return, for each probe, ids and similarities of its best ``n`` at or above ``floor`` with the tag."""
         count, rough = self.count, self.rough()
-        bests = [Best(rough, probe, n, floor) for probe in probes]
+        best = Best(rough, probes, n, floor)
         allowed = self.alive[:count] if self.dead else None
         if tag is not None:
             rows = self._tagged(tag, count)
             if len(rows) <= FEW * count:
-                for best in bests:
-                    best.show(rows)
-                return [self.answer(best) for best in bests]
+                best.show([(number, rows) for number in range(len(probes))])
+                return self.answers(best)
             allowed = np.zeros(count, np.bool_)
             allowed[rows] = True
-        scan(rough, bests, count, allowed)
-        return [self.answer(best) for best in bests]
+        scan(rough, best, count, allowed)
+        return self.answers(best)
 
-    def answer(self, best: Best) -> Found:
+    def answers(self, best: Best) -> list[Found]:
         """Return ids and similarities, the best ``n`` of what may be more because some are equal."""
-        ids, sims = self.ids[best.rows], best.sims
-        if len(ids) > best.n:
-            order = np.lexsort((ids, -sims))[: best.n]
+        return [self._answer(rows, sims, best.n) for rows, sims in best.found]
+
+    def _answer(self, rows: Rows, sims: Vectors, n: int) -> Found:
+        ids = self.ids[rows]
+        if len(ids) > n:
+            order = np.lexsort((ids, -sims))[:n]
             ids, sims = ids[order], sims[order]
         return ids, sims
 

@@ -8,6 +8,7 @@ of :mod:`facenapi.search.index.codes`.
 from __future__ import annotations
 
 import math
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _NOT_WORTH_SORTING = 200  # rows that are compared while NumPy is told to sort them
 _GATHERED = 4096  # rows that are copied at a time, to compute their similarities
-_NO_ROWS, _NO_SIMS = np.empty(0, np.int64), np.empty(0, np.float32)
+_NOBODY = np.empty(0, np.int64), np.empty(0, np.float32)
 
 
 class Near(Protocol):
@@ -31,48 +32,68 @@ class Near(Protocol):
 
     slack: float
 
-    def similarities(self, rows: Rows, probe: Vectors) -> Vectors:
-        """Return the similarities (count,) of some rows."""
+    def similarities(self, rows: Rows, probes: Vectors) -> Vectors:
+        """Return the similarities (count,) of some rows to a probe (dim,), or of each to one of its own."""
 
 
 class Best:
-    """The best ``n`` rows for a probe at or above a threshold among those that it was shown, and all others that may
-    be among them as far as ``near`` can tell: without slack only those that are as similar as the last one."""
+    """For each of some probes the best ``n`` rows at or above a threshold among those that it was shown, and all
+    others that may be among them as far as ``near`` can tell: without slack only those as similar as the last one."""
 
-    def __init__(self, near: Near, probe: Vectors, n: int, floor: float | None) -> None:
-        self.probe, self.n, self.floor = probe, n, floor
+    def __init__(self, near: Near, probes: Sequence[Vectors], n: int, floor: float | None) -> None:
+        self.probes, self.n, self.floor = probes, n, floor
         self._near, self._slack = near, near.slack
-        self.cut = -math.inf if floor is None else float(np.float32(floor))  # of who is below it nobody gets in
-        self.rows: Rows = _NO_ROWS
-        self.sims: Vectors = _NO_SIMS
+        # Of who is below it nobody gets in.
+        self.cuts = [-math.inf if floor is None else float(np.float32(floor))] * len(probes)
+        self.found: list[tuple[Rows, Vectors]] = [_NOBODY] * len(probes)  # rows and their similarities
 
-    def show(self, rows: Rows) -> None:
-        """Compare with some more rows."""
-        n, slack = self.n, self._slack
-        for start in range(0, len(rows), _GATHERED):
-            some = rows[start : start + _GATHERED]
-            sims = self._near.similarities(some, self.probe)
-            if len(self.rows):
-                some, sims = np.concatenate((self.rows, some)), np.concatenate((self.sims, sims))
-            if len(sims) >= n:
-                self.cut = max(self.cut, float(np.partition(sims, -n)[-n]) - slack)
-            good = sims >= self.cut - slack
-            self.rows, self.sims = some[good], sims[good]
+    def show(self, shown: Sequence[tuple[int, Rows]]) -> None:
+        """Compare probes, by their numbers, with some more rows each."""
+        counts = [len(rows) for _, rows in shown]
+        if sum(counts) > _GATHERED:
+            for number, rows in shown:
+                for start in range(0, len(rows), _GATHERED):
+                    some = rows[start : start + _GATHERED]
+                    self._keep(number, some, self._near.similarities(some, self.probes[number]))
+        elif len(shown) == 1:
+            ((number, rows),) = shown
+            self._keep(number, rows, self._near.similarities(rows, self.probes[number]))
+        elif shown:
+            probes = np.repeat([self.probes[number] for number, _ in shown], counts, axis=0)
+            sims = self._near.similarities(np.concatenate([rows for _, rows in shown]), probes)
+            for (number, rows), end in zip(shown, accumulate(counts), strict=True):
+                self._keep(number, rows, sims[end - len(rows) : end])
+
+    def _keep(self, number: int, rows: Rows, sims: Vectors) -> None:
+        old_rows, old_sims = self.found[number]
+        if len(old_rows):
+            rows, sims = np.concatenate((old_rows, rows)), np.concatenate((old_sims, sims))
+        if len(rows) >= self.n:
+            self.cuts[number] = max(self.cuts[number], float(np.partition(sims, -self.n)[-self.n]) - self._slack)
+        good = sims >= self.cuts[number] - self._slack
+        self.found[number] = rows[good], sims[good]
 
 
-def scan(rough: Rough, bests: Sequence[Best], count: int, allowed: NDArray[np.bool_] | None = None) -> None:
-    """Show each :class:`Best` all rows of the first ``count`` that may be in it. ``allowed``: (count,), None: all."""
-    asked = rough.ask([best.probe for best in bests])
+def scan(rough: Rough, best: Best, count: int, allowed: NDArray[np.bool_] | None = None) -> None:
+    """Show a :class:`Best` all rows of the first ``count`` that may be in it. ``allowed``: (count,), None: all."""
+    asked = rough.ask(best.probes)
     for start in range(0, count, BLOCK):
         products = rough.products(asked, start)[:, : count - start]  # rows that came a moment ago may have some, too
-        for number, best in enumerate(bests):
-            rows = (products[number] >= asked.lowest(number, best.cut)).nonzero()[0]
-            if allowed is not None and len(rows):
-                rows = rows[allowed[start + rows]]
+        least = np.array([*map(asked.lowest, range(len(best.cuts)), best.cuts)], products.dtype)
+        (places,) = (products >= least[:, None]).ravel().nonzero()
+        shown, width = [], products.shape[1]
+        edges = np.searchsorted(places, np.arange(1, len(least)) * width).tolist() if len(least) > 1 else []
+        for number, (begin, end) in enumerate(pairwise([0, *edges, len(places)])):
+            if begin == end:
+                continue
+            rows = places[begin:end] + (start - number * width)
+            if allowed is not None:
+                rows = rows[allowed[rows]]
             if len(rows) > best.n + _NOT_WORTH_SORTING:  # the best by their products first: few others are left then
-                near = products[number, rows]
+                near = products[number, rows - start]
                 first = near >= np.partition(near, -best.n)[-best.n]
-                best.show(start + rows[first])
-                rows = rows[~first & (near >= asked.lowest(number, best.cut))]
+                best.show([(number, rows[first])])
+                rows = rows[~first & (near >= asked.lowest(number, best.cuts[number]))]
             if len(rows):
-                best.show(start + rows)
+                shown.append((number, rows))
+        best.show(shown)

@@ -63,11 +63,11 @@ class Segment(Part):
                 found[number] = one
         return [one for one in found if one is not None]
 
-    def answer(self, best: Best) -> Found:
+    def answers(self, best: Best) -> list[Found]:
         """Return ids and similarities of what is among the best ``n`` by the vectors themselves."""
-        exact = Best(self.vectors, best.probe, best.n, best.floor)
-        exact.show(best.rows)
-        return super().answer(exact)
+        exact = Best(self.vectors, best.probes, best.n, best.floor)
+        exact.show([(number, rows) for number, (rows, _) in enumerate(best.found) if len(rows)])
+        return super().answers(exact)
 
     def _by_graph(self, graph: Graph, probe: NDArray[np.float32], n: int, floor: float | None) -> Found | None:
         """Return what the graph finds; None if it is not the best ``n``, because many of them are deleted."""
@@ -75,11 +75,11 @@ class Segment(Part):
         alive = self.alive[rows]
         if np.count_nonzero(alive) < n and not (floor is not None and len(sims) and sims[-1] < floor):
             return None
-        best = Best(self._codes, probe, n, floor)
-        best.show(np.sort(rows[alive]))
-        unseen = graph.unseen(probe, best.cut)
-        best.show(unseen[self.alive[unseen]])
-        return self.answer(best)
+        best = Best(self._codes, [probe], n, floor)
+        best.show([(0, np.sort(rows[alive]))])
+        unseen = graph.unseen(probe, best.cuts[0])
+        best.show([(0, unseen[self.alive[unseen]])])
+        return self.answers(best)[0]
 
 
 def check_probe(probe: NDArray[np.float32], dim: int) -> None:

@@ -60,9 +60,9 @@ class Stored:
             raise DamagedError(f"{self.path}: a vector has the wrong checksum")
         return np.frombuffer(data, np.float32).reshape(-1, self.dim)
 
-    def similarities(self, rows: Rows, probe: Vectors) -> Vectors:
-        """Return the similarities (count,) of some rows to a probe; raise DamagedError as :meth:`read`."""
-        sims: Vectors = np.vecdot(self.read(rows), probe)
+    def similarities(self, rows: Rows, probes: Vectors) -> Vectors:
+        """Return the similarities of some rows, as they are in answers; raise DamagedError as :meth:`read`."""
+        sims: Vectors = np.vecdot(self.read(rows), probes)
         return sims
 
 

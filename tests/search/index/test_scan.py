@@ -51,13 +51,11 @@ def rough(request, monkeypatch):
 
 def searched(rough, vectors, probes, n, floor, allowed=None):  # noqa: PLR0917
     """Return pairs of minus similarity and row, best first, of each probe, and how many vectors had to be read."""
-    bests = [Best(rough, probe, n, floor) for probe in probes]
-    scan(rough, bests, len(vectors), allowed)
-    answers = [Best(Floats(vectors), probe, n, floor) for probe in probes]
-    for best, answer in zip(bests, answers, strict=True):
-        answer.show(best.rows)
-    pairs = [sorted(zip((-best.sims).tolist(), best.rows.tolist(), strict=True))[:n] for best in answers]
-    return pairs, sum(len(best.rows) for best in bests)
+    best, exact = (Best(near, probes, n, floor) for near in (rough, Floats(vectors)))
+    scan(rough, best, len(vectors), allowed)
+    exact.show([(number, rows) for number, (rows, _) in enumerate(best.found)])
+    pairs = [sorted(zip((-sims).tolist(), rows.tolist(), strict=True))[:n] for rows, sims in exact.found]
+    return pairs, sum(len(rows) for rows, _ in best.found)
 
 
 @pytest.mark.parametrize("dim", [16, 192])
@@ -81,7 +79,9 @@ def test_answers_are_those_of_comparing_all_to_the_last_bit(rough, kind, dim):
 def test_few_rows_are_compared_again_and_few_more_than_asked_for_are_read(monkeypatch):
     vectors, shown = faces_like(10_000, 192, shots=10), []
     show = Best.show
-    monkeypatch.setattr(Best, "show", lambda best, rows: (shown.append(len(rows)), show(best, rows)))
+    monkeypatch.setattr(
+        Best, "show", lambda best, rows: (shown.extend(map(len, dict(rows).values())), show(best, rows))
+    )
     rows = Codes(*encode(vectors))
     for probe in vectors[:50]:
         pairs, read = searched(rows, vectors, [probe], 10, None)
