@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class ShardClient:
-    """Implements :class:`facenapi.search.shard.Searcher` over one or many shards."""
+    """One or many shards, as services use them."""
 
     def __init__(
         self,

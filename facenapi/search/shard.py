@@ -78,7 +78,8 @@ class Query:
 
     ``probe``: float32 (dim,), unit length. ``min_similarity``: cosine, ``None`` for no threshold.
     ``tag``: only faces with this tag. A ``min_similarity`` that is not finite raises ValueError.
-    ``since``: what was acknowledged by then (monotonic) must be known, see :meth:`Searcher.arrive`; None for now.
+    ``since``: what was acknowledged by then (monotonic) must be known, see ``arrive`` of
+    :class:`facenapi.search.client.ShardClient`; None for now.
     """
 
     owner: str
@@ -141,22 +142,3 @@ class Shard(Protocol):
 
     def info(self) -> dict[str, Any]:
         """Return figures for monitoring: ready, faces, segments, revision, …"""
-
-
-class Searcher(Protocol):
-    """All shards together, as services use them."""
-
-    async def apply(self, changes: Sequence[Change]) -> None:
-        """Send each change to the shard of its cell; raise Unavailable unless all acknowledged."""
-
-    async def tell(self, changes: Sequence[Change]) -> tuple[int, int]:
-        """Send each change to the shard of its cell; return how many live and heard of theirs, and of how many."""
-
-    def arrive(self) -> float:
-        """Begin to learn what other servers have acknowledged so far; return the moment, for the query to come."""
-
-    async def search(self, query: Query, strict: bool) -> Answer:
-        """Ask all shards. ``strict``: a dead shard raises Unavailable instead of a partial answer."""
-
-    def pick_cell(self) -> int:
-        """Return a random cell (0…1023) of a live shard; raise Unavailable if none lives, Overloaded if all lag."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from facenapi.detector.base import Detection, Detector, Quality
     from facenapi.geometry import Box
     from facenapi.photos.photo import Photo
-    from facenapi.search.shard import Searcher
+    from facenapi.search.client import ShardClient
     from facenapi.services.persons import PersonFinder
     from facenapi.services.photos import PhotoLoader
     from facenapi.services.pictures import Kept, PictureKeeper
@@ -55,7 +55,7 @@ class Enroller:
         photos: PhotoLoader,
         detector: Detector,
         store: Store,
-        searcher: Searcher,
+        searcher: ShardClient,
         *,
         gate: QualityGate,
         persons: PersonFinder,

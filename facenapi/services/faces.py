@@ -11,7 +11,7 @@ from facenapi.services.persons import given_person, remove_faceless
 from facenapi.storage.base import FaceFilter, UnknownGalleryError
 
 if TYPE_CHECKING:
-    from facenapi.search.shard import Searcher
+    from facenapi.search.client import ShardClient
     from facenapi.services.pictures import PictureKeeper
     from facenapi.storage.base import Face, FaceChange, Store
 
@@ -24,7 +24,7 @@ Heard = tuple[int, int]  # shards that live and heard of a change, and all of th
 class FaceKeeper:
     """The owner's stored faces."""
 
-    def __init__(self, store: Store, searcher: Searcher, pictures: PictureKeeper) -> None:
+    def __init__(self, store: Store, searcher: ShardClient, pictures: PictureKeeper) -> None:
         self._pictures = pictures
         self._store = store
         self._searcher = searcher

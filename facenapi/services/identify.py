@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from facenapi.config.options import Config
     from facenapi.detector.base import Detector
     from facenapi.geometry import Box
-    from facenapi.search.shard import Answer, Hit, Searcher
+    from facenapi.search.client import ShardClient
+    from facenapi.search.shard import Answer, Hit
     from facenapi.services.photos import PhotoLoader
     from facenapi.storage.base import Face, Store
 
@@ -63,7 +64,7 @@ class Identifier:
     """Finds the most similar stored faces."""
 
     def __init__(
-        self, config: Config, photos: PhotoLoader, detector: Detector, store: Store, searcher: Searcher
+        self, config: Config, photos: PhotoLoader, detector: Detector, store: Store, searcher: ShardClient
     ) -> None:
         self._config = config
         self._photos = photos

@@ -10,7 +10,7 @@ from facenapi.search.shard import upsert_of
 from facenapi.storage.base import FaceChange, FaceFilter, Page
 
 if TYPE_CHECKING:
-    from facenapi.search.shard import Searcher
+    from facenapi.search.client import ShardClient
     from facenapi.storage.base import Person, Store
 
 _STEP = 64  # faces that change their person at a time
@@ -19,7 +19,7 @@ _STEP = 64  # faces that change their person at a time
 class PersonMerger:
     """Gives the faces of one person to another."""
 
-    def __init__(self, store: Store, searcher: Searcher) -> None:
+    def __init__(self, store: Store, searcher: ShardClient) -> None:
         self._store = store
         self._searcher = searcher
 

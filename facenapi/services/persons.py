@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from facenapi.config.options import Config
     from facenapi.detector.base import Detector
-    from facenapi.search.shard import Searcher
+    from facenapi.search.client import ShardClient
     from facenapi.storage.base import Face, Store
 
 _NEIGHBOURS = 16  # the nearest may have been deleted a moment ago
@@ -55,7 +55,7 @@ async def remove_faceless(store: Store, faces: Sequence[Face]) -> None:
 class PersonFinder:
     """Assigns persons to faces that are about to be stored."""
 
-    def __init__(self, config: Config, detector: Detector, store: Store, searcher: Searcher) -> None:
+    def __init__(self, config: Config, detector: Detector, store: Store, searcher: ShardClient) -> None:
         self._config = config
         self._detector = detector
         self._store = store

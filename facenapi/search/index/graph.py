@@ -97,7 +97,9 @@ class Graph:
         """
         self.ef, self.most = ef, most
         self._left_out, self._vectors = left_out, vectors
-        self._slack = 2 * rounding(vectors.shape[1])
+        self.slack = 4 * rounding(
+            vectors.shape[1]
+        )  # two similarities, each as NMSLIB or BLAS adds it and as answers do
         self._index = nmslib.init(method="hnsw", space=SPACE)
         self._index.loadIndex(str(path), load_data=False)
         self._index.setQueryTimeParams({"ef": ef})
@@ -114,7 +116,7 @@ class Graph:
 
     def unseen(self, probe: NDArray[np.float32], cut: float) -> NDArray[np.int64]:
         """Return the rows that are not in the graph and may have a similarity of ``cut``."""
-        return self._left_out[self._vectors @ probe >= cut - self._slack]
+        return self._left_out[self._vectors @ probe >= cut - self.slack]
 
 
 def measure(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,26 +21,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facenapi.search.index.codes import Rough, Rows, Vectors
+    from facenapi.search.index.stored import Stored
 
 _NOT_WORTH_SORTING = 200  # rows that are compared while NumPy is told to sort them
 _GATHERED = 4096  # rows that are copied at a time, to compute their similarities
 _NOBODY = np.empty(0, np.int64), np.empty(0, np.float32)
 
 
-class Near(Protocol):
-    """Rows that tell similarities to within ``slack``."""
-
-    slack: float
-
-    def similarities(self, rows: Rows, probes: Vectors) -> Vectors:
-        """Return the similarities (count,) of some rows to a probe (dim,), or of each to one of its own."""
-
-
 class Best:
     """For each of some probes the best ``n`` rows at or above a threshold among those that it was shown, and all
     others that may be among them as far as ``near`` can tell: without slack only those as similar as the last one."""
 
-    def __init__(self, near: Near, probes: Sequence[Vectors], n: int, floor: float | None) -> None:
+    def __init__(self, near: Rough | Stored, probes: Sequence[Vectors], n: int, floor: float | None) -> None:
         self.probes, self.n, self.floor = probes, n, floor
         self._near, self._slack = near, near.slack
         # Of who is below it nobody gets in.

@@ -75,11 +75,13 @@ class Segment(Part):
         alive = self.alive[rows]
         if np.count_nonzero(alive) < n and not (floor is not None and len(sims) and sims[-1] < floor):
             return None
-        best = Best(self._codes, [probe], n, floor)
-        best.show([(0, np.sort(rows[alive]))])
+        rows, sims = rows[alive], sims[alive]  # best first
+        least = (sims[n - 1] if len(sims) >= n else -2) - graph.slack
+        best = Best(self.vectors, [probe], n, floor)
+        best.show([(0, np.sort(rows[sims >= max(least, best.cuts[0] - graph.slack)]))])
         unseen = graph.unseen(probe, best.cuts[0])
         best.show([(0, unseen[self.alive[unseen]])])
-        return self.answers(best)[0]
+        return super().answers(best)[0]
 
 
 def check_probe(probe: NDArray[np.float32], dim: int) -> None:
