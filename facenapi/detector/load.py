@@ -13,7 +13,6 @@ from facenapi.detector.describe.embedding import EmbeddingNet
 from facenapi.detector.find.decoders import DECODERS
 from facenapi.detector.find.faces import FaceNet
 from facenapi.detector.find.finder import Finder, Limits
-from facenapi.detector.find.mtcnn import Mtcnn, Settings
 from facenapi.detector.find.onet import OutputNet
 from facenapi.detector.find.singleshot import ALIGN, SingleShot
 from facenapi.detector.run.device import Device, has_int8, wants_int8
@@ -22,6 +21,7 @@ from facenapi.errors import StartupError
 
 if TYPE_CHECKING:
     from facenapi.config.options import Config
+    from facenapi.detector.find.mtcnn import Mtcnn
     from facenapi.detector.packs.pack import AttributeNet, InputSpec, Pack
 
 log = logging.getLogger(__name__)
@@ -110,6 +110,9 @@ class Loader:
         raise self._wrong(f"unknown kind of detector {spec.get('kind')!r}; known: mtcnn, {', '.join(DECODERS)}")
 
     def _mtcnn(self) -> Mtcnn:
+        # Brings scipy with it, which takes as long to load as all of the server: only where a pack needs it.
+        from facenapi.detector.find.mtcnn import Mtcnn, Settings  # noqa: PLC0415
+
         spec, config = self._pack.detector, self._config
         settings = Settings(
             config.nnd_p_net_thresh, config.nnd_r_net_thresh, config.nnd_o_net_thresh, config.nnd_scale_factor

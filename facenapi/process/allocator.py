@@ -8,9 +8,8 @@ memory it needed. With fixed thresholds it peaks a quarter lower and falls back 
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 
-_LIBRARY = ctypes.CDLL(ctypes.util.find_library("c"))
+_LIBRARY = ctypes.CDLL(None)  # what is loaded already; to look for the C library starts a process
 # Parameters of mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
