@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -22,11 +23,15 @@ ROOT = Path(__file__).resolve().parent.parent
 # Nothing to test: schemathesis loads it, and it loads schemathesis.
 collect_ignore = ["support/schemathesis_hooks.py"]
 
+# The tests start some hundred processes, and each would compile all modules.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Some tests load the runtime of the networks themselves; no run of them is to be reported to its maker.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # The same examples each time, and no timing: a run must not depend on luck or on the load of the machine.
-for name, count in (("quick", 25), ("all", 100)):  # scripts/test chooses the second
+for name, count in (("quick", 10), ("all", 100)):  # scripts/test chooses the second
     hypothesis.settings.register_profile(name, deadline=None, derandomize=True, database=None, max_examples=count)
 hypothesis.settings.load_profile("quick")
 

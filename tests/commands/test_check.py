@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from tests.search.lite import MilvusLite
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_milvus_is_asked(facenapi, data, tmp_path):
 
 @pytest.mark.slow
 def test_beside_a_running_server(facenapi, data, tmp_path):
-    with FakeServer(tmp_path) as server:
+    with ForkedServer(tmp_path) as server:
         port = server.url.rsplit(":", 1)[1]
         said = facenapi("check", "store", "port", "data_dir", data, f"--port={port}")
     assert said.status == 0, said.out
@@ -125,7 +125,7 @@ def test_beside_a_running_server(facenapi, data, tmp_path):
 
 
 def test_servers_that_stand_for_one_another_are_compared(facenapi, data, tmp_path):
-    with FakeServer(tmp_path / "1") as one, FakeServer(tmp_path / "2") as two:
+    with ForkedServer(tmp_path / "1") as one, ForkedServer(tmp_path / "2") as two:
         said = facenapi("check", "configuration", data, f"--servers={one.url},{two.url}/")
         assert (said.status, said.out.splitlines()[-1]) == (0, "ok      servers: 2 servers agree")
     said = facenapi("check", "configuration", data, f"--servers={one.url}")

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.commands.conftest import launch
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.live import form
 from tests.support.server import RED, picture
 
@@ -57,7 +57,7 @@ def test_it_ends_when_it_cannot_have_its_folder(facenapi, tmp_path, table):
 @pytest.mark.slow
 def test_it_serves_an_api_server_and_tells_systemd(tmp_path, table):
     address, option = table
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, FakeServer(tmp_path, option) as server:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, ForkedServer(tmp_path, option) as server:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(30)
         shard = launch(

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.live import form
 from tests.support.server import BLUE, GREEN, RED, picture
 
@@ -15,7 +15,7 @@ CAMERA = "3f0b4c8e-8d0a-4b52-9c53-3d6c7f9a1b2e"
 
 @pytest.fixture
 def server(tmp_path):
-    with FakeServer(tmp_path / "data") as running:
+    with ForkedServer(tmp_path / "data") as running:
         assert running.call("POST", "/v1/galleries/staff")[0] == 201
         for color, more in ((RED, {"meta": "red", "galleries": "staff"}), (GREEN, {"cam_id": CAMERA}), (BLUE, {})):
             status, answer = running.call("POST", "/v1/face", *form({"photo": picture(color), **more}))
@@ -33,7 +33,7 @@ def test_a_running_server_is_exported_and_another_takes_it_in(server, facenapi, 
     assert (said.status, said.out) == (0, f"{file}: 3 faces\n")
     assert facenapi("export", file, data).err == f"facenapi: {file} exists already\n"
     owner = facenapi("token", "list", data).out.splitlines()[1].split()[1]
-    with FakeServer(tmp_path / "other") as other:
+    with ForkedServer(tmp_path / "other") as other:
         other_data = f"--data_dir={other.folder}"
         assert facenapi("import", file, other_data).out == f"{file}: 3 new faces\n"
         assert facenapi("import", file, other_data).out == f"{file}: 0 new faces\n"
@@ -66,7 +66,7 @@ def test_mistakes_are_one_line(server, facenapi, tmp_path):
 
 def test_old_history_goes_with_its_photos_and_the_rest_stays(facenapi, tmp_path):
     keep = "--photo_storage=files"
-    with FakeServer(tmp_path / "data", keep) as server:
+    with ForkedServer(tmp_path / "data", keep) as server:
         for color, more in ((RED, {"meta": "red"}), (GREEN, {"cam_id": CAMERA})):
             assert server.call("POST", "/v1/face", *form({"photo": picture(color), **more}))[0] == 200
         data = f"--data_dir={server.folder}"

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from facenapi import __version__, client
 from tests.conf.test_build import ROOT, run, tracked
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.server import RED, picture
 
 pytestmark = pytest.mark.slow
@@ -109,7 +109,7 @@ def test_it_installs_where_only_httpx_is_and_works(python, tmp_path):
 
         asyncio.run(main())
     """)
-    with FakeServer(tmp_path / "server") as server:
+    with ForkedServer(tmp_path / "server") as server:
         environment = isolated() | {"FACENAPI_TOKEN": server.key}
         said = run(python, "-W", "error", program, server.url, photo, cwd=tmp_path, env=environment)
     assert said == "NOT_FOUND\n"

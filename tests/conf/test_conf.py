@@ -15,7 +15,7 @@ from facenapi.config.text import sample_file
 from facenapi.search.table import read_table
 from facenapi.urls import SERVICE
 from tests.commands.conftest import launch
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.live import form
 from tests.support.server import RED, picture
 
@@ -54,7 +54,7 @@ def metrics(tmp_path_factory):
     """Return what an API server and a shard really expose."""
     folder = tmp_path_factory.mktemp("metrics")
     table = folder / "tntapi.json"
-    with FakeServer(folder / "data") as server:
+    with ForkedServer(folder / "data") as server:
         assert server.call("POST", "/v1/face", *form({"photo": picture(RED)}))[0] == 200
         api = server.call("GET", "/metrics")[1].decode()
         address = f"127.0.0.1:{free_port()}"

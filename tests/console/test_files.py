@@ -11,7 +11,7 @@ import pytest
 from facenapi.config.options import Config
 from facenapi.console.files import FOLDER, TYPES
 from facenapi.handlers.console import security_headers
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.server import serving
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml", "Accept-Encoding": "gzip, br"}
@@ -19,7 +19,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml", "Accept-Encoding": "gzip
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with FakeServer(tmp_path_factory.mktemp("files")) as running:
+    with ForkedServer(tmp_path_factory.mktemp("files")) as running:
         yield running
 
 

@@ -6,13 +6,13 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.console.browser import Visitor
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.server import GREEN, RED, picture
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with FakeServer(tmp_path_factory.mktemp("smoke")) as running:
+    with ForkedServer(tmp_path_factory.mktemp("smoke")) as running:
         yield running
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.console.browser import ROOT, SCREENSHOTS, Visitor
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 
 FETCHED = ROOT / "var" / "api-page"
 
 
 def test_without_swagger_the_page_says_how_to_get_it(browser, tmp_path):
-    with FakeServer(tmp_path) as server, Visitor(browser, server.url) as visitor:
+    with ForkedServer(tmp_path) as server, Visitor(browser, server.url) as visitor:
         page = visitor.page
         page.goto(f"{server.url}/docs/v1/try")
         visitor.sees("The interactive page is not installed")
@@ -26,7 +26,7 @@ def test_a_method_is_called_with_the_token(browser, tmp_path):
             "Swagger UI is not fetched: run scripts/test, or facenapi api-page --api_page=var/api-page", False
         )
     with (
-        FakeServer(tmp_path, f"--api_page={FETCHED}") as server,
+        ForkedServer(tmp_path, f"--api_page={FETCHED}") as server,
         Visitor(browser, server.url, theme="dark") as visitor,
     ):
         page = visitor.page
@@ -44,7 +44,7 @@ def test_a_method_is_called_with_the_token(browser, tmp_path):
 @pytest.mark.slow
 def test_the_pages_for_reading_fit_a_phone(browser, tmp_path):
     sizes = "[...document.querySelectorAll('p, td, pre')].map((part) => parseFloat(getComputedStyle(part).fontSize))"
-    with FakeServer(tmp_path) as server, Visitor(browser, server.url, size="phone") as visitor:
+    with ForkedServer(tmp_path) as server, Visitor(browser, server.url, size="phone") as visitor:
         page = visitor.page
         page.set_extra_http_headers({"Accept": "text/html"})
         for path in ("/docs", "/docs/v0", "/docs/v1"):

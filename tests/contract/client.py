@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlencode
 
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.server import RED, Reply, multipart, picture
 
 
 class Api:
     """Requests with the token of one owner."""
 
-    def __init__(self, server: FakeServer, key: str | None = None) -> None:
+    def __init__(self, server: ForkedServer, key: str | None = None) -> None:
         self.server = server
         self.key = key or server.new_key()
         self.port = int(server.url.rsplit(":", 1)[1])

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.contract.client import Api
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.wire import WireDouble
 
 # The second is left to scripts/test: what a store does differently, the suite of all stores finds.
@@ -16,15 +16,15 @@ STORES = ("sqlite", pytest.param("mongo", marks=pytest.mark.slow))
 
 
 @contextmanager
-def serving(store: str, folder, *options: str) -> Iterator[FakeServer]:
+def serving(store: str, folder, *options: str) -> Iterator[ForkedServer]:
     """Serve with a store of this kind: the embedded one, or MongoDB's over the wire-protocol double."""
     if store == "sqlite":
-        with FakeServer(folder, *options) as server:
+        with ForkedServer(folder, *options) as server:
             yield server
         return
     with WireDouble() as double:
         mongo = ("--mongo_host=127.0.0.1", f"--mongo_port={double.port}", f"--mongo_db={folder.name}")
-        with FakeServer(folder, *mongo, *options) as server:
+        with ForkedServer(folder, *mongo, *options) as server:
             yield server
 
 

@@ -13,14 +13,14 @@ import pytest
 
 from facenapi import __version__
 from facenapi.api import jsonio
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.pictures_server import serve_pictures
 from tests.support.server import RED, picture
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with FakeServer(tmp_path_factory.mktemp("server"), "--fetch_allow_private=True") as server:
+    with ForkedServer(tmp_path_factory.mktemp("server"), "--fetch_allow_private=True") as server:
         assert server.call("POST", "/v1/galleries/staff")[0] == 201
         yield server
 

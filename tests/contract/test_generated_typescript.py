@@ -10,7 +10,7 @@ import pytest
 
 from tests.console.browser import TOOLS
 from tests.console.test_types import tool
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.pictures_server import serve_pictures
 from tests.support.server import RED, picture
 
@@ -64,7 +64,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with FakeServer(tmp_path_factory.mktemp("server"), "--fetch_allow_private=True") as server:
+    with ForkedServer(tmp_path_factory.mktemp("server"), "--fetch_allow_private=True") as server:
         yield server
 
 

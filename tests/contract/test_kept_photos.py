@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.contract.client import Api
 from tests.contract.conftest import STORES, serving
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.pictures_server import DavServer, serve_pictures
 from tests.support.server import BLUE, RED, picture
 
@@ -171,7 +171,7 @@ def test_a_refused_face_leaves_no_file(keeper):
 
 @pytest.mark.slow
 def test_a_killed_server_leaves_no_face_without_files_and_sweeps_up_the_rest(tmp_path):
-    with FakeServer(tmp_path, "--photo_storage=files") as server:
+    with ForkedServer(tmp_path, "--photo_storage=files") as server:
         api = Api(server)
         kept = api.face(BLUE)
         with ThreadPoolExecutor(8) as pool:
@@ -201,7 +201,7 @@ def test_a_killed_server_leaves_no_face_without_files_and_sweeps_up_the_rest(tmp
 def test_webdav_is_swept_up_after_a_kill(tmp_path):
     with (
         DavServer() as dav,
-        FakeServer(tmp_path, "--photo_storage=webdav", f"--ffupload_url={dav.url}/faces") as server,
+        ForkedServer(tmp_path, "--photo_storage=webdav", f"--ffupload_url={dav.url}/faces") as server,
     ):
         api = Api(server)
         stays, goes = api.face(BLUE), api.face()
@@ -230,7 +230,7 @@ def test_webdav_is_swept_up_after_a_kill(tmp_path):
 def test_webdav(tmp_path):
     with (
         DavServer() as dav,
-        FakeServer(tmp_path, "--photo_storage=webdav", f"--ffupload_url={dav.url}/faces/") as server,
+        ForkedServer(tmp_path, "--photo_storage=webdav", f"--ffupload_url={dav.url}/faces/") as server,
     ):
         api = Api(server)
         face = api.face()
@@ -255,4 +255,4 @@ def test_webdav(tmp_path):
         assert dav.files == {}
     options = ["--photo_storage=webdav"]
     with pytest.raises(RuntimeError, match="photo_storage=webdav needs ffupload_url"):
-        FakeServer(tmp_path / "wrong", *options)
+        ForkedServer(tmp_path / "wrong", *options)

@@ -18,7 +18,7 @@ import pytest
 from facenapi.handlers.openapi import Offered, document
 from facenapi.handlers.openapi_strict import strict_document
 from facenapi.urls import API
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.live import ROOT, form
 from tests.support.schemathesis_hooks import GALLERY, PERSON
 from tests.support.server import RED, picture
@@ -39,7 +39,7 @@ OPTIONS = {EXACT: (), STRICT: ("--gae=False", "--max_boxes=7")}
 def server(tmp_path, path):
     """A live server with the gallery and the person that the hooks speak of."""
     options = ("--fetch_allow_private=True", "--person_identify=True", *OPTIONS[path.partition("/")[2]])
-    with FakeServer(tmp_path / "server", *options) as server:
+    with ForkedServer(tmp_path / "server", *options) as server:
         assert server.call("POST", f"/v1/galleries/{GALLERY}")[0] == 201
         _, added = server.call("POST", "/v1/face", *form({"photo": picture(RED)}))
         assert added["results"][0]["person_id"] == PERSON

@@ -12,7 +12,7 @@ import pytest
 from tests.contract.client import Api
 from tests.contract.conftest import serving
 from tests.support import ferret
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.fakes import FATAL
 from tests.support.server import RED, picture
 from tests.support.wire import Fault, WireDouble
@@ -53,7 +53,7 @@ def test_a_token_above_its_rate_is_429_and_no_other_suffers(tmp_path):
 def test_a_dead_mongodb_is_503_until_it_comes_back(tmp_path):
     with WireDouble() as double:
         options = ("--mongo_host=127.0.0.1", f"--mongo_port={double.port}", "--mongo_timeout=0.5")
-        with FakeServer(tmp_path, *options) as server:
+        with ForkedServer(tmp_path, *options) as server:
             api = Api(server)
             face = api.face()
             double.faults = [Fault(command, "drop before", times=10**6) for command in COMMANDS]
@@ -91,7 +91,7 @@ def test_ferretdb_goes_and_comes_back(tmp_path, driver):
     """The whole way over a server of somebody else's: faces are kept, found and deleted, whatever befalls it."""
     with ferret.Ferret(tmp_path) as database:
         options = ("--mongo_host=127.0.0.1", f"--mongo_port={database.port}", "--mongo_timeout=1")
-        with FakeServer(tmp_path / "server", f"--mongo_driver={driver}", *options) as server:
+        with ForkedServer(tmp_path / "server", f"--mongo_driver={driver}", *options) as server:
             api = Api(server)
             faces = [api.face(meta="before")]
             for name, (go, come) in OUTAGES.items():

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.docs.blocks import ROOT
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.live import form
 from tests.support.pictures_server import serve_pictures
 from tests.support.server import GREEN, RED, picture
@@ -25,7 +25,7 @@ PHOTOS = {"photo": picture(RED), "photo1": picture(RED), "photo2": picture(GREEN
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     options = ("--person_identify=True", "--person_identify_global=True", "--fetch_allow_private=True", "--gae=True")
-    with FakeServer(tmp_path_factory.mktemp("api-page"), *options) as running:
+    with ForkedServer(tmp_path_factory.mktemp("api-page"), *options) as running:
         yield running
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.console.browser import SCREENSHOTS, Visitor, launched
 from tests.docs.blocks import HOSTS, ROOT
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ def test_its_links_lead_somewhere(site):
 def test_a_browser_shows_and_searches_it(site, tmp_path):
     """Under the policy that it is served with, and without a request to any other host."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    with FakeServer(tmp_path, f"--guide_dir={site}") as server, launched() as browser:
+    with ForkedServer(tmp_path, f"--guide_dir={site}") as server, launched() as browser:
         for size, theme in (("desktop", "light"), ("phone", "dark")):
             with Visitor(browser, server.url, size=size, theme=theme) as visitor:
                 page = visitor.page

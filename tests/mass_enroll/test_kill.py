@@ -11,7 +11,7 @@ import pytest
 
 from facenapi.mass_enroll.jobfile import journal_path, read_state
 from tests.commands.conftest import launch
-from tests.support.fake_server import FakeServer
+from tests.support.fake_server import ForkedServer
 from tests.support.server import picture
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def test_each_photo_is_enrolled_exactly_once(tmp_path, photos):
     job, dice = tmp_path / "people.job", random.Random(1)
     prepare = launch("mass-enroll", "prepare", "--job", job, "--meta-name", folder)
     assert prepare.communicate(timeout=60) == (f"{job}: {COUNT} photos\n", "")
-    with FakeServer(tmp_path / "server") as server:
+    with ForkedServer(tmp_path / "server") as server:
         environment = os.environ | {"FACENAPI_TOKEN": server.key}
 
         def run():

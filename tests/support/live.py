@@ -39,13 +39,17 @@ class Server:
         arguments = [sys.executable, "-m", self.module, "token", "create", "--label=trial", *self.options]
         return subprocess.run(arguments, check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
 
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Start the process, which writes to the log."""
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", self.module, "serve", *self.options], stderr=log, stdout=log, cwd=ROOT
+            )
+
     def start(self, timeout_s: float = 120.0) -> None:
         """Start the process and wait until it serves."""
         begin = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, "serve", *self.options], stderr=log, stdout=log, cwd=ROOT
-            )
+        self.process = self.spawn()
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             found = re.search(rb"serves http://127.0.0.1:(\d+)/", self.log.read_bytes()[begin:])
