@@ -64,9 +64,15 @@ def _end_tasks(loop):
         loop.run_until_complete(asyncio.sleep(0))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Let plain ``async def`` tests run on the loop; begin with the slow ones, which several workers share best."""
+    """Let plain ``async def`` tests run on the loop; begin with the slow ones, which several workers share best.
+
+    What needs the pack of before is slow: every worker would build it, for networks that are not the default.
+    """
     for item in items:
+        if "dlib_pack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
         if inspect.iscoroutinefunction(getattr(item, "function", None)):
             item.add_marker(pytest.mark.gen_test(timeout=120))
     items.sort(key=lambda item: ("test_soak" not in item.nodeid, item.get_closest_marker("slow") is None))

@@ -145,6 +145,7 @@ def test_who_and_where(server):
     assert not caught.value.sent
 
 
+@pytest.mark.slow
 def test_one_client_serves_many_threads(server, astronaut):
     with Client(server.url, server.new_key()) as client, ThreadPoolExecutor(16) as pool:
         added = list(pool.map(lambda number: client.add_face(astronaut, meta=str(number)), range(32)))

@@ -10,6 +10,7 @@ from tests.support.fake_server import ForkedServer
 FETCHED = ROOT / "var" / "api-page"
 
 
+@pytest.mark.slow
 def test_without_swagger_the_page_says_how_to_get_it(browser, tmp_path):
     with ForkedServer(tmp_path) as server, Visitor(browser, server.url) as visitor:
         page = visitor.page

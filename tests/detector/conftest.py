@@ -41,14 +41,27 @@ def pixels():
     return {name: np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for name, data in files.items()}
 
 
+class Engines(dict):
+    """The networks of the default pack and of dlib's on one thread, by the stem of their file; made when used."""
+
+    def __init__(self, request):
+        super().__init__()
+        self._request = request
+
+    def __missing__(self, stem):
+        for fixture in ("model_pack", "dlib_pack"):
+            pack = load_pack(self._request.getfixturevalue(fixture))
+            for file in pack.files:
+                if Path(file).stem == stem:
+                    self[stem] = Engine(pack.read(file), Device("cpu", 1), max_batch=64, lanes=2)
+                    return self[stem]
+        raise KeyError(stem)
+
+
 @pytest.fixture(scope="session")
-def engines(model_pack, dlib_pack):
-    """The networks of the default pack and of dlib's on one thread, by the stem of their file."""
-    return {
-        Path(file).stem: Engine(pack.read(file), Device("cpu", 1), max_batch=64, lanes=2)
-        for pack in map(load_pack, (model_pack, dlib_pack))
-        for file in pack.files
-    }
+def engines(request):
+    """Networks by the stem of their file."""
+    return Engines(request)
 
 
 @pytest.fixture(scope="session")

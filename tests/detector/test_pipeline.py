@@ -119,6 +119,7 @@ async def everything_of(detector, photo):
 FILES = [photos.astronaut, photos.grace_hopper, photos.two_faces]
 
 
+@pytest.mark.slow
 async def test_same_answer_in_any_order_and_company(detector, make_photo):
     """Bit-equal alone and among others at the same time, first and last."""
     files = [make() for make in FILES]
@@ -141,7 +142,7 @@ async def test_same_answer_with_any_number_of_threads(model_pack, make_photo, pr
     assert all(answer == answers[0] for answer in answers)
 
 
-@pytest.mark.parametrize("scale", [2, 5])
+@pytest.mark.parametrize("scale", [2, pytest.param(5, marks=pytest.mark.slow)])
 async def test_large_photos_keep_their_coordinates(detector, make_photo, scale):
     image = Image.open(io.BytesIO(photos.astronaut()))
     large = image.resize((512 * scale, 512 * scale), Image.Resampling.BICUBIC)
@@ -154,6 +155,7 @@ async def test_large_photos_keep_their_coordinates(detector, make_photo, scale):
     assert detector.confidence(float(vector @ other)) > 0.85
 
 
+@pytest.mark.slow
 async def test_small_face_on_a_large_photo_is_cut_from_the_full_one(detector, make_photo):
     """1/8 of the pixels must not be all that the embedding sees."""
     image = Image.open(io.BytesIO(photos.astronaut())).convert("RGB")
@@ -168,6 +170,7 @@ async def test_small_face_on_a_large_photo_is_cut_from_the_full_one(detector, ma
     assert detector.confidence(float(vector @ other)) > 0.75
 
 
+@pytest.mark.slow
 async def test_size_limits_are_in_pixels_of_the_photo(model_pack, make_photo):
     image = Image.open(io.BytesIO(photos.astronaut()))
     photo = make_photo(photos.encode(image.resize((2560, 2560)), "JPEG"))  # a face of 420 x 535 pixels
@@ -195,7 +198,7 @@ def turning(request, packs):
 
 
 @pytest.mark.parametrize("name", UPSTREAM)
-@pytest.mark.parametrize("degrees", [90, 180, 270])
+@pytest.mark.parametrize("degrees", [90, *(pytest.param(other, marks=pytest.mark.slow) for other in (180, 270))])
 async def test_photo_on_its_side(turning, make_photo, degrees, name):
     """A detector may see a face that lies on its side; its points must be right all the same."""
     image = Image.open(io.BytesIO(getattr(photos, name)())).convert("RGB")
@@ -261,6 +264,7 @@ async def test_damaged_pack_stops_the_start(model_pack, tmp_path):
     await running.close()
 
 
+@pytest.mark.slow
 async def test_a_crowd_lets_others_have_their_turn(detector, make_photo):
     photo = make_photo(photos.two_faces())
     faces = await detector.detect(photo)

@@ -85,7 +85,7 @@ def test_logs_are_for_the_group_too(tmp_path, mode):
 
 
 @as_root
-@pytest.mark.parametrize("mode", [0o700, 0o755], ids=["closed", "readable"])
+@pytest.mark.parametrize("mode", [0o700, pytest.param(0o755, marks=pytest.mark.slow)], ids=["closed", "readable"])
 async def test_who_may_not_is_told_in_a_line(shared, mode):
     async with serving(shared / "data"):
         pass
@@ -135,7 +135,10 @@ def test_what_a_disk_lacks_is_called_that(tmp_path, monkeypatch):
 
 
 @as_root
-@pytest.mark.parametrize(("options", "said"), [("size=64k", "the disk is full"), ("nr_inodes=3", "no inode left")])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("size=64k", "the disk is full"), pytest.param("nr_inodes=3", "no inode left", marks=pytest.mark.slow)],
+)
 def test_a_full_disk_is_not_called_damaged(tmp_path, options, said):
     place = tmp_path / "disk"
     place.mkdir()

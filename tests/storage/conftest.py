@@ -23,13 +23,23 @@ BACKENDS = [
     *(["motor-ferret", "pymongo-ferret"] if FERRET else []),
     *(["motor-real", "pymongo-real"] if REAL_URI else []),
 ]
+# One of each kind; the others are left to scripts/test.
+DAILY = ("sqlite-full", "pymongo-double")
 
 # FerretDB reads the whole collection for every query: what asks it much asks it less often.
 QUICK_BACKENDS = [name for name in BACKENDS if not name.endswith("-ferret")]
 
 
+def stores(names):
+    """The names as parameters, those that are not for every day marked."""
+    return [pytest.param(name, marks=() if name in DAILY else pytest.mark.slow) for name in names]
+
+
 def pytest_terminal_summary(terminalreporter):
     """Say which stores were tested: nobody may think that a real MongoDB was when it was not."""
+    if terminalreporter.config.option.markexpr == "not slow":
+        terminalreporter.write_line(f"Stores tested: {', '.join(DAILY)}; scripts/test tests all")
+        return
     real = "" if REAL_URI else "; no real MongoDB (set FACENAPI_TEST_MONGO_URI)"
     other = "" if FERRET else "; no FerretDB (scripts/build_ferretdb makes it)"
     terminalreporter.write_line(f"Stores tested: {', '.join(BACKENDS)}{other}{real}")
@@ -67,7 +77,7 @@ def open_store(name: str, request, folder):
     return MongoStore(Config(mongo_uri=REAL_URI, mongo_db=name, mongo_driver=kind))
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=stores(BACKENDS))
 def store(request, io_loop, tmp_path):
     """A store that is open and empty."""
     store = open_store(request.param, request, tmp_path)

@@ -23,7 +23,7 @@ def naive_suppress(boxes, scores, overlap, of_smaller):
 
 
 @pytest.mark.parametrize("of_smaller", [False, True])
-@pytest.mark.parametrize("count", [1, 2, 255, 256, 257, 600])
+@pytest.mark.parametrize("count", [1, 2, 256, 257, pytest.param(600, marks=pytest.mark.slow)])
 def test_suppress_equals_the_definition(count, of_smaller):
     rng = np.random.default_rng(count)
     low = rng.uniform(0, 100, (count, 2))

@@ -53,7 +53,7 @@ def test_cells_are_those_of_each_level_alone(with_sides, sizes):
 @pytest.mark.parametrize(
     "name", ["astronaut", "grace_hopper", "two_faces", pytest.param("large", marks=pytest.mark.slow)]
 )
-def test_faces_are_the_same(engines, with_sides, make_photo, name):
+def test_faces_are_the_same(engines, dlib_pack, with_sides, make_photo, name):
     data = photos.large(2448, 1836) if name == "large" else getattr(photos, name)()
     pixels = make_photo(data).reduced.pixels
     one_by_one, packed = (

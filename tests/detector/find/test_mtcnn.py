@@ -8,7 +8,7 @@ from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
-def upstream(engines):
+def upstream(engines, dlib_pack):
     """MTCNN with the upstream package's default settings."""
     return Mtcnn(engines["pnet"], engines["rnet"], engines["onet"], Settings(0.6, 0.7, 0.8, 0.709))
 

@@ -169,9 +169,10 @@ def test_warming_up_tries_every_side_of_a_picture(dlib_pack):
     assert shapes == [(1, 3, 20, 20), (2, 3, 40, 40), (2, 3, 20, 20), (1, 3, 40, 40)]
 
 
-@pytest.mark.parametrize(
-    "name", ["rnet", "onet", "mobilefacenet", "embedding", "embedding_int8", "age_gender", "emotions"]
-)
+OF_BEFORE = [pytest.param(name, marks=pytest.mark.slow) for name in ("rnet", "embedding", "embedding_int8")]
+
+
+@pytest.mark.parametrize("name", ["onet", "mobilefacenet", "age_gender", "emotions", *OF_BEFORE])
 def test_rows_do_not_depend_on_their_batch(engines, name):
     """Bit-equal alone, in a batch and in any order: the same photo must give the same answer."""
     engine = engines[name]
@@ -185,6 +186,7 @@ def test_rows_do_not_depend_on_their_batch(engines, name):
             assert np.array_equal(turned[6 - i], alone[0])
 
 
+@pytest.mark.slow
 def test_memory_goes_back_when_there_is_less_work_than_there_was(model_pack):
     engine = Engine((model_pack / "centerface.onnx").read_bytes(), Device("cpu", 2), max_batch=1, lanes=2)
     start = anonymous_memory()

@@ -9,7 +9,7 @@ from facenapi.storage.mongo import MongoStore, base, faces
 from tests.storage.conftest import mongo_config
 
 
-@pytest.fixture(params=["motor", "pymongo"])
+@pytest.fixture(params=["pymongo", pytest.param("motor", marks=pytest.mark.slow)])
 def kind(request):
     return request.param
 

@@ -63,6 +63,7 @@ def reference(network, pixels):
     return values[network.output]
 
 
+@pytest.mark.slow
 def test_the_conversion_computes_what_the_file_says(tflite, engines):
     pixels = np.random.default_rng(0).uniform(-1, 1, (112, 112, 3)).astype(np.float32)
     found = engines["mobilefacenet"].run(pixels.transpose(2, 0, 1)[None])[0][0]

@@ -33,13 +33,13 @@ def chips(golden, pixels):
 @pytest.mark.skipif(
     not wants_int8("auto"), reason="without VNNI 8-bit products saturate, and the server does not use them"
 )
-def test_8_bit_embedding_is_that_of_32_bits(engines, chips):
+def test_8_bit_embedding_is_that_of_32_bits(engines, dlib_pack, chips):
     exact = unit(engines["embedding"].run(chips)[0])
     quick = unit(engines["embedding_int8"].run(chips)[0])
     assert (exact * quick).sum(axis=1).min() >= 0.999
 
 
-def test_8_bit_rows_do_not_depend_on_their_batch(engines, chips):
+def test_8_bit_rows_do_not_depend_on_their_batch(engines, dlib_pack, chips):
     engine = engines["embedding_int8"]
     together = engine.run(chips)[0]
     for i in range(len(chips)):
