@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 
 from facenapi.errors import Unavailable
-from facenapi.search.shard import Delete, Upsert, upsert_of
+from facenapi.search.local import LocalShard
+from facenapi.search.shard import Delete, Query, Upsert, upsert_of
 from facenapi.search.upkeep import builder
 from facenapi.storage.base import Changes, Face, Lineage, Tombstone
 
@@ -140,3 +143,19 @@ class FeedStore:
             (await self.lineage()).identity,
             self.floor,
         )
+
+
+def query(vector, n=1, floor=None, tag=None, *, owner="o", model="m"):
+    return Query(owner, model, vector, n, floor, tag)
+
+
+async def started(folder, store, cells=None, **more):
+    shard = LocalShard(folder, store, cells, **{"poll_s": 0.02, "capacity": 500, "niceness": 0, **more})
+    await shard.start()
+    return shard
+
+
+async def until(condition):
+    """Wait for a background thing; the test's own timeout is the limit."""
+    while not condition():
+        await asyncio.sleep(0.01)

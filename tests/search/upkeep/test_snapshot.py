@@ -50,8 +50,8 @@ def run_trials(snapshot, folder, first, last):
 
 
 def test_damaged_files_are_seen_and_never_crash(snapshot, tmp_path):
-    lines = run_trials(snapshot, tmp_path / "copy", 0, 30)
-    assert len(lines) == 30
+    lines = run_trials(snapshot, tmp_path / "copy", 0, 60)
+    assert len(lines) == 60
     assert {line.split()[2] for line in lines} == {damage.__name__ for damage in corrupt.DAMAGES}
     assert {line.split()[3] for line in lines} >= {"0", "1"}
 
