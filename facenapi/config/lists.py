@@ -22,8 +22,20 @@ def hosts_of(text: str) -> tuple[str, ...]:
 
 
 def networks_of(text: str) -> tuple[Network, ...]:
-    """Return the networks of ``10.1.0.0/16,192.168.7.9``; ValueError if it is no such list."""
-    return tuple(ipaddress.ip_network(word) for word in _words(text, r"[0-9a-fA-F:.]+(?:/[0-9]{1,3})?"))
+    """Return the networks of ``10.1.0.0/16,192.168.7.9``; ValueError if it is no such list.
+
+    >>> networks_of("::ffff:10.0.0.0/104")
+    (IPv4Network('10.0.0.0/8'),)
+    """
+    return tuple(_unmapped(ipaddress.ip_network(word)) for word in _words(text, r"[0-9a-fA-F:.]+(?:/[0-9]{1,3})?"))
+
+
+def _unmapped(network: Network) -> Network:
+    """Return a network, one of IPv4 also where IPv6 wraps it."""
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
+        inner = network.network_address.ipv4_mapped
+        return network if inner is None else ipaddress.IPv4Network((int(inner), network.prefixlen - 96))
+    return network
 
 
 def origins_of(text: str) -> frozenset[str]:

@@ -7,6 +7,7 @@ odd spellings of 127.0.0.1 and names that change their address between check and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import re
 import socket
@@ -128,15 +129,16 @@ class Fetcher:
         """Return the answer. A fetch that nobody waits for any more counts until it has come to its end."""
         fetched = self._client.fetch(request, raise_error=False)
         self._running += 1
-        fetched.add_done_callback(self._ended)
+        fetched.add_done_callback(functools.partial(self._ended, seen))
         try:
             return await asyncio.shield(fetched)  # Tornado logs the fate of a cancelled one as an error
         except asyncio.CancelledError:
-            seen.unwanted = True
+            seen.give_up()
             raise
 
-    def _ended(self, fetched: asyncio.Future[HTTPResponse]) -> None:
+    def _ended(self, seen: _Seen, fetched: asyncio.Future[HTTPResponse]) -> None:
         self._running -= 1
+        seen.close()
         if not fetched.cancelled():
             fetched.exception()
 
@@ -156,9 +158,14 @@ class Fetcher:
         return "The photo at the URL is not reachable"
 
     def _limit_curl(self, seen: _Seen, curl: Any) -> None:
-        """Let curl itself end a transfer that is too large or unwanted: it hands out what it has read only later."""
+        """Let curl itself end a transfer that is too large, for it hands out what it has read only later.
+
+        While nothing comes it asks nobody: one that is unwanted loses its connection.
+        """
         curl.setopt(curl.NOPROGRESS, 0)
         curl.setopt(curl.XFERINFOFUNCTION, lambda _, read, *__: int(read > self._max_bytes or seen.unwanted))
+        curl.setopt(curl.OPENSOCKETFUNCTION, seen.open_socket)
+        curl.setopt(curl.FORBID_REUSE, 1)  # of a connection that another fetch has opened
 
     def close(self) -> None:
         """Close all connections."""
@@ -202,6 +209,25 @@ class _Seen:
         self._stop = stop
         self._max_bytes = max_bytes
         self._announced = 0
+        self._sockets: list[socket.socket] = []  # which curl has duplicates of
+
+    def open_socket(self, _: int, address: tuple[int, int, int, Any]) -> socket.socket:
+        """Return a socket for curl."""
+        family, kind, protocol, _ = address
+        self._sockets.append(socket.socket(family, kind, protocol))
+        return self._sockets[-1]
+
+    def give_up(self) -> None:
+        """Nobody waits for it any more."""
+        self.unwanted = True
+        for one in self._sockets:
+            with contextlib.suppress(OSError):  # it is not connected yet, or no more
+                one.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the sockets."""
+        for one in self._sockets:
+            one.close()
 
     @property
     def too_large(self) -> bool:

@@ -48,6 +48,7 @@ def seen(peer: str, headers: HTTPHeaders, trusted: Sequence[Network], base_path:
     Seen(address='9.9.9.1', scheme='http', host='x', prefix='')
     """
     host = headers.get("Host", "localhost")
+    peer = _address(peer) or peer
     if not _trusts(peer, trusted):
         return Seen(peer, "http", host, base_path)
     address = peer
@@ -76,14 +77,15 @@ def _last(headers: HTTPHeaders, name: str) -> str:
 
 
 def _address(word: str) -> str | None:
-    """Return an address without port and brackets, None if it is none."""
+    """Return an address without port and brackets, an IPv4 one also where IPv6 wraps it; None if it is none."""
     text = word.strip()
     if match := re.fullmatch(r"\[([0-9a-fA-F:.]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+", text):
         text = match[1] or match[2]
     try:
-        return str(ipaddress.ip_address(text))
+        found = ipaddress.ip_address(text)
     except ValueError:
         return None
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def _trusts(address: str, trusted: Sequence[Network]) -> bool:
@@ -91,6 +93,4 @@ def _trusts(address: str, trusted: Sequence[Network]) -> bool:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
     return any(found in network for network in trusted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
@@ -281,6 +282,39 @@ async def test_a_proxy_is_asked_instead_of_the_host():
         await fetcher.fetch("http://photos.invalid/a.jpg", "photo")
     fetcher.close()
     large.stop()
+
+
+@pytest.mark.parametrize("url", ["http://photos.invalid/a.jpg", "https://photos.invalid/a.jpg"])
+@pytest.mark.parametrize("payload", [b"", b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 400], ids=["silent", "endless"])
+@pytest.mark.parametrize("why", ["given up", "late"])
+async def test_a_proxy_is_let_go_when_nobody_waits_for_the_photo_any_more(url, payload, why, caplog):
+    """By a client that hangs up, or by the deadline: the connection ends, and its place is free again."""
+    came, went = asyncio.Event(), asyncio.Event()
+
+    async def proxy(reader, writer):
+        writer.write(payload)
+        came.set()
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1 << 16):
+                pass
+        went.set()
+        writer.close()
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    fetcher = make_fetcher(proxy=address, max_clients=1, timeout_s=0.5 if why == "late" else 1000.0)
+    fetched = asyncio.ensure_future(fetcher.fetch(url, "photo"))
+    await came.wait()
+    if why == "given up":
+        fetched.cancel()
+    [outcome] = await asyncio.gather(fetched, return_exceptions=True)
+    assert isinstance(outcome, BadImage if why == "late" else asyncio.CancelledError)
+    await went.wait()
+    while fetcher._running:
+        await asyncio.sleep(0.01)
+    fetcher.close()
+    server.close()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_proxy_that_is_none_stops_the_start():

@@ -111,8 +111,10 @@ async def test_a_wrong_clock_of_the_database_is_forgotten_when_it_is_right_again
     [face] = await add(store, "b")
     restarted = MongoStore(mongo_config(double))
     await restarted.start()
+    double.ahead = timedelta(seconds=-600)
     [other] = await add(restarted, "c")
     await restarted.close()
+    assert other.id > face.id
     assert max(seconds_of(face.id), seconds_of(other.id)) < time.time() + 3600
     assert set(await store.get_faces("ann", [strange.id, face.id, other.id])) == {strange.id, face.id, other.id}
 
