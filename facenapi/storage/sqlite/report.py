@@ -21,8 +21,8 @@ _DERIVED = {
     "faces of persons": "SELECT 1 FROM persons p WHERE faces != (SELECT count(*) FROM faces "
     "WHERE owner = p.owner AND person_id = p.id)",
     "members without faces": "SELECT face FROM memberships EXCEPT SELECT id FROM faces",
-    "spans of events": "SELECT owner, id >> 20, count(*) FROM faces WHERE cam_key IS NOT NULL "
-    "GROUP BY owner, id >> 20 EXCEPT SELECT owner, span, events FROM event_spans WHERE shift = 20",
+    "spans of events": "SELECT owner, late, id >> 20, count(*) FROM faces WHERE cam_key IS NOT NULL "
+    "GROUP BY 1, 2, 3 EXCEPT SELECT owner, late, span, events FROM event_spans WHERE shift = 20",
     "faces without gallery": "SELECT id FROM faces EXCEPT SELECT face FROM memberships",
 }
 

@@ -47,10 +47,6 @@ CREATE TABLE faces (
 CREATE INDEX faces_of_person ON faces (owner, person_id) WHERE person_id IS NOT NULL;
 CREATE INDEX sightings ON faces (owner, person_id, cam_key, timestamp_ms)
     WHERE person_id IS NOT NULL AND cam_key IS NOT NULL;
-CREATE INDEX events ON faces (owner) WHERE cam_key IS NOT NULL;
-CREATE INDEX events_of_camera ON faces (owner, cam_key) WHERE cam_key IS NOT NULL;
-CREATE INDEX events_by_time ON faces (owner, timestamp_ms, cam_key) WHERE cam_key IS NOT NULL;
-CREATE INDEX events_of_friends ON faces (owner) WHERE cam_key IS NOT NULL AND friend = 1;
 
 CREATE TABLE tombstones (rev INTEGER PRIMARY KEY, id INTEGER NOT NULL, owner TEXT NOT NULL);
 
@@ -100,20 +96,6 @@ DROP INDEX memberships_by_meta;
 CREATE INDEX memberships_by_meta ON memberships (gallery, meta, face, rev);
 """
 
-# And pages of events come from their indexes alone: each holds what is asked of most events, and the revision.
-_REVISED_EVENTS = """
-DROP INDEX events;
-DROP INDEX events_of_camera;
-DROP INDEX events_by_time;
-DROP INDEX events_of_friends;
-CREATE INDEX events ON faces (owner, id, rev, cam_key, friend) WHERE cam_key IS NOT NULL;
-CREATE INDEX events_of_camera ON faces (owner, cam_key, id, rev) WHERE cam_key IS NOT NULL;
-CREATE INDEX events_by_time ON faces (owner, timestamp_ms, cam_key, id, rev, friend)
-    WHERE cam_key IS NOT NULL;
-CREATE INDEX events_of_friends ON faces (owner, id, rev, cam_key, friend)
-    WHERE cam_key IS NOT NULL AND friend = 1;
-"""
-
 # Lists read the faces themselves: a page costs what its faces cost, and no key needs a revision beside it.
 _PLAIN_MEMBERSHIPS = """
 DROP INDEX memberships_by_meta;
@@ -130,20 +112,39 @@ CREATE TABLE watermarks (rev INTEGER PRIMARY KEY, ms INTEGER NOT NULL);
 INSERT INTO counters VALUES ('floor', 0);
 """
 
-# Friends at a camera are few among all at it, and among all friends.
-_CAMERA_FRIENDS = """
-CREATE INDEX events_of_camera_friends ON faces (owner, cam_key, id) WHERE cam_key IS NOT NULL AND friend = 1;
+# Pages of events come from indexes alone, whatever is asked of them: for each set of filters an index leads to its
+# events in the order of ids, and holds their times. Friends, others, and each class of late ones are walks of their
+# own, which a list merges.
+_EVENTS = """
+DROP INDEX IF EXISTS events;
+DROP INDEX IF EXISTS events_of_camera;
+DROP INDEX IF EXISTS events_by_time;
+DROP INDEX IF EXISTS events_of_friends;
+DROP INDEX IF EXISTS events_of_camera_friends;
+CREATE INDEX events ON faces (owner, late, friend, id, timestamp_ms) WHERE cam_key IS NOT NULL;
+CREATE INDEX events_of_camera ON faces (owner, cam_key, late, friend, id, timestamp_ms) WHERE cam_key IS NOT NULL;
+CREATE INDEX events_of_person ON faces (owner, person_id, late, friend, id, timestamp_ms)
+    WHERE cam_key IS NOT NULL AND person_id IS NOT NULL;
+CREATE INDEX events_of_both ON faces (owner, person_id, cam_key, late, friend, id, timestamp_ms)
+    WHERE cam_key IS NOT NULL AND person_id IS NOT NULL;
+CREATE INDEX events_by_time ON faces (owner, late, timestamp_ms, id, cam_key, person_id, friend)
+    WHERE cam_key IS NOT NULL;
 """
+# Spans as they were: of all events together.
+_OLD_SPANS = "DROP TABLE IF EXISTS event_spans;" + "".join(
+    f"DROP TRIGGER IF EXISTS event_added_{shift}; DROP TRIGGER IF EXISTS event_removed_{shift};" for shift in (40, 30, 20)
+)
 
 # Each script leads from the version of its place to the next; PRAGMA user_version says where a file is.
 MIGRATIONS = (
     _TABLES + _TRIGGERS,
     _REVISED_MEMBERSHIPS,
-    _REVISED_EVENTS,
+    "",  # indexes of events that the last one makes anew, here and below
     _PLAIN_MEMBERSHIPS,
     _LINEAGE,
-    spans.TABLE,
-    _CAMERA_FRIENDS,
+    "",
+    "",
+    _OLD_SPANS + spans.LATE + spans.TABLE + _EVENTS,
 )
 
 
