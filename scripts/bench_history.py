@@ -38,10 +38,11 @@ GRAIN = 10  # steps are counted so many at a time
 FILTERS = ("person", "camera", "friend", "time")
 
 Call = Callable[[sqlite3.Connection], object]
+Found = tuple[str, tuple[str, ...], int, float, float]  # kind, names, steps; these and time beside the first page's
 
 
 def calls(world: World, limit: int) -> dict[str, dict[tuple[str, ...], Call]]:
-    """Return what is asked, by kind of list, then by names of filters and of the page; the first is without filters."""
+    """Return what is asked, by kind of list, then by names of filters and of the page; first without filters."""
 
     def of_faces(where: FaceFilter, page: Page) -> Call:
         return lambda db: lists.faces(db, OWNER, where, page)
@@ -74,19 +75,21 @@ def steps(db: sqlite3.Connection, call: Call) -> int:
 
 
 def seconds(db: sqlite3.Connection, call: Call, other: Call, rounds: int) -> float:
-    """Return how many times as long as another a call takes, in turns."""
+    """Return how many times as long as another a call takes, in turns; 0 without any."""
+    if not rounds:
+        return 0.0
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for one, taken in zip((call, other), times, strict=True):
             started = time.perf_counter()
             one(db)
             taken.append(time.perf_counter() - started)
-    mine, others = (statistics.quantiles(taken, n=4)[0] for taken in times)
+    mine, others = (statistics.median_low(sorted(taken)[: rounds // 2 + 1]) for taken in times)
     return mine / others
 
 
-def measure(path: Path, world: World, limit: int, rounds: int) -> list[tuple[str, tuple[str, ...], int, float, float]]:
-    """Return kind, names, steps, and steps and time beside those of the first page without filters, of each call."""
+def measure(path: Path, world: World, limit: int, rounds: int) -> list[Found]:
+    """Return what each call costs beside the first page without filters of its kind."""
     db = schema.connect(path / DATABASE, "normal")
     found = []
     for kind, asked in calls(world, limit).items():
@@ -99,9 +102,9 @@ def measure(path: Path, world: World, limit: int, rounds: int) -> list[tuple[str
     return found
 
 
-def show(found: list[tuple[str, tuple[str, ...], int, float, float]], *, every: bool) -> list[tuple[str, str]]:
+def show(found: list[Found], *, every: bool) -> list[tuple[str, str]]:
     """Return rows of a table: a line for each combination, or the dearest of each set of filters."""
-    groups: dict[str, list[tuple[str, tuple[str, ...], int, float, float]]] = {}
+    groups: dict[str, list[Found]] = {}
     for entry in found:
         kind, (*names, page), *_ = entry
         given = (name if every else label for name, label in zip(names, FILTERS, strict=False) if name)
@@ -152,8 +155,8 @@ def main() -> int:
     slowest = max(entry[4] for entry in found)
     summary = (
         f"bench_history: among {world.count:,} faces the dearest of {len(found)} lists ({worst[0]}: "
-        f"{', '.join(filter(None, worst[1]))}) takes {worst[3]:.2f}x the steps of the first page (bound {BOUND:g}), the "
-        f"slowest {slowest:.2f}x the time: " + ("MISSED" if missed else "kept")
+        f"{', '.join(filter(None, worst[1]))}) takes {worst[3]:.2f}x the steps of the first page (bound {BOUND:g}), "
+        f"the slowest {slowest:.2f}x the time: " + ("MISSED" if missed else "kept")
     )
     figures = {"faces": world.count, "steps": worst[3], "time": slowest, "lists": len(found), "kept": not missed}
     report(show(found, every=chosen.every), summary, figures, chosen.json)

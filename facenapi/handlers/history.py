@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from facenapi import clock
 from facenapi.api.kinds import CAMERAS
@@ -13,7 +14,6 @@ from facenapi.handlers.base import ApiHandler
 from facenapi.handlers.common import path_id
 from facenapi.handlers.paging import MAX_ID, MOST, link
 from facenapi.handlers.views import FACE_REF, INTEGER, MOMENT, TEXT, Json, absolute, array, record
-from facenapi.services.paging import single, window
 from facenapi.storage.base import Face, FaceFilter, Page
 
 _CAM_IDS = Param("cam_ids", CAMERAS, "Only events of these cameras")
@@ -37,12 +37,11 @@ class _EventsHandler(ApiHandler):
 
     async def answer_events(self, where: FaceFilter, page: Page, view: Callable[[Face], Json]) -> None:
         """Finish with a page of events, newest first; the link is left out on the last page."""
-        found = await window(
-            single(lambda asked: self.app.store.list_faces(self.owner, where, asked)), lambda face: face.id, page
-        )
-        next_page = link(self, max_id=found.next_max_id)
+        found = await self.app.store.list_faces(self.owner, where, replace(page, limit=page.limit + 1))
+        events = found[: page.limit]
+        next_page = link(self, max_id=events[-1].id if len(found) > page.limit else None)
         more = {} if next_page is None else {"next_page": next_page}
-        self.answer({"results": [view(face) for face in found.items], **more})
+        self.answer({"results": [view(face) for face in events], **more})
 
 
 class HistoryHandler(_EventsHandler):

@@ -1,18 +1,35 @@
-"""A process that uses a store until it is killed: ``python -m tests.storage.child FOLDER write|hold``."""
+"""A process that uses a store until it is killed: ``python -m tests.storage.child FOLDER write|hold|migrate``."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from pathlib import Path
 
-from facenapi.storage.sqlite import SqliteStore
+from facenapi.storage.sqlite import SqliteStore, schema
+from facenapi.storage.sqlite.folder import DATABASE
 from tests.storage.samples import new_face
 
 
 def say(what) -> None:
     sys.stdout.write(f"{what}\n")
     sys.stdout.flush()
+
+
+def migrate(folder: Path, steps: int) -> None:
+    """Migrate the database of a folder, and die after so many steps of SQLite's machine."""
+    left = [steps // 100]
+
+    def count() -> None:
+        left[0] -= 1
+        if left[0] <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    db = schema.connect(folder / DATABASE, "normal", writes=True)
+    db.set_progress_handler(count, 100)
+    schema.migrate(db)
 
 
 async def main(folder: Path, task: str) -> None:
@@ -33,4 +50,7 @@ async def main(folder: Path, task: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+    if sys.argv[2] == "migrate":
+        migrate(Path(sys.argv[1]), int(sys.argv[3]))
+    else:
+        asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))

@@ -58,13 +58,15 @@ class World:
 
     def times(self) -> dict[str, tuple[int | None, int | None]]:
         """Return ranges of time by name: start and end."""
+        moment = self.time_at(0.5) // 10_000 * 10_000
         return {
             "": (None, None),
             "before the last tenth": (None, self.time_at(0.9)),
             "before the second tenth": (None, self.time_at(0.1)),
             "since the last tenth": (self.time_at(0.9), None),
             "the fourth tenth": (self.time_at(0.3), self.time_at(0.4)),
-            "some minutes": (self.time_at(0.5), self.time_at(0.5) + 180_000),
+            "some minutes": (moment, moment + 180_000),
+            "one moment": (moment, moment),
             "1970": (None, DAY_MS * 365),
             "before all": (None, -1),
         }

@@ -132,7 +132,8 @@ CREATE INDEX events_by_time ON faces (owner, late, timestamp_ms, id, cam_key, pe
 """
 # Spans as they were: of all events together.
 _OLD_SPANS = "DROP TABLE IF EXISTS event_spans;" + "".join(
-    f"DROP TRIGGER IF EXISTS event_added_{shift}; DROP TRIGGER IF EXISTS event_removed_{shift};" for shift in (40, 30, 20)
+    f"DROP TRIGGER IF EXISTS event_added_{shift}; DROP TRIGGER IF EXISTS event_removed_{shift};"
+    for shift in (40, 30, 20)
 )
 
 # Each script leads from the version of its place to the next; PRAGMA user_version says where a file is.

@@ -44,10 +44,8 @@ class Source:
         )
 
 
-def sources(
-    db: sqlite3.Connection, owner: str, where: FaceFilter, gallery: int, page: Page
-) -> Iterator[Source]:
-    """Yield the sources that together have the ids of a list. ``gallery``: the one that the filter names, or default."""
+def sources(db: sqlite3.Connection, owner: str, where: FaceFilter, gallery: int, page: Page) -> Iterator[Source]:
+    """Yield the sources that together have the ids of a list; ``gallery`` is that of the filter, or default."""
     low, high = bounds(page)
     events = where.events or where.cam_ids is not None
     if events and where.meta is None and where.gallery in (None, DEFAULT_GALLERY):
@@ -60,8 +58,14 @@ def sources(
         return
     join = "CROSS JOIN faces AS f ON f.id = m.face" if conditions else ""
     if where.meta is not None:
-        sql = f"memberships AS m INDEXED BY memberships_by_meta {join} WHERE m.gallery = ? AND m.meta = ? {conditions}"
-        yield Source(sql, (gallery, where.meta, *values), low, high, "m.face")
+        table = f"memberships AS m INDEXED BY memberships_by_meta {join}"
+        yield Source(
+            f"{table} WHERE m.gallery = ? AND m.meta = ? {conditions}",
+            (gallery, where.meta, *values),
+            low,
+            high,
+            "m.face",
+        )
         return
     yield Source(f"memberships AS m {join} WHERE m.gallery = ? {conditions}", (gallery, *values), low, high, "m.face")
 
@@ -99,7 +103,7 @@ def _of_events(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page
     low, high = bounds(page)
     classes = spans.classes(db, owner)
     if where.start_ms is None and where.end_ms is None:
-        yield from _walks(db, owner, where, {late: (low, high) for late in classes})
+        yield from _walks(db, owner, where, dict.fromkeys(classes, (low, high)))
         return
     times = (
         _EARLIEST if where.start_ms is None else where.start_ms,
@@ -113,7 +117,7 @@ def _of_events(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page
             lowest, highest = spans.bounds(db, owner, late, where.start_ms, where.end_ms)
             within[late] = (max(low, lowest), min(high, highest))
         elif count:
-            yield _sorted(owner, where, late, times, low, high)
+            yield _sorted(owner, where, late, times, page)
     yield from _walks(db, owner, where, within, times)
 
 
@@ -128,7 +132,8 @@ def _walks(
 
     ``within``: between which ids, both exclusive, the events of each class are to be looked for.
     """
-    index, begin, values = "events", "f.owner = ?", (owner,)
+    values: tuple[Any, ...] = (owner,)
+    index, begin = "events", "f.owner = ?"
     if where.person_id is not None:
         index, begin, values = "events_of_person", f"{begin} AND f.person_id = ?", (owner, where.person_id)
     cameras: list[tuple[str, ...]] = [()]
@@ -152,14 +157,14 @@ def _classes(db: sqlite3.Connection, table: str, values: tuple[Any, ...]) -> lis
     """Return which classes of lateness there are below a place in an index."""
     least = f"SELECT min(f.late) FROM {table} AND f.cam_key IS NOT NULL"  # noqa: S608  (constants)
     found = db.execute(
-        f"WITH RECURSIVE classes (late) AS ({least} UNION ALL SELECT ({least} AND f.late > classes.late) "
+        f"WITH RECURSIVE classes (late) AS ({least} UNION ALL SELECT ({least} AND f.late > classes.late) "  # noqa: S608
         "FROM classes WHERE late IS NOT NULL) SELECT late FROM classes WHERE late IS NOT NULL",
         (*values, *values),
     )
     return [late for (late,) in found]
 
 
-def _sorted(owner: str, where: FaceFilter, late: int, times: tuple[int, ...], low: int, high: int) -> Source:
+def _sorted(owner: str, where: FaceFilter, late: int, times: tuple[int, ...], page: Page) -> Source:
     """Return the source that looks at all events of a class and a time range, and sorts them."""
     keys = _camera_keys(where)
     terms: list[tuple[str, list[Any]]] = []  # the plus keeps SQLite from choosing an index by them
@@ -174,8 +179,7 @@ def _sorted(owner: str, where: FaceFilter, late: int, times: tuple[int, ...], lo
         f"faces AS f INDEXED BY events_by_time WHERE f.owner = ? AND f.late = {late:d} "
         f"AND f.timestamp_ms BETWEEN ? AND ? AND f.cam_key IS NOT NULL{sql}",
         (owner, *times, *(value for _, values in terms for value in values)),
-        low,
-        high,
+        *bounds(page),
     )
 
 

@@ -19,10 +19,12 @@ _CLASSES_MS = (ON_TIME_MS, 2 * 3_600_000, 86_400_000, 8 * 86_400_000, 90 * 86_40
 SHIFTS = (44, 38, 32, 26, 20)
 FINE = SHIFTS[-2:]
 
-# By how much a face was told of late: 0 for one on time, up to 5, negative for times in the future. Ids count 0.4 ms.
+# How late a face was told of: 0 is on time, 5 very late, negative in the future. Ids count 0.4 ms. It is part of the
+# schema: other figures need a migration.
 _DELAY = "((id >> 10) * 2 / 5 - timestamp_ms)"
 LATE = (
-    f"ALTER TABLE faces ADD COLUMN late INTEGER GENERATED ALWAYS AS (CASE WHEN {_DELAY} < 0 THEN -1 ELSE 1 END * CASE "
+    "ALTER TABLE faces ADD COLUMN late INTEGER GENERATED ALWAYS AS ("
+    f"CASE WHEN {_DELAY} < 0 THEN -1 ELSE 1 END * CASE "
     + " ".join(f"WHEN abs({_DELAY}) <= {most} THEN {number}" for number, most in enumerate(_CLASSES_MS))
     + f" ELSE {len(_CLASSES_MS)} END) VIRTUAL;"
 )
@@ -75,18 +77,19 @@ def classes(db: sqlite3.Connection, owner: str) -> list[int]:
 def bounds(
     db: sqlite3.Connection, owner: str, late: int, start_ms: int | None, end_ms: int | None
 ) -> tuple[int, int]:
-    """Return the exclusive ends of the ids that a class's events of a time range have; none between if there are none."""
+    """Return the exclusive ends of the ids that a class's events of a time range have; nothing may lie between."""
     low, high = -1, 2**63 - 1
     if end_ms is not None:
-        high = _last(db, owner, late, "oldest <= ?", end_ms, "DESC") + 1 << FINE[-1]
+        high = _last(db, owner, late, "oldest <= ?", end_ms) + 1 << FINE[-1]
     if start_ms is not None:
-        first = _last(db, owner, late, "newest >= ?", start_ms, "ASC")
+        first = _last(db, owner, late, "newest >= ?", start_ms)
         low = high if first < 0 else (first << FINE[-1]) - 1
     return low, high
 
 
-def _last(db: sqlite3.Connection, owner: str, late: int, condition: str, time_ms: int, order: str) -> int:
-    """Return the first of the smallest spans, in an order, with an event of a time; -1 if there is none."""
+def _last(db: sqlite3.Connection, owner: str, late: int, condition: str, time_ms: int) -> int:
+    """Return the newest of the smallest spans with an event so old, or the oldest with one so new; -1 for none."""
+    order = "DESC" if condition.startswith("oldest") else "ASC"
     sizes = SHIFTS if late else FINE
     within = (0, 1 << 63 - sizes[0])
     edge = -1
@@ -100,7 +103,7 @@ def _last(db: sqlite3.Connection, owner: str, late: int, condition: str, time_ms
             f"AND span >= ? AND span < ? AND {condition} ORDER BY span {order} LIMIT 1",
             (owner, late, shift, *within, time_ms),
         ).fetchone()
-        if found is None:  # a larger one may have its bounds of an event that is deleted: then any place in it will do
+        if found is None:  # a larger one has its bounds of an event that is deleted: any place in it will do
             break
         span = int(found[0])
         within = (span << shift - smaller, span + 1 << shift - smaller)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
 from facenapi.errors import StartupError, Unavailable
 from facenapi.storage.base import FaceChange, FaceFilter, Page
-from facenapi.storage.sqlite import folder, spans
+from facenapi.storage.sqlite import folder, schema
 from tests.storage.samples import add
-from tests.storage.sqlite.support import DATABASE, filled, opened, refused
+from tests.storage.sqlite.support import DATABASE, ROOT, filled, opened, put_back_to, refused
+from tests.support import skewed
 
 
 @pytest.mark.parametrize(
@@ -47,20 +51,7 @@ async def test_a_database_of_the_first_release_is_brought_up_to_date(tmp_path):
     first, _ = await add(store, "a", "b", galleries=("staff",), cam_id="c1", friend=False)
     first = await store.update_face("ann", first.id, FaceChange(person_id=await store.new_person("ann")))
     await store.close()
-    db = sqlite3.connect(tmp_path / DATABASE)
-    db.executescript(
-        "PRAGMA user_version = 1;"
-        "DROP TABLE event_spans;"
-        + "".join(f"DROP TRIGGER event_added_{s}; DROP TRIGGER event_removed_{s};" for s in spans.SHIFTS)
-        + "DROP TABLE about; DROP TABLE epochs; DROP TABLE watermarks; DELETE FROM counters WHERE name = 'floor';"
-        "DROP INDEX events; DROP INDEX events_of_camera; DROP INDEX events_by_time; DROP INDEX events_of_friends;"
-        "DROP INDEX events_of_camera_friends;"
-        "CREATE INDEX events ON faces (owner) WHERE cam_key IS NOT NULL;"
-        "CREATE INDEX events_of_camera ON faces (owner, cam_key) WHERE cam_key IS NOT NULL;"
-        "CREATE INDEX events_by_time ON faces (owner, timestamp_ms, cam_key) WHERE cam_key IS NOT NULL;"
-        "CREATE INDEX events_of_friends ON faces (owner) WHERE cam_key IS NOT NULL AND friend = 1;"
-    )
-    db.close()
+    put_back_to(tmp_path, 1)
     store = await opened(tmp_path)
     for where in (
         FaceFilter(),
@@ -72,6 +63,35 @@ async def test_a_database_of_the_first_release_is_brought_up_to_date(tmp_path):
         found = await store.list_faces("ann", where, Page())
         assert found[-1] == first
     assert [finding for finding in await store.report() if not finding.well] == []
+    await store.close()
+
+
+def migrate_in_a_child(path, steps: int) -> int:
+    """Migrate, killed after so many steps of SQLite's machine; return the exit status."""
+    command = [sys.executable, "-m", "tests.storage.child", str(path), "migrate", str(steps)]
+    return subprocess.run(command, cwd=ROOT, check=False, timeout=60).returncode
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_a_migration_that_is_killed_is_made_whole_by_the_next_start(tmp_path):
+    """At any point of it, again and again: a file is as it was before a step of it, or as it is after."""
+    store = await opened(tmp_path)
+    await skewed.fill(store, skewed.World(500))
+    where = FaceFilter(events=True, end_ms=skewed.World(500).time_at(0.5))
+    expected = await store.list_faces(skewed.OWNER, where, Page(1000))
+    await store.close()
+    put_back_to(tmp_path, 7)
+    ends = []
+    for steps in (1, 20_000, 60_000, 120_000, 160_000, 10**9):
+        ends.append(migrate_in_a_child(tmp_path, steps))
+        db = schema.connect(tmp_path / DATABASE, "normal")
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert schema.version_of(db) == (7 if ends[-1] else len(schema.MIGRATIONS))
+        db.close()
+    assert ends == [-signal.SIGKILL] * 5 + [0]
+    store = await opened(tmp_path)
+    assert [finding for finding in await store.report() if not finding.well] == []
+    assert await store.list_faces(skewed.OWNER, where, Page(1000)) == expected
     await store.close()
 
 
