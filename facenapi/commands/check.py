@@ -23,12 +23,14 @@ from facenapi.config.options import Config
 from facenapi.detector.measure.verify import verify_pack
 from facenapi.detector.run.device import choose_device
 from facenapi.errors import ApiError, StartupError
+from facenapi.process.calls import CALL_ERRORS
 from facenapi.search.open import open_milvus
 from facenapi.search.remote.peers import authorization, secret_of
 from facenapi.search.table import read_table
 from facenapi.storage.open import database_file, open_store
 
 _TIMEOUT_S = 5.0
+_MOST_BYTES = 1 << 20  # of an answer
 _LITTLE_DISK = 1 << 30
 
 
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     for name, check in asked.items():
         try:
             print(f"ok      {name}: {check(config)}", flush=True)
-        except (ProblemError, StartupError, ApiError) as error:
+        except (ProblemError, StartupError, ApiError, OSError) as error:
             failed = True
             print(f"FAILED  {name}: {error}", flush=True)
     return 1 if failed else 0
@@ -123,12 +125,19 @@ def _index(config: Config) -> str:
     table = read_table(Path(config.tntapi_servers_file))
     for address in table:
         try:
-            faces += int(_get(f"http://{address}/health", authorization(secret_of(config))).get("faces", 0))
+            faces += _faces_of(address, config)
         except ProblemError as error:
             dead.append(f"{address} ({error})")
     if dead:
         raise ProblemError(f"{len(dead)} of {len(table)} shards do not serve: {', '.join(dead)}")
     return f"{len(table)} shards serve {faces} faces"
+
+
+def _faces_of(address: str, config: Config) -> int:
+    count = _get(f"http://{address}/health", authorization(secret_of(config))).get("faces", 0)
+    if not isinstance(count, int):
+        raise ProblemError("answers something else than a shard does")
+    return count
 
 
 def _milvus(config: Config) -> str:
@@ -150,7 +159,9 @@ def _agreement(urls: Sequence[str]) -> str:
             raise ProblemError(f"{url} {error}") from error
         if "version" not in health:
             raise ProblemError(f"{url} tells strangers nothing: run the check on its machine")
-        detector, search = health.get("detector", {}), health.get("search", {})
+        detector, search = health.get("detector"), health.get("search")
+        if not (isinstance(detector, dict) and isinstance(search, dict)):
+            raise ProblemError(f"{url} answers something else than a server does")
         found = {
             "version": health.get("version"),
             "model pack": (detector.get("pack"), detector.get("version"), detector.get("embedding")),
@@ -172,13 +183,13 @@ def _get(url: str, headers: Mapping[str, str] = {}) -> dict[str, Any]:
         # Without the proxies of the environment: all parts are near.
         asked = Request(url, headers=dict(headers))  # noqa: S310 - all are http://
         with build_opener(ProxyHandler({})).open(asked, timeout=_TIMEOUT_S) as reply:
-            answer = json.loads(reply.read())
+            answer = json.loads(reply.read(_MOST_BYTES))
     except HTTPError as error:
         raise ProblemError(f"answers {error.code}") from error
     except OSError as error:
         raise ProblemError(str(getattr(error, "reason", error))) from error
-    except ValueError as error:
-        raise ProblemError("answers something else than JSON") from error
+    except CALL_ERRORS as error:
+        raise ProblemError("answers something else than JSON by HTTP") from error
     return answer if isinstance(answer, dict) else {}
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +32,20 @@ def main(arguments: Sequence[str]) -> int:
     descriptors.raise_limit()
     allocator.return_large_blocks()
     switch_interval.take_short_turns()
-    return asyncio.run(_serve(config, arguments))
+    status = asyncio.run(_serve(config, arguments))
+    _leave_behind(status)
+    return status
+
+
+def _leave_behind(status: int) -> None:
+    """End at once if a thread is in a call that need not come back: the look-up of a name that nobody answers, say.
+
+    Python would wait for it.
+    """
+    if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(status)
 
 
 async def _serve(config: Config, arguments: Sequence[str]) -> int:

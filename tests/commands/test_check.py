@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 
 import pytest
 
@@ -141,3 +142,47 @@ def test_servers_that_differ_are_named(facenapi, data, monkeypatch):
     assert 'servers: they differ in version: http://a:1: "1"; http://b:1: "2"' in said.out
     said = facenapi("check", "configuration", data, "--servers=http://c:1")
     assert "servers: http://c:1 tells strangers nothing" in said.out
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"",
+        OK + b"Content-Length: 500\r\n\r\ncut off",
+        b"HTTP/1.1 200 " + b"O" * 70_000 + b"\r\n\r\n",
+        OK + b"A: b\r\n" * 300 + b"\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        OK + b"Content-Length: 9999\r\n\r\n" + b"[" * 9999,
+        OK + b"Content-Length: 42\r\n\r\n" + b'{"faces": "many", "version": 1, "search": 1}'[:42],
+        OK + b'Content-Length: 44\r\n\r\n{"faces": "many", "version": 1, "detector":1}',
+        b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n",
+    ],
+)
+def test_whoever_is_asked_may_say_anything(facenapi, data, tmp_path, answer):
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        place = f"127.0.0.1:{stranger.getsockname()[1]}"
+
+        def talk():
+            for _ in range(3):
+                connection, _ = stranger.accept()
+                with connection:
+                    connection.recv(9999)
+                    connection.sendall(answer)
+
+        talking = threading.Thread(target=talk)
+        talking.start()
+        table = tmp_path / "tntapi.json"
+        table.write_text(json.dumps([[place] * 1024]))
+        said = [
+            facenapi("check", "index", data, f"--tntapi_servers_file={table}"),
+            facenapi("check", "configuration", f"--servers=http://{place}", data),
+            facenapi("check", "port", f"--port={place.partition(':')[2]}", "--host=127.0.0.1", data),
+        ]
+        talking.join(20)
+    assert [check.status for check in said[:2]] == [1, 1]
+    assert [(check.err, check.out.count("FAILED")) for check in said[:2]] == [("", 1), ("", 1)]
+    assert (said[2].err, said[2].out.count("\n")) == ("", 1)

@@ -10,9 +10,11 @@ import sys
 import threading
 import time
 import urllib.request
+from unittest import mock
 
 import pytest
 
+from tests.support.fake_server import FakeServer
 from tests.support.live import PACK, ROOT, Server, form
 
 pytestmark = pytest.mark.slow
@@ -173,3 +175,26 @@ def test_health_tells_the_true_state(server):
         assert reply.status == 200
     status, state = server.call("GET", "/health/ready")
     assert (status, state["ready"], state["detector"]["provider"]) == (200, True, "CPUExecutionProvider")
+
+
+def test_a_name_that_nobody_answers_holds_no_end_up(tmp_path):
+    """A thread that looks it up cannot be got back; the server ends without it."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket, time\n"
+        "look_up = socket.getaddrinfo\n"
+        "def hang(host, *rest):\n"
+        "    if host == 'hangs.invalid':\n"
+        "        time.sleep(999)\n"
+        "    return look_up(host, *rest)\n"
+        "socket.getaddrinfo = hang\n"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    with mock.patch.dict(os.environ, PYTHONPATH=path):
+        server = FakeServer(tmp_path / "server", "--fetch_timeout=0.5")
+    status, answer = server.call("POST", "/v1/detect", b'{"photo": "http://hangs.invalid/a.jpg"}')
+    assert (status, answer["code"]) == (400, "BAD_IMAGE")
+    server.process.terminate()
+    try:
+        assert server.process.wait(60) == 0
+    finally:
+        server.kill()

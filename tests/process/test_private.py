@@ -104,6 +104,8 @@ async def test_who_may_not_is_told_in_a_line(shared, mode):
         ["serve", "--port=0", "--logging=error", data],
         ["serve", f"--log_file_prefix={shared / 'log' / 'x'}", data],
         ["shard", "--tntapi_servers_file=/root/table.json", "--logging=error", data],
+        ["backup", str(shared / "copy"), data],
+        ["restore", "/root/copy", data, "--replace"],
         ["models", "list", data],
         ["models", "verify", data],
         ["regenerate", "--count", data],

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from facenapi.detector.packs.build import publish
 from facenapi.detector.packs.build.embedders import ARCFACE_TEMPLATE
 from facenapi.detector.packs.pack import load_pack
 from facenapi.errors import StartupError
+from facenapi.process.calls import CALL_ERRORS
 
 _CROP = {"size": 112, "crop": "similarity", "template": ARCFACE_TEMPLATE, "color": "rgb"}
 _MOST_BYTES = 1 << 30
@@ -132,5 +132,5 @@ def _read(origin: str) -> bytes:
         with urllib.request.urlopen(origin, timeout=60) as answer:  # noqa: S310 - the scheme was checked
             data: bytes = answer.read(_MOST_BYTES)
             return data
-    except (OSError, urllib.error.URLError, ValueError) as error:
+    except CALL_ERRORS as error:
         raise StartupError(f"{origin} cannot be read: {error}") from error

