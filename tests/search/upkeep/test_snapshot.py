@@ -168,8 +168,7 @@ async def answers_rightly(shard, vectors, numbers, tag=None):
     return refused
 
 
-@pytest.mark.parametrize("damage", [cut_off, overwrite, replace])
-@pytest.mark.parametrize("tag", [None, "vip"])
+@pytest.mark.parametrize(("damage", "tag"), [(cut_off, None), (overwrite, "vip"), (replace, None)])
 async def test_what_happens_to_a_file_under_the_server_spoils_no_answer(tmp_path, caplog, damage, tag):
     store, vectors = FeedStore(), faces_like(400)
     shard, path = await segment_of_400(tmp_path, store, vectors)
