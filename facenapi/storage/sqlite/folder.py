@@ -32,13 +32,16 @@ class OpenFile:
     """A database file that is open here: is what its path leads to still that file?
 
     SQLite keeps a file open whatever becomes of its name. A folder that is renamed, replaced or emptied under a
-    server would take all further writes with it, and a restart would not know of them.
+    server would take all further writes with it, and a restart would not know of them. Neither does SQLite notice
+    when somebody copies another file into this one: mostly it is shorter then. SQLite itself never cuts the database
+    off here, and its log to no less than it may keep.
     """
 
     def __init__(self, database: Path) -> None:
         self._database = database
         self._wal = database.with_name(database.name + "-wal")
         self._known: dict[Path, tuple[int, int]] = {}
+        self._least: dict[Path, int] = {}  # bytes
         self.fault()  # takes note of the database
 
     def explain(self, error: Exception) -> str:
@@ -57,6 +60,11 @@ class OpenFile:
             place = (there.st_dev, there.st_ino)
             if self._known.setdefault(path, place) != place:
                 return f"{path.name} is another file than the one that was opened"
+            least = self._least.get(path, 0)
+            if there.st_size < least:
+                return f"{path.name} was cut off by another program"
+            kept = there.st_size if path == self._database else min(there.st_size, schema.LOG_LIMIT)
+            self._least[path] = max(least, kept)
         return ""
 
 

@@ -149,6 +149,9 @@ MIGRATIONS = (
 )
 
 
+LOG_LIMIT = 1 << 26  # bytes
+
+
 def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connection:
     """Open a connection that may move between threads; transactions are up to the caller."""
     db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=256)
@@ -157,7 +160,7 @@ def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connectio
     db.execute("PRAGMA temp_store = MEMORY")
     # The write-ahead log: put into the file every 16 MiB, cut down after a long read has made it grow.
     db.execute("PRAGMA wal_autocheckpoint = 4000")
-    db.execute("PRAGMA journal_size_limit = 67108864")
+    db.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}")
     # Deleted embeddings are personal data: overwrite them in the file.
     db.execute("PRAGMA secure_delete = ON")
     if not writes:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ import pytest
 from facenapi.errors import StartupError, Unavailable
 from facenapi.storage.base import FaceFilter, Page, Token
 from facenapi.storage.ids import seconds_of
-from facenapi.storage.sqlite import SqliteStore
+from facenapi.storage.sqlite import SqliteStore, schema
 from tests.storage.samples import add, new_face
 from tests.storage.sqlite.support import DATABASE, filled, opened, refused
 
@@ -190,6 +193,36 @@ async def test_a_store_that_is_not_where_it_was_refuses_writes(tmp_path, change,
             await store.ping()
     assert caplog.text.count("was moved or replaced under the server") == 1
     assert (await store.list_faces("ann", FaceFilter(), Page())) == [kept]
+    await store.close()
+
+
+@pytest.mark.parametrize("name", [DATABASE, f"{DATABASE}-wal"])
+async def test_a_file_that_another_program_cuts_off_refuses_writes(tmp_path, name):
+    """As a copy over it does, which leaves the file the same one."""
+    store = await opened(tmp_path)
+    await add(store, "kept")
+    os.truncate(tmp_path / name, 100)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="was cut off"):
+            await add(store, "lost")
+        with pytest.raises(Unavailable, match=r"was cut off|cannot read"):
+            await store.ping()
+    await store.close()
+
+
+async def test_a_log_that_sqlite_cuts_down_itself_is_no_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr(schema, "LOG_LIMIT", 1 << 16)
+    store, log = await opened(tmp_path), tmp_path / f"{DATABASE}-wal"
+    with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM faces").fetchone()
+        while log.stat().st_size < 1 << 18:
+            await add(store, "x" * 4000)
+    store._writer._db.execute("PRAGMA wal_checkpoint")
+    await add(store, "the log begins anew")
+    assert log.stat().st_size == 1 << 16
+    await add(store, "b")
+    await store.ping()
     await store.close()
 
 
