@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 
 import pytest
 from tornado.testing import bind_unused_port
 
 from facenapi.config.lists import hosts_of, networks_of, ports_of
-from facenapi.errors import BadImage, Overloaded, StartupError
+from facenapi.errors import BadImage, Overloaded
 from facenapi.photos.fetch import Fetcher, check_url
 from facenapi.photos.targets import Targets, is_public
 from tests.support.rawserver import RawServer
@@ -260,63 +259,3 @@ def test_a_mapped_address_is_the_one_that_it_wraps():
 
 def test_public_addresses_are_public():
     assert all(map(is_public, ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:8.8.8.8"]))
-
-
-async def test_a_proxy_is_asked_instead_of_the_host():
-    """The proxy answers for a name that nobody resolves here."""
-    proxy = RawServer(ok(b"from the proxy"))
-    address = proxy.url.removesuffix("/photo.jpg")
-    fetcher = make_fetcher(allow_private=False, proxy=address)
-    assert await fetcher.fetch("http://photos.invalid/a.jpg", "photo") == b"from the proxy"
-    fetcher.close()
-    proxy.stop()
-    silent = RawServer(ok(b"z" * 900), 0.3)
-    fetcher = make_fetcher(allow_private=False, proxy=silent.url.removesuffix("/photo.jpg"), timeout_s=0.5)
-    with pytest.raises(BadImage, match=r"did not answer within 0\.5 seconds"):
-        await fetcher.fetch("http://photos.invalid/a.jpg", "photo")
-    fetcher.close()
-    silent.stop()
-    large = RawServer(ok(b"x" * 5000))
-    fetcher = make_fetcher(allow_private=False, proxy=large.url.removesuffix("/photo.jpg"))
-    with pytest.raises(BadImage, match="larger than 1000 bytes"):
-        await fetcher.fetch("http://photos.invalid/a.jpg", "photo")
-    fetcher.close()
-    large.stop()
-
-
-@pytest.mark.parametrize("url", ["http://photos.invalid/a.jpg", "https://photos.invalid/a.jpg"])
-@pytest.mark.parametrize("payload", [b"", b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 400], ids=["silent", "endless"])
-@pytest.mark.parametrize("why", ["given up", "late"])
-async def test_a_proxy_is_let_go_when_nobody_waits_for_the_photo_any_more(url, payload, why, caplog):
-    """By a client that hangs up, or by the deadline: the connection ends, and its place is free again."""
-    came, went = asyncio.Event(), asyncio.Event()
-
-    async def proxy(reader, writer):
-        writer.write(payload)
-        came.set()
-        with contextlib.suppress(ConnectionError):
-            while await reader.read(1 << 16):
-                pass
-        went.set()
-        writer.close()
-
-    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
-    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    fetcher = make_fetcher(proxy=address, max_clients=1, timeout_s=0.5 if why == "late" else 1000.0)
-    fetched = asyncio.ensure_future(fetcher.fetch(url, "photo"))
-    await came.wait()
-    if why == "given up":
-        fetched.cancel()
-    [outcome] = await asyncio.gather(fetched, return_exceptions=True)
-    assert isinstance(outcome, BadImage if why == "late" else asyncio.CancelledError)
-    await went.wait()
-    while fetcher._running:
-        await asyncio.sleep(0.01)
-    fetcher.close()
-    server.close()
-    assert not [record for record in caplog.records if record.levelname == "ERROR"]
-
-
-def test_a_proxy_that_is_none_stops_the_start():
-    with pytest.raises(StartupError, match="fetch_proxy http:// is not of the form"):
-        make_fetcher(proxy="http://")

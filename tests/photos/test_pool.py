@@ -8,108 +8,28 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from facenapi.errors import BadImage, Overloaded, Unavailable
-from facenapi.photos import child_process
 from facenapi.photos.photo import Photo
 from facenapi.photos.pool import DecodePool
+from tests.photos.pools import (
+    DYING,
+    FILES,
+    NONSENSE,
+    PIXELS,
+    SMALL,
+    children,
+    descriptors,
+    is_alive,
+    open_photo,
+    until,
+)
 from tests.support import hostile
 from tests.support.photos import encode
-
-PIXELS = np.random.default_rng(5).integers(0, 256, (150, 230, 3), np.uint8).repeat(4, 0).repeat(4, 1)
-FILES = {kind: encode(PIXELS, kind) for kind in ("JPEG", "PNG", "WEBP")}
-SMALL = encode(PIXELS[:40, :60])
-
-# A child that says it is ready, and then does one thing with the first photo that it gets; {} is that thing.
-ODD_CHILD = """
-import json, os, signal, socket, sys, time
-control = socket.socket(fileno=int(sys.argv[-1]))
-control.send(b'{{"ready": true}}')
-def answer(text):
-    os.write(pixels, bytes(9999))
-    control.send(text.encode())
-while True:
-    message, (file, pixels), _, _ = socket.recv_fds(control, 4096, 2)
-    {}
-"""
-NONSENSE = (
-    "control.send(b'nonsense')",
-    "control.send(b'[]')",
-    "control.send(b'{}')",
-    "control.send(b'\\xff')",
-    """control.send(b'{"width": 60, "height": 40, "orientation": 1, "shape": [60, 40]}')""",  # and no pixels
-    """answer('{"width": 1e9, "height": 40, "orientation": 1, "shape": [60, 40]}')""",
-    """answer('{"width": 60, "height": 40, "orientation": 9, "shape": [60, 40]}')""",
-    """answer('{"width": 60, "height": 40, "orientation": 1, "shape": [61, 40]}')""",
-)
-DYING = ("sys.exit(3)", "os.kill(os.getpid(), signal.SIGSEGV)", "control.close(); time.sleep(60)")
-
-
-@pytest.fixture
-def pool():
-    running = DecodePool(2, 20.0)
-    yield running
-    running.close()
-
-
-def open_photo(pool, data, side=1280, owner="me"):
-    return Photo(data, "photo", 6000, side, partial(pool.decode, owner))
-
-
-def children():
-    """Return the process ids of this process' decoders."""
-    command = ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [int(line.split()[0]) for line in lines if "facenapi.photos.child" in line]
-
-
-def descriptors(pid="self"):
-    """Return what a process has open."""
-    found = []
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            found.append(str(entry.readlink()))
-        except FileNotFoundError:  # the one that lists them
-            continue
-    return found
-
-
-def until(condition):
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def is_alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-@pytest.fixture
-def odd(monkeypatch):
-    """Return a function that makes the next children odd ones; a ``count`` of them."""
-
-    def use(action, count=1):
-        popen, left = subprocess.Popen, [count]
-
-        def start(command, **kwargs):
-            left[0] -= 1
-            odd_one = [sys.executable, "-c", ODD_CHILD.format(action), command[-1]]
-            return popen(odd_one if left[0] >= 0 else command, **kwargs)
-
-        monkeypatch.setattr(child_process.subprocess, "Popen", start)
-
-    return use
 
 
 @pytest.mark.parametrize("kind", FILES)
