@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -83,13 +84,13 @@ def test_the_wheel_installs_and_runs(wheel, tmp_path):
         assert said.startswith("usage: facenapi ")
 
 
-@pytest.fixture
-def install(wheel, tmp_path):
-    """Run scripts/install below a folder."""
+@pytest.fixture(scope="module")
+def install(wheel):
+    """Run scripts/install below a folder; what it said."""
 
-    def call(*options):
+    def call(folder, *options):
         environment = os.environ | {
-            "DESTDIR": str(tmp_path),
+            "DESTDIR": str(folder),
             "PIP_OPTIONS": "--no-deps --no-index",
             "PYTHON": sys.executable,
         }
@@ -102,8 +103,28 @@ def install(wheel, tmp_path):
     return call
 
 
-def test_an_installation_is_complete_and_runs(install, tmp_path):
-    assert f"installed below {tmp_path}" in install()
+@pytest.fixture(scope="module")
+def first_installation(install, tmp_path_factory):
+    """A folder with an installation, and what was said."""
+    folder = tmp_path_factory.mktemp("first")
+    return folder, install(folder)
+
+
+@pytest.fixture(scope="module")
+def upgraded(install, first_installation, tmp_path_factory):
+    """A copy of it with an edited configuration, upgraded to another extra, as to another version; what was said."""
+    folder = copy_of(first_installation[0], tmp_path_factory.mktemp("upgraded") / "root")
+    (folder / "etc/findface-facenapi.ini").write_text("port = 8123\n")
+    return folder, install(folder, "--gpu")
+
+
+def copy_of(installation, folder):
+    return Path(shutil.copytree(installation, folder, symlinks=True))
+
+
+def test_an_installation_is_complete_and_runs(first_installation, tmp_path):
+    folder, said = first_installation
+    assert f"installed below {folder}" in said
     for name in (
         "etc/findface-facenapi.ini",
         "etc/systemd/system/findface-facenapi.service",
@@ -115,9 +136,9 @@ def test_an_installation_is_complete_and_runs(install, tmp_path):
         "opt/facenapi/bin/facenapi",
         "opt/facenapi/bin/findface-mass-enroll",
     ):
-        assert (tmp_path / name).exists(), name
-    assert (tmp_path / "etc/findface-facenapi.ini").stat().st_mode & 0o777 == 0o640
-    release = tmp_path / "opt/facenapi/current"
+        assert (folder / name).exists(), name
+    assert (folder / "etc/findface-facenapi.ini").stat().st_mode & 0o777 == 0o640
+    release = folder / "opt/facenapi/current"
     # Below DESTDIR only the interpreter is where the scripts look for it once they are in their place.
     shebang = (release / "bin/facenapi").read_text().splitlines()[0]
     assert shebang == f"#!/opt/facenapi/releases/{release.readlink().name}/bin/python"
@@ -125,39 +146,31 @@ def test_an_installation_is_complete_and_runs(install, tmp_path):
     assert said == f"facenapi {__version__}\n"
 
 
-def test_a_second_installation_changes_nothing(install, tmp_path):
-    install()
-    before = (tmp_path / "opt/facenapi/current").readlink()
-    install()
-    assert (tmp_path / "opt/facenapi/current").readlink() == before
-    assert len(list((tmp_path / "opt/facenapi/releases").iterdir())) == 1
-    assert not (tmp_path / "etc/findface-facenapi.ini.new").exists()
+def test_a_second_installation_changes_nothing(install, first_installation, tmp_path):
+    folder = copy_of(first_installation[0], tmp_path / "root")
+    before = (folder / "opt/facenapi/current").readlink()
+    install(folder)
+    assert (folder / "opt/facenapi/current").readlink() == before
+    assert len(list((folder / "opt/facenapi/releases").iterdir())) == 1
+    assert not (folder / "etc/findface-facenapi.ini.new").exists()
 
 
-def test_an_upgrade_keeps_an_edited_configuration_and_the_release_before(install, tmp_path):
-    install()
-    first = (tmp_path / "opt/facenapi/current").readlink()
-    ini = tmp_path / "etc/findface-facenapi.ini"
-    ini.write_text("port = 8123\n")
-    # Another extra is another release, as another version would be.
-    said = install("--gpu")
-    second = (tmp_path / "opt/facenapi/current").readlink()
+def test_an_upgrade_keeps_an_edited_configuration_and_the_release_before(first_installation, upgraded):
+    folder, said = upgraded
+    first, second = ((root / "opt/facenapi/current").readlink() for root in (first_installation[0], folder))
     assert first != second
-    assert {path.name for path in (tmp_path / "opt/facenapi/releases").iterdir()} == {
-        first.name,
-        second.name,
-    }
-    assert ini.read_text() == "port = 8123\n"
+    assert {path.name for path in (folder / "opt/facenapi/releases").iterdir()} == {first.name, second.name}
+    assert (folder / "etc/findface-facenapi.ini").read_text() == "port = 8123\n"
     assert "is kept" in said
-    assert (tmp_path / "etc/findface-facenapi.ini.new").read_text() == (
-        ROOT / "conf/findface-facenapi.ini"
-    ).read_text()
-    assert (tmp_path / "etc/systemd/system/findface-facenapi.service.d/gpu.conf").exists()
+    assert (folder / "etc/findface-facenapi.ini.new").read_text() == (ROOT / "conf/findface-facenapi.ini").read_text()
+    assert (folder / "etc/systemd/system/findface-facenapi.service.d/gpu.conf").exists()
 
 
-def test_a_new_configuration_insists_on_the_gpu_that_is_installed_for(install, tmp_path):
-    install("--gpu")
-    lines = (tmp_path / "etc/findface-facenapi.ini").read_text().splitlines()
+def test_a_new_configuration_insists_on_the_gpu_that_is_installed_for(install, upgraded, tmp_path):
+    folder = copy_of(upgraded[0], tmp_path / "root")
+    (folder / "etc/findface-facenapi.ini").unlink()
+    install(folder, "--gpu")
+    lines = (folder / "etc/findface-facenapi.ini").read_text().splitlines()
     assert lines.count("device = 'cuda'") == 1
 
 

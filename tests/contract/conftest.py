@@ -15,6 +15,16 @@ from tests.support.wire import WireDouble
 STORES = ("sqlite", pytest.param("mongo", marks=pytest.mark.slow))
 
 
+def pytest_collection_modifyitems(items):
+    """Modules that say ONE_STORE are about requests, not about what is stored: the second would say the same."""
+
+    def wanted(item):
+        call = getattr(item, "callspec", None)
+        return not (getattr(item.module, "ONE_STORE", False) and call and call.params.get("server") == "mongo")
+
+    items[:] = filter(wanted, items)
+
+
 @contextmanager
 def serving(store: str, folder, *options: str) -> Iterator[ForkedServer]:
     """Serve with a store of this kind: the embedded one, or MongoDB's over the wire-protocol double."""

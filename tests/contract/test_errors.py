@@ -12,6 +12,8 @@ from tests.contract.conftest import STORES, serving
 from tests.support.pictures_server import serve_pictures
 from tests.support.server import BLUE, RED, multipart, picture
 
+ONE_STORE = True
+
 JSON = {"Content-Type": "application/json"}
 TWO_FACES = picture((RED, (10, 10, 40, 40)), (BLUE, (80, 20, 140, 80)))
 

@@ -11,6 +11,8 @@ import pytest
 from tests.contract.client import everything
 from tests.support.server import RED, picture
 
+ONE_STORE = True
+
 PHOTO = picture(RED)
 PACKED = gzip.compress(PHOTO)
 FORM = b'Content-Disposition: form-data; name="photo"; filename="a.jpg"\r\n'

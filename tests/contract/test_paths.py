@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.server import RED, picture
 
+ONE_STORE = True
+
 ANONYMOUS = {"Authorization": None}
 
 

@@ -10,6 +10,8 @@ from tests.contract.client import ids
 from tests.support.pictures_server import serve_pictures
 from tests.support.server import BLUE, RED, multipart, picture
 
+ONE_STORE = True
+
 WAYS = ["json", "urlencoded", "multipart", "query", "file part"]
 
 

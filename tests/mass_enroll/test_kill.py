@@ -1,4 +1,4 @@
-"""2,000 photos, a real server, kill -9 of the client and of the server: each is enrolled exactly once."""
+"""1,200 photos, a real server, kill -9 of the client and of the server: each is enrolled exactly once."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from tests.support.server import picture
 
 pytestmark = pytest.mark.slow
 
-COUNT = 2000
+COUNT = 1200
 KILLS = 6
 
 

@@ -18,7 +18,7 @@ from facenapi.storage.base import (
     UnknownGalleryError,
     UnknownPersonError,
 )
-from tests.storage.conftest import BACKENDS, QUICK_BACKENDS
+from tests.storage.conftest import BACKENDS, QUICK_BACKENDS, VARIANTS
 from tests.storage.oracle import DAY_MS, Oracle
 from tests.support.effort import LONG
 
@@ -284,13 +284,13 @@ async def test_300_random_operations(store):
 @pytest.mark.slow
 @pytest.mark.gen_test(timeout=280)
 @pytest.mark.parametrize("store", QUICK_BACKENDS, indirect=True)
-@pytest.mark.parametrize("seed", range(10, 50 if LONG else 16))
+@pytest.mark.parametrize("seed", range(10, 50 if LONG else 13))
 async def test_thousands_of_random_operations(store, seed):
     await walk(store, seed, steps=500)
 
 
 @pytest.mark.slow
 @pytest.mark.gen_test(timeout=280)
-@pytest.mark.parametrize("store", [name for name in BACKENDS if name not in QUICK_BACKENDS], indirect=True)
+@pytest.mark.parametrize("store", [name for name in BACKENDS + VARIANTS if name not in QUICK_BACKENDS], indirect=True)
 async def test_500_random_operations_on_ferretdb(store):
     await walk(store, seed=10, steps=500)
