@@ -111,6 +111,7 @@ def test_the_command_is_one_of_ours_and_every_other_means_the_same_installation(
         assert f"--{option}={origin} " in built
 
 
+@pytest.mark.slow
 def test_a_change_of_the_program_leaves_libraries_and_networks_alone():
     """What comes before the program is copied is enough to build the networks: the import graph says so."""
     stages = {}

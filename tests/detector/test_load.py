@@ -79,6 +79,7 @@ async def test_arcface_type_embedder(plug, make_photo):
     await detector.close()
 
 
+@pytest.mark.slow
 async def test_joined_embedders_weigh_their_cosines(plug, make_photo):
     small, large = ("small.onnx", 1.0, input_spec(112)), ("large.onnx", 6.0, input_spec(112))
     networks = {"small.onnx": projection(112, 8, seed=1), "large.onnx": projection(112, 24, seed=2)}

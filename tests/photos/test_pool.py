@@ -114,6 +114,7 @@ def test_a_child_that_was_killed_while_idle_is_replaced(pool):
     assert open_photo(pool, SMALL).width == 60
 
 
+@pytest.mark.slow
 def test_a_child_more_than_usual_goes_when_it_has_rested(pool):
     with ThreadPoolExecutor(3) as threads:
         for _ in range(20):
@@ -157,6 +158,7 @@ def test_closing_ends_what_is_being_decoded(odd):
         open_photo(pool, SMALL)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_open(pool):
     photos = [open_photo(pool, data, 300) for data in FILES.values()]
     before = len(descriptors())
@@ -197,6 +199,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["idle", "busy"])
 def test_children_end_with_their_parent_and_have_nothing_of_it(tmp_path, state):
     file = tmp_path / "photo"

@@ -108,6 +108,7 @@ async def _many_galleries(owner):
     return [f"g{number:048}" for number in range(200_000)]
 
 
+@pytest.mark.slow
 async def test_answers_that_nobody_reads_are_bounded(tmp_path):
     async with serving(tmp_path, max_answer_memory=24 * MB) as client, AsyncExitStack() as stack:
         client.app.store.list_galleries = _many_galleries

@@ -114,6 +114,7 @@ async def test_who_may_not_is_told_in_a_line(shared, mode):
         assert (status, said.count("\n")) in ((1, 0), (0, 0))[: 1 + (command[0] == "models")], (command, said)
 
 
+@pytest.mark.slow
 @as_root
 def test_root_leaves_nothing_that_the_server_cannot_read(shared):
     data = shared / "data"
@@ -136,10 +137,11 @@ def test_what_a_disk_lacks_is_called_that(tmp_path, monkeypatch):
     assert "inode" in room_fault(tmp_path)
 
 
+@pytest.mark.slow
 @as_root
 @pytest.mark.parametrize(
     ("options", "said"),
-    [("size=64k", "the disk is full"), pytest.param("nr_inodes=3", "no inode left", marks=pytest.mark.slow)],
+    [("size=64k", "the disk is full"), ("nr_inodes=3", "no inode left")],
 )
 def test_a_full_disk_is_not_called_damaged(tmp_path, options, said):
     place = tmp_path / "disk"

@@ -251,6 +251,7 @@ async def random_operations_through_graphs(folder, monkeypatch, count, capacity)
     await close()
 
 
+@pytest.mark.slow
 async def test_random_operations_through_graphs(tmp_path, monkeypatch):
     await random_operations_through_graphs(tmp_path, monkeypatch, 800, 150)
 

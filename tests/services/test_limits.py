@@ -89,6 +89,7 @@ async def test_the_galleries_of_a_face_are_counted(tmp_path):
         assert sorted((await client("GET", path)).json["galleries"]) == ["d", "default"]
 
 
+@pytest.mark.slow
 async def test_large_photos_and_crowds_leave_places_to_small_ones(tmp_path):
     detector = CrowdDetector()
     async with serving(tmp_path, detector=detector, threads=1, open_photos=3) as client:

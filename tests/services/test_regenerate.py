@@ -80,6 +80,7 @@ async def test_faces_move_and_both_generations_of_servers_find_them(tmp_path, ph
         assert [await name_of(client, color) for color in (RED, GREEN, BLUE)] == [["by url"], ["kept"], []]
 
 
+@pytest.mark.slow
 async def test_a_second_run_does_only_what_is_left(tmp_path, photos):
     async with serving(tmp_path / "data", fetch_allow_private=True) as client:
         files = await enrolled(client, tmp_path)
@@ -106,6 +107,7 @@ async def test_another_photo_at_the_url_is_not_taken(tmp_path, photos):
         assert "not a JPEG" in next(iter(result.failed.values()))
 
 
+@pytest.mark.slow
 async def test_each_face_of_a_photo_gets_its_own_vector(tmp_path, photos):
     async with serving(tmp_path / "data") as client:
         data = picture((RED, (10, 10, 60, 60)), (GREEN, (100, 10, 190, 90)))

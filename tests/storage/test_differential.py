@@ -277,8 +277,8 @@ async def walk(store, seed: int, steps: int) -> None:
     await walker.follow()
 
 
-async def test_300_random_operations(store):
-    await walk(store, seed=1, steps=300)
+async def test_150_random_operations(store):
+    await walk(store, seed=1, steps=150)
 
 
 @pytest.mark.slow

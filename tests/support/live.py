@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -12,13 +13,27 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from facenapi.config.options import Config
+from facenapi.services.auth import create_token
+from facenapi.storage.open import open_store
+
 ROOT = Path(__file__).resolve().parents[2]
 PACK = Path(os.environ.get("FACENAPI_TEST_PACK", ROOT / "var" / "models" / "default"))
+
+
+async def new_key(folder: Path) -> str:
+    """Make an owner in the embedded store of a folder, beside its server; return the key."""
+    store = open_store(Config(data_dir=str(folder)), shared=True)
+    await store.start()
+    key, _ = await create_token(store, label="trial")
+    await store.close()
+    return key
 
 
 class Server:
@@ -35,7 +50,10 @@ class Server:
         self.key = self.new_key()
 
     def new_key(self) -> str:
-        """Return the key of a new owner."""
+        """Return the key of a new owner: by its database, where it has one of its own, for a command takes longer."""
+        if not any(option.startswith("--mongo") for option in self.options):
+            with ThreadPoolExecutor(1) as threads:  # here may be a loop that runs
+                return threads.submit(asyncio.run, new_key(self.folder)).result()
         arguments = [sys.executable, "-m", self.module, "token", "create", "--label=trial", *self.options]
         return subprocess.run(arguments, check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image
 from skimage import data
@@ -29,7 +29,10 @@ def astronaut() -> bytes:
 @cache
 def grace_hopper() -> bytes:
     """The Navy's portrait of Grace Hopper, 512x600 JPEG: one face."""
-    return (Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg").read_bytes()
+    package = find_spec("matplotlib")  # which takes long to import
+    assert package is not None
+    assert package.origin is not None
+    return (Path(package.origin).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg").read_bytes()
 
 
 @cache

@@ -119,6 +119,7 @@ def test_the_input_is_as_large_as_the_smallest_face_needs(shape, smallest, longe
     assert blind.seen == [looked_at]
 
 
+@pytest.mark.slow
 def test_large_faces_get_the_other_networks_box_and_points(engines, onet, pixels, golden):
     large = np.asarray(Image.fromarray(pixels["grace_hopper"]).resize((1536, 1800), Image.Resampling.BICUBIC))
     plain, better = (

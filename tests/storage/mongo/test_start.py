@@ -153,6 +153,7 @@ async def test_health_needs_a_write_that_a_majority_confirms(store, double):
         await store.ping()
 
 
+@pytest.mark.slow
 def test_motor_gets_a_thread_for_each_connection():
     code = (
         "from facenapi.config.options import Config; from facenapi.storage.mongo.driver import Driver; "
@@ -166,6 +167,7 @@ def test_motor_gets_a_thread_for_each_connection():
 # -- FerretDB -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(FERRET is None, reason="FerretDB is not built")
 async def test_ferretdb_as_a_replica_set_is_written_by_its_majority(kind, tmp_path, caplog):
     with Ferret(tmp_path, replica_set="rs0") as server:

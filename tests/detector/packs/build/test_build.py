@@ -87,6 +87,7 @@ def test_manifest_names_sources_and_checksums(model_pack):
     assert manifest["files"] == {name: found[name] for name in found if name != "pack.json"}
 
 
+@pytest.mark.slow
 def test_failure_leaves_the_old_pack(downloads, tmp_path, no_network, monkeypatch):
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack" / "old").write_text("old")

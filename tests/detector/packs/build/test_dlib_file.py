@@ -27,6 +27,7 @@ def test_every_tensor_is_found_under_its_name(network, data):
     assert np.array_equal(weights["fc"], network.dense)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_cut_off_or_too_long_is_refused(data):
     for end in [*range(0, 400, 7), *range(400, len(data), 997), len(data) - 1]:
         with pytest.raises(ValueError, match="dlib's file"):

@@ -92,6 +92,7 @@ def test_two_conversions_give_the_same_bytes(tflite, model_pack):
     assert embedding_net(tflite) == embedding_net(tflite) == (model_pack / "mobilefacenet.onnx").read_bytes()
 
 
+@pytest.mark.slow
 def test_damaged_files_are_refused(tflite):
     """Cut off, or with any part overwritten: a ValueError, or a network, but nothing else."""
     rng = np.random.default_rng(2)
