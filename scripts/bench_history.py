@@ -3,7 +3,8 @@
 
 All combinations of the filters of history, faces, metas and persons, of values that many, few and no faces have
 (tests/support/skewed.py has the faces), each as first page, from the middle, at the end, and backwards. Costs are
-steps of SQLite's machine, which are the same every time, and times, taken in turns with those of the first page.
+steps of SQLite's machine, which are the same every time, and the processor's time, in turns with that of the first
+page.
 
 Bound: no combination takes more than twice as many steps, with pages of --limit.
 
@@ -81,9 +82,9 @@ def seconds(db: sqlite3.Connection, call: Call, other: Call, rounds: int) -> flo
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for one, taken in zip((call, other), times, strict=True):
-            started = time.perf_counter()
+            started = time.thread_time()
             one(db)
-            taken.append(time.perf_counter() - started)
+            taken.append(time.thread_time() - started)
     mine, others = (statistics.median_low(sorted(taken)[: rounds // 2 + 1]) for taken in times)
     return mine / others
 

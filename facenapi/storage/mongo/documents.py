@@ -13,6 +13,7 @@ from bson.binary import Binary
 from facenapi.storage.base import Face, Tombstone
 from facenapi.storage.ids import cell_of
 from facenapi.storage.mongo.driver import int64
+from facenapi.storage.mongo.lateness import lateness
 from facenapi.storage.rules import camera_key
 
 Document = dict[str, Any]
@@ -36,7 +37,8 @@ def document_of(face: Face, changed_ms: int) -> Document:
     document |= {name: getattr(face, name) for name in _PLAIN}
     document |= {name: getattr(face, name) for name in _OPTIONAL if getattr(face, name) is not None}
     if face.cam_id is not None:
-        document |= {"cam_key": camera_key(face.cam_id), "event": True}
+        late = lateness(face.id, face.timestamp_ms)
+        document |= {"cam_key": camera_key(face.cam_id), "event": True, "late": late}
     if face.person_id is not None:
         document["person_id"] = int64(face.person_id)
     if face.emotions is not None:

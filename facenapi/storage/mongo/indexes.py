@@ -16,17 +16,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_SEEN, _KNOWN = {"cam_key": {"$exists": True}}, {"person_id": {"$exists": True}}
+# Events come in the order of their ids where each of these has one value, or few; their times are in the index.
+_IN_ORDER = {"late": 1, "friend": 1, "_id": 1, "timestamp": 1}
 # By collection and name: keys, and for partial indexes which documents. Every filter of the API has one.
 INDEXES: dict[str, dict[str, tuple[dict[str, int], dict[str, Any] | None]]] = {
     "faces": {
         "members": ({"owner": 1, "galleries": 1, "_id": 1}, None),
         "metas": ({"owner": 1, "galleries": 1, "meta": 1, "_id": 1}, None),
-        "persons": ({"owner": 1, "person_id": 1, "_id": 1}, {"person_id": {"$exists": True}}),
-        "sightings": ({"owner": 1, "person_id": 1, "cam_key": 1, "timestamp": 1}, {"cam_key": {"$exists": True}}),
-        "events": ({"owner": 1, "event": 1, "_id": 1}, {"event": True}),
-        "friends": ({"owner": 1, "event": 1, "friend": 1, "_id": 1}, {"event": True}),
-        "cameras": ({"owner": 1, "cam_key": 1, "_id": 1}, {"cam_key": {"$exists": True}}),
-        "times": ({"owner": 1, "event": 1, "timestamp": 1}, {"event": True}),
+        "persons": ({"owner": 1, "person_id": 1, "_id": 1}, _KNOWN),
+        "sightings": ({"owner": 1, "person_id": 1, "cam_key": 1, "timestamp": 1}, _SEEN),
+        "history": ({"owner": 1, "event": 1, **_IN_ORDER}, {"event": True}),
+        "history_of_camera": ({"owner": 1, "cam_key": 1, **_IN_ORDER}, _SEEN),
+        "history_of_person": ({"owner": 1, "person_id": 1, "event": 1, **_IN_ORDER}, {"event": True, **_KNOWN}),
+        "history_of_both": ({"owner": 1, "person_id": 1, "cam_key": 1, **_IN_ORDER}, {**_SEEN, **_KNOWN}),
+        "history_by_time": ({"owner": 1, "event": 1, "late": 1, "timestamp": 1, "_id": 1}, {"event": True}),
         "feed": ({"rev": 1, "cell": 1}, None),
         "tombstones": ({"gone": 1, "rev": 1}, {"gone": True}),
     },

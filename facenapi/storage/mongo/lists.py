@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections import OrderedDict
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from facenapi.config.options import Config
 from facenapi.storage.base import DEFAULT_GALLERY, Changes, Face, FaceFilter, Page
+from facenapi.storage.ids import MAX_ID
 from facenapi.storage.mongo.documents import Document, face_of, tombstone_of
 from facenapi.storage.mongo.driver import int64, operation
+from facenapi.storage.mongo.lateness import window
 from facenapi.storage.mongo.lineage import Lineages
 from facenapi.storage.rules import camera_key
 
-# Up to so many events in a time range are sorted by id; more of them are found sooner by walking the ids.
-SORTED_EVENTS = 5000
+# Up to so many events in a time range, and up to a quarter of a page, are looked at one by one, and sorted.
+FEW = 20
+# By whether a person and whether cameras are asked for.
+_HISTORY = {
+    (False, False): "history",
+    (False, True): "history_of_camera",
+    (True, False): "history_of_person",
+    (True, True): "history_of_both",
+}
+# MongoDB merges at most 200 walks of an index, one for each camera, each class of lateness, friends and others.
+CAMERAS_AT_ONCE = 5
 # A revision may be committed this long after a later one: as long as a write may take before it is given
 # a new revision (faces.py), with room to spare.
 MARGIN_MS = 10_000
@@ -50,29 +63,61 @@ class Lists(Lineages):
         """Return a page of faces, newest first."""
         if where.cam_ids == ():
             return []  # no partial index may be asked for nothing
-        conditions = _conditions(owner, where)
-        if page.max_id is not None or page.min_id is not None:
-            conditions["_id"] = _range(page.min_id, page.max_id, "$gt", "$lt")
         order = 1 if page.min_id is not None else -1
-        cursor = self.faces.find(conditions, hint=await self._index_for(owner, where)).sort("_id", order)
-        found: list[Document] = await cursor.limit(page.limit).to_list(page.limit)
-        return [face_of(document) for document in found[::-order]]
+        queries = await self._queries(owner, where, page)
+        # Each walks its own index in order, no further than a page; together they have the page.
+        found = await asyncio.gather(*(self._walk(query, hint, order, page.limit) for query, hint in queries))
+        documents = sorted(itertools.chain(*found), key=itemgetter("_id"), reverse=order < 0)[: page.limit]
+        return [face_of(document) for document in documents[::-order]]
 
-    async def _index_for(self, owner: str, where: FaceFilter) -> str:
-        """Return the index that leads to the page of a filter without detours."""
-        if where.person_id is not None:
-            return "persons"
-        if where.meta is not None:
-            return "metas"
-        if not (where.events or where.cam_ids) or where.gallery not in (None, DEFAULT_GALLERY):
-            return "members"
-        if where.start_ms is not None or where.end_ms is not None:
-            span = {"owner": owner, "event": True, "timestamp": _range(where.start_ms, where.end_ms, "$gte", "$lte")}
-            if await self.faces.count_documents(span, limit=SORTED_EVENTS + 1, hint="times") <= SORTED_EVENTS:
-                return "times"
-        if where.cam_ids:
-            return "cameras"
-        return "events" if where.friend is None else "friends"
+    async def _walk(self, query: Document, hint: str, order: int, limit: int) -> list[Document]:
+        walked: list[Document] = (
+            await self.faces.find(query, hint=hint).sort("_id", order).limit(limit).to_list(limit)
+        )
+        return walked
+
+    async def _queries(self, owner: str, where: FaceFilter, page: Page) -> list[tuple[Document, str]]:
+        """Return what to ask, and by which index, so that none looks at more than it returns."""
+        conditions = _conditions(owner, where)
+        events = where.events or where.cam_ids is not None
+        if not events or where.meta is not None or where.gallery not in (None, DEFAULT_GALLERY):
+            if page.max_id is not None or page.min_id is not None:
+                conditions["_id"] = _range(page.min_id, page.max_id, "$gt", "$lt")
+            hint = "persons" if where.person_id is not None else "metas" if where.meta is not None else "members"
+            return [(conditions, hint)]
+        del conditions["galleries"]  # no tombstone is an event
+        conditions["friend"] = {"$in": [None, False, True]} if where.friend is None else where.friend
+        of_cameras = [{"cam_key": {"$in": keys}} for keys in _batches(where)] or [{}]
+        hint = _HISTORY[where.person_id is not None, where.cam_ids is not None]
+        # None is of events that an earlier release has stored, until they have a class.
+        classes = [None, *await self.faces.distinct("late", {"owner": owner, "event": True})]
+        if where.start_ms is None and where.end_ms is None:
+            span = _range(page.min_id, page.max_id, "$gt", "$lt") or {"$gt": int64(-1)}
+            every = conditions | {"late": {"$in": classes}, "_id": span}
+            return [(every | cameras, hint) for cameras in of_cameras]
+        return [
+            (query | cameras, index or hint)
+            for query, index in await asyncio.gather(
+                *(self._of_class(late, conditions, where, page) for late in classes)
+            )
+            if query
+            for cameras in of_cameras
+        ]
+
+    async def _of_class(
+        self, late: int | None, conditions: Document, where: FaceFilter, page: Page
+    ) -> tuple[Document, str]:
+        """Return what to ask of a class's events of a time range; an index if they are so few that it is theirs."""
+        few = max(FEW, page.limit // 4)
+        span = {name: conditions[name] for name in ("owner", "event", "timestamp")} | {"late": late}
+        count = await self.faces.count_documents(span, limit=few + 1, hint="history_by_time")
+        low, high = window(late, where.start_ms, where.end_ms) if count > few else (-1, MAX_ID + 1)
+        low = low if page.min_id is None else max(low, page.min_id)
+        high = high if page.max_id is None else min(high, page.max_id)
+        if not count or low + 1 >= high:
+            return {}, ""
+        query = conditions | {"late": late, "_id": _range(low, high, "$gt", "$lt")}
+        return query, "" if count > few else "history_by_time"
 
     @operation
     async def count_faces(self, owner: str, gallery: str | None = None) -> int:
@@ -130,6 +175,11 @@ class Lists(Lineages):
 def _range(low: int | None, high: int | None, above: str, below: str) -> Document:
     bounds = {above: int64(low), below: int64(high)}
     return {name: value for name, value in bounds.items() if value is not None}
+
+
+def _batches(where: FaceFilter) -> list[list[str]]:
+    keys = sorted({camera_key(cam_id) for cam_id in where.cam_ids or ()})
+    return [keys[start : start + CAMERAS_AT_ONCE] for start in range(0, len(keys), CAMERAS_AT_ONCE)]
 
 
 def _conditions(owner: str, where: FaceFilter) -> Document:

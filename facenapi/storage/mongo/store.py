@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from pymongo import UpdateOne
 from pymongo.errors import OperationFailure, PyMongoError
 
 from facenapi.config.options import Config
@@ -15,6 +16,7 @@ from facenapi.storage.mongo.base import COLLECTIONS, SCHEMA_VERSION
 from facenapi.storage.mongo.cameras import Cameras
 from facenapi.storage.mongo.driver import int64, operation
 from facenapi.storage.mongo.faces import Faces
+from facenapi.storage.mongo.lateness import lateness
 from facenapi.storage.mongo.leases import Leases
 from facenapi.storage.mongo.persons import Persons
 from facenapi.storage.mongo.report import report
@@ -74,7 +76,9 @@ class MongoStore(Faces, Persons, Tokens, Cameras, Leases):
                 f"In MongoDB, {', '.join(unfit)} was made as a view, as a capped collection or with a collation, by "
                 "which unlike names would be one: facenapi needs plain collections, and makes them itself"
             )
-        schema = await self.about.find_one({"_id": "schema"}) or {"version": SCHEMA_VERSION}
+        # "classes": all events have a class of lateness, but for those that servers of an earlier release still add.
+        new = {"version": SCHEMA_VERSION, "classes": True}
+        schema = await self.about.find_one({"_id": "schema"}, {"_id": 0}) or new
         if schema["version"] > SCHEMA_VERSION:
             raise StartupError(
                 f"The database has schema version {schema['version']}, this facenapi knows "
@@ -88,12 +92,27 @@ class MongoStore(Faces, Persons, Tokens, Cameras, Leases):
                 f"Indexes are missing in MongoDB: {', '.join(missing)}; create them or set mongo_create_indexes"
             )
         await self.repeated(
-            lambda: self.about.update_one({"_id": "schema"}, {"$set": {"version": SCHEMA_VERSION}}, upsert=True)
+            lambda: self.about.update_one(
+                {"_id": "schema"}, {"$set": schema | {"version": SCHEMA_VERSION}}, upsert=True
+            )
         )
         await self.begin_epoch()
+        if not schema.get("classes"):
+            self.loops.once("tell how late old events are", self._class_events)
         below = {"_id": {"$lt": int64(highest_at(self.clock.seconds()))}}
         newest = await self.faces.find(below, {"_id": 1}).sort("_id", -1).limit(1).to_list(1)
         self.ids = IdMaker(int(newest[0]["_id"]) if newest else 0, self.clock.seconds)
+
+    async def _class_events(self) -> None:
+        """Give events of an earlier release their class; until then lists look through all of them for a time."""
+        for owner in sorted({token.owner for token in await self.list_tokens()}):
+            query = {"owner": owner, "event": True, "late": None}
+            while found := await self.faces.find(query, {"timestamp": 1}, hint="history").limit(500).to_list(500):
+                classes = [(one["_id"], lateness(int(one["_id"]), int(one["timestamp"]))) for one in found]
+                # One that was deleted meanwhile is an event no more.
+                writes = [UpdateOne({"_id": i, "event": True}, {"$set": {"late": late}}) for i, late in classes]
+                await self.repeated(lambda writes=writes: self.driver.write(self.faces, writes))  # type: ignore[misc]
+        await self.repeated(lambda: self.about.update_one({"_id": "schema"}, {"$set": {"classes": True}}))
 
     @operation
     async def report(self) -> list[Finding]:

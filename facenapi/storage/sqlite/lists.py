@@ -42,9 +42,11 @@ def _merged(db: sqlite3.Connection, found: Sequence[Source], order: str, limit: 
     """Return the first ids of several sources, which are read no further than that."""
     with ExitStack() as stack:
         walks = []
-        for source in found:
+        for number, source in enumerate(found):
             statement, values = source.ids(order)
-            walks.append(stack.enter_context(closing(db.execute(statement, (*values, limit)))))
+            # A prepared statement that is being read serves nobody else; numbered, those of all walks stay prepared.
+            walk = db.execute(f"{statement} -- {number}", (*values, limit))
+            walks.append(stack.enter_context(closing(walk)))
         merged = heapq.merge(*walks, reverse=order == "DESC")
         return [face_id for (face_id,) in islice(merged, limit)]
 

@@ -154,7 +154,7 @@ LOG_LIMIT = 1 << 26  # bytes
 
 def connect(path: Path, sync: str, *, writes: bool = False) -> sqlite3.Connection:
     """Open a connection that may move between threads; transactions are up to the caller."""
-    db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=256)
+    db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=512)
     db.execute(f"PRAGMA synchronous = {sync}")
     db.execute("PRAGMA cache_size = -64000")
     db.execute("PRAGMA temp_store = MEMORY")

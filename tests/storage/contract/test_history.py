@@ -7,7 +7,7 @@ import random
 import pytest
 
 from facenapi.storage.base import Face, Page
-from tests.storage.conftest import QUICK_BACKENDS
+from tests.storage.conftest import QUICK_BACKENDS, stores
 from tests.storage.oracle import Oracle
 from tests.storage.samples import ids
 from tests.support.skewed import FEW, HALF, OWNER, PERSONS, World, fill
@@ -55,12 +55,12 @@ class Flux:
 
 
 @pytest.mark.gen_test(timeout=120)
-@pytest.mark.parametrize("store", QUICK_BACKENDS, indirect=True)
+@pytest.mark.parametrize("store", stores(QUICK_BACKENDS), indirect=True)
 async def test_any_filters_find_what_is_there_page_by_page(store, request):
     flux = Flux(store, seed=15)
     await flux.begin()
     filters = [*WORLD.history().values(), *WORLD.lists().values()]
-    some = filters if "sqlite-normal" in request.node.name else flux.random.sample(filters, 25)
+    some = filters if "sqlite" in request.node.name else flux.random.sample(filters, 25)
     for where in some:
         await flux.walk(where, flux.random.choice((1, 7, 40)))
     for gallery in (None, HALF, FEW):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 
 import pytest
@@ -10,12 +11,16 @@ from bson.int64 import Int64
 
 from facenapi.config.options import Config
 from facenapi.errors import Overloaded, Unavailable
-from facenapi.storage.base import FaceChange, FaceFilter, Page
+from facenapi.storage.base import FaceChange, FaceFilter, Page, Token
+from facenapi.storage.ids import make_id
 from facenapi.storage.mongo import MongoStore, lists
 from facenapi.storage.mongo.indexes import INDEXES
+from facenapi.storage.mongo.lateness import BOUNDS_MS, lateness, window
 from tests.storage.conftest import REAL_URI, mongo_config
 from tests.storage.mongo.support import everything, seen
-from tests.storage.samples import add, new_face
+from tests.storage.samples import NOON, add, ids, new_face
+from tests.support.effort import LONG
+from tests.support.skewed import OWNER, World, fill
 from tests.support.wire import Fault
 
 # A client that is closed while one of the driver's monitors is just connecting leaves that socket to the collector.
@@ -88,7 +93,9 @@ async def test_every_query_names_its_index(store, double):
         FaceFilter(events=True),
         FaceFilter(events=True, friend=True),
         FaceFilter(cam_ids=("c",)),
-        FaceFilter(events=True, end_ms=0),
+        FaceFilter(cam_ids=("c",), person_id=person),
+        FaceFilter(events=True, person_id=person),
+        FaceFilter(events=True, start_ms=0),
         FaceFilter(gallery="staff", meta="a"),
     ):
         await store.list_faces("ann", where, Page())
@@ -103,17 +110,55 @@ async def test_every_query_names_its_index(store, double):
     await store.forget_tombstones(2, 1)
     assert double.commands.plans.unhinted == []
     # Events of a short time are few: they alone are sorted, all others come in order.
-    assert {name for name, _ in double.commands.plans.sorted} == {"times"}
+    assert {name for name, _ in double.commands.plans.sorted} == {"history_by_time"}
     used = {command["hint"] for command in double.seen if "hint" in command}
     assert used == {name for indexes in INDEXES.values() for name in indexes}
 
 
-async def test_a_wide_time_range_walks_the_ids(store, double, monkeypatch):
-    monkeypatch.setattr(lists, "SORTED_EVENTS", 1)
-    await add(store, "a", "b", cam_id="c")
-    await store.list_faces("ann", FaceFilter(cam_ids=("c",), start_ms=0), Page())
-    await store.list_faces("ann", FaceFilter(events=True, start_ms=0), Page())
-    assert [find["hint"] for find in seen(double, "find", "faces") if "hint" in find][-2:] == ["cameras", "events"]
+@pytest.mark.gen_test(timeout=600 if LONG else 60)
+async def test_any_filters_are_led_to_their_page(store, double):
+    """Every combination: by an index that yields the order, past no more keys of it than twice what is found."""
+    world = World(150, pace=0.02)
+    await fill(store, world)
+    plans = double.commands.plans
+    plans.walked = []
+    filters = random.Random(3).sample([*world.history().values()], 500 if LONG else 20)
+    for where in (FaceFilter(events=True, end_ms=world.time_at(0.5)), *world.lists().values(), *filters):
+        for page in (Page(10), Page(10, max_id=world.id_at(0.5))):
+            await store.list_faces(OWNER, where, page)
+    assert plans.unhinted == []
+    assert {name for name, _ in plans.sorted} <= {"history_by_time"}
+    assert [walk for walk in plans.walked if walk[0] > 2 * walk[1]["limit"] + lists.FEW] == []
+    assert len(plans.walked) > 100
+
+
+async def test_events_of_an_earlier_release_are_found_and_get_a_class(store, kind, double):
+    [first, *_] = await add(store, "a", "b", "c", cam_id="c")
+    await store.faces.update_many({}, {"$unset": {"late": ""}})
+    await store.about.update_one({"_id": "schema"}, {"$unset": {"classes": ""}})
+    [later] = await add(store, "d", cam_id="c")
+    for where in (FaceFilter(events=True), FaceFilter(cam_ids=("c",)), FaceFilter(events=True, end_ms=NOON)):
+        assert ids(await store.list_faces("ann", where, Page()))[::3] == ids([later, first])
+    await store.add_token(Token("h", "ann", "", 1))
+    other = MongoStore(mongo_config(double, mongo_driver=kind))
+    await other.start()
+    await asyncio.wait([loop.task for loop in other.loops])
+    assert await store.faces.count_documents({"late": None}) == 0
+    assert await store.faces.count_documents({"late": lateness(first.id, first.timestamp_ms)}) == 4
+    assert len(await store.list_faces("ann", FaceFilter(events=True, end_ms=NOON), Page())) == 4
+    await other.close()
+
+
+@pytest.mark.parametrize("delay_s", [0, 1, -1, 19, -21, 200, 7000, -7000, 80_000, 10**6, -(10**6), 10**9, -(10**8)])
+def test_the_window_of_a_class_has_its_events(delay_s):
+    time_ms = 1_700_000_000_123
+    face_id = make_id(time_ms / 1000 + delay_s, 1023)
+    late = lateness(face_id, time_ms)
+    for start, end in ((time_ms, None), (None, time_ms), (time_ms, time_ms), (time_ms - 1, time_ms + 1)):
+        low, high = window(late, start, end)
+        assert low < face_id < high
+    if abs(late) < len(BOUNDS_MS):
+        assert high - low < 2 * BOUNDS_MS[abs(late)] * 2.5 * 1024 + 2**20
 
 
 async def test_numbers_that_can_grow_are_64_bits_wide(store, double):
@@ -156,15 +201,17 @@ FILTERS = {
     "members": FaceFilter(gallery="staff"),
     "metas": FaceFilter(meta="a"),
     "persons": FaceFilter(person_id=1),
-    "events": FaceFilter(events=True),
-    "friends": FaceFilter(events=True, friend=True),
-    "cameras": FaceFilter(cam_ids=("c", "d")),
-    "times": FaceFilter(events=True, start_ms=0),
+    "history": FaceFilter(events=True),
+    "history_of_camera": FaceFilter(cam_ids=("c", "d")),
+    "history_of_person": FaceFilter(events=True, person_id=1, friend=True),
+    "history_of_both": FaceFilter(cam_ids=("c",), person_id=1),
+    "history_by_time": FaceFilter(events=True, start_ms=0),
 }
 
 
 @pytest.mark.parametrize("index", FILTERS)
 async def test_each_filter_has_its_index(store, double, index):
+    await add(store, "a", cam_id="c")
     await store.list_faces("ann", FILTERS[index], Page())
     assert seen(double, "find", "faces")[-1]["hint"] == index
 
@@ -183,11 +230,12 @@ if REAL_URI:
         store = MongoStore(Config(mongo_uri=REAL_URI, mongo_db=f"facenapi_test_{uuid.uuid4().hex[:12]}"))
         await store.start()
         await add(store, "a", person_id=await store.new_person("ann"), cam_id="c", friend=True)
-        query = lists._conditions("ann", FILTERS[index])
+        [(query, hint)] = await store._queries("ann", FILTERS[index], Page(10))
+        assert hint == index
         plan = await store.faces.find(query, hint=index).sort("_id", -1).limit(10).explain()
         found = list(stages(plan["queryPlanner"]["winningPlan"]))
         assert {stage.get("indexName") for stage in found} - {None} == {index}
         # Events of a short time are few: they alone are sorted, all others come in order.
-        assert ("SORT" in {stage.get("stage") for stage in found}) == (index == "times")
+        assert ("SORT" in {stage.get("stage") for stage in found}) == (index == "history_by_time")
         await store.driver.drop()
         await store.close()

@@ -33,6 +33,7 @@ FIELDS: dict[str, set[str]] = {
     "getMore": {"collection", "batchSize"},
     "killCursors": {"cursors"},
     "aggregate": {"pipeline", "cursor", "hint"},
+    "distinct": {"key", "query"},
     "createIndexes": {"indexes", "writeConcern"},
     "listIndexes": {"cursor"},
     "listCollections": {"filter", "cursor", "nameOnly", "authorizedCollections"},
@@ -187,6 +188,8 @@ class Commands:
         if command.get("sort"):
             cursor = cursor.sort(list(command["sort"].items()))
         found = list(cursor.limit(command.get("limit", 0)))
+        if command.get("hint") and command.get("limit"):
+            self.plans.walk(command, found, self._collection(command))
         return self._first_batch(command, found, command.get("batchSize", 101), command.get("singleBatch", False))
 
     def _aggregate(self, command: Command) -> Answer:
@@ -196,6 +199,10 @@ class Commands:
             list(self._collection(command).aggregate(command["pipeline"])),
             command["cursor"].get("batchSize", 101),
         )
+
+    def _distinct(self, command: Command) -> Answer:
+        self.plans.skip(command, command["query"], command["key"])
+        return {"ok": 1.0, "values": self._collection(command).distinct(command["key"], command["query"])}
 
     def _first_batch(self, command: Command, found: list[Any], size: int, single: bool = False) -> Answer:
         number = 0

@@ -23,7 +23,32 @@ class Plans:
     def __init__(self) -> None:
         self.indexes: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
         self.unhinted: list[Command] = []
+        # How many keys of an index were looked at, for what; only if a test sets a list here, for it takes long.
+        self.walked: list[tuple[int, Command]] | None = None
         self.sorted: list[tuple[str, Command]] = []  # by no index: all that the filter finds is read, and sorted
+
+    def walk(self, command: Command, found: list[Any], collection: Any) -> None:
+        """Count the keys of an index that were looked at for what a query has found."""
+        if self.walked is None:
+            return
+        index = self.indexes[command["$db"], next(iter(command.values()))][command["hint"]]
+        led = _led(list(index["key"]), command["filter"])
+        keys = [document["_id"] for document in collection.find(led, {"_id": 1})]
+        if command.get("sort") and len(found) == command["limit"] and command not in [c for _, c in self.sorted]:
+            end, descending = found[-1]["_id"], next(iter(command["sort"].values())) < 0
+            keys = [key for key in keys if (key >= end if descending else key <= end)]
+        self.walked.append((len(keys), command))
+
+    def skip(self, command: Command, query: Command, key: str) -> None:
+        """Check that an index leads from one value of a key to the next."""
+        place = (command["$db"], next(iter(command.values())))
+        found = [
+            list(index["key"])
+            for index in self.indexes.get(place, {}).values()
+            if set(index.get("partialFilterExpression", ())) <= set(query)
+        ]
+        if not any(set(keys[: len(query)]) == set(query) and keys[len(query)] == key for keys in found):
+            self.unhinted.append(command)
 
     def lead(self, command: Command, query: Command) -> None:
         """Note a write that no index leads to its documents: it would read the whole collection."""
@@ -51,6 +76,18 @@ class Plans:
         for field, value in index.get("partialFilterExpression", {}).items():
             if field not in query or (value is True and query[field] is not True):
                 raise Refused(2, "BadValue", f"the double: partial index {name} does not cover the query")
+
+
+def _led(keys: list[str], query: Command) -> Command:
+    """Return the part of a query that bounds a walk of an index: single values, then one range."""
+    led: Command = {}
+    for key in keys:
+        if key not in query:
+            break
+        led[key] = query[key]
+        if not _is_points(query[key]):
+            break
+    return led
 
 
 def _comes_sorted(keys: list[str], query: Command, order: list[str]) -> bool:
