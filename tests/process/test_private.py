@@ -1,9 +1,11 @@
 """Files are private, who may not do something is told in a line, a full disk is called that."""
 
+import asyncio
 import errno
 import json
 import logging
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -153,3 +155,30 @@ def test_a_full_disk_is_not_called_damaged(tmp_path, options, said):
     finally:
         subprocess.run(["umount", place], check=True)
     assert (status, said in told, "damaged" in told) == (1, True, False), told
+
+
+@as_root
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "said"), [("size=64k", "the disk is full"), ("nr_inodes=4", "no inode left")])
+async def test_neither_is_one_for_a_copy_and_nothing_is_left_of_that(tmp_path, options, said):
+    data, place = tmp_path / "data", tmp_path / "disk"
+    async with serving(data) as client:
+        for _ in range(20):
+            await client.enrol(meta="x" * 4000)
+    assert await asyncio.to_thread(run_as, 0, ["backup", tmp_path / "copy", f"--data_dir={data}", "-q"])
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", place], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        commands = (
+            ["backup", place / "copy", f"--data_dir={data}", "-q"],
+            ["restore", tmp_path / "copy", f"--data_dir={place}"],
+        )
+        for command in commands:
+            [(status, told)] = await asyncio.to_thread(run_as, 0, command)
+            assert (status, said in told, "damaged" in told, told.count("\n")) == (1, True, False, 0), told
+            assert [path for path in place.rglob("*.sqlite*") if path.is_file()] == []
+            for folder in place.iterdir():
+                shutil.rmtree(folder)
+    finally:
+        subprocess.run(["umount", place], check=True)

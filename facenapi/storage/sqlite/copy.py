@@ -18,6 +18,7 @@ from facenapi.storage.sqlite import schema
 from facenapi.storage.sqlite.folder import DATABASE, Folder, check
 from facenapi.storage.sqlite.lineage import begin_epoch
 
+_FILES = ("", "-wal", "-shm")  # of a database
 PAGES = 4096  # in one step: 16 MiB
 
 # Called with the pages done and all that there are.
@@ -41,8 +42,9 @@ def back_up(store: Path, target: Path, progress: Progress | None = None) -> int:
         part.replace(target)
         sync(target.parent)
     except (OSError, sqlite3.Error) as error:
-        part.unlink(missing_ok=True)
-        raise StartupError(f"{target} cannot be written: {room_fault(target.parent, error) or error}") from error
+        reason = room_fault(target.parent, error) or error  # before there is room again
+        _remove(part)
+        raise StartupError(f"{target} cannot be written: {reason}") from error
     finally:
         source.close()
     return faces
@@ -62,7 +64,7 @@ def put_back(copy: Path, store: Path, *, replace: bool) -> int:
                 f"There is a database {folder.database} already; --replace keeps it beside the new one"
             )
         part = store / f"{DATABASE}.new"
-        part.unlink(missing_ok=True)
+        _remove(part)
         try:
             source = sqlite3.connect(f"{copy.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
             os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -72,8 +74,9 @@ def put_back(copy: Path, store: Path, *, replace: bool) -> int:
                 source.close()
             _begin_anew(part)
         except (OSError, sqlite3.Error) as error:
-            part.unlink(missing_ok=True)
-            raise StartupError(f"{copy} cannot be restored: {room_fault(store, error) or error}") from error
+            reason = room_fault(store, error) or error
+            _remove(part)
+            raise StartupError(f"{copy} cannot be restored: {reason}") from error
         _put_aside(folder.database)
         part.replace(folder.database)
         folder.mark()
@@ -113,12 +116,18 @@ def _begin_anew(path: Path) -> None:
         db.close()
 
 
+def _remove(database: Path) -> None:
+    """Remove what is not finished, with what SQLite has beside it."""
+    for ending in _FILES:
+        database.with_name(database.name + ending).unlink(missing_ok=True)
+
+
 def _put_aside(database: Path) -> None:
     """Keep a database, with its log, under names that are free."""
     number = 1
     while (aside := database.with_name(f"{database.name}.before-{number}")).exists():
         number += 1
-    for ending in ("", "-wal", "-shm"):
+    for ending in _FILES:
         path = database.with_name(database.name + ending)
         if path.exists():
             path.replace(aside.with_name(aside.name + ending))
