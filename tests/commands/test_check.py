@@ -135,7 +135,10 @@ def test_servers_that_stand_for_one_another_are_compared(facenapi, data, tmp_pat
 
 
 def test_servers_that_differ_are_named(facenapi, data, monkeypatch):
-    versions = {"http://a:1/health": {"version": "1"}, "http://b:1/health": {"version": "2"}}
+    alike = {"detector": {}, "search": {}}
+    versions = {
+        f"http://{name}:1/health": {"version": version, **alike} for name, version in (("a", "1"), ("b", "2"))
+    }
     monkeypatch.setattr("facenapi.commands.check._get", lambda url: versions.get(url, {}))
     said = facenapi("check", "configuration", data, "--servers=http://a:1,http://b:1")
     assert said.status == 1
