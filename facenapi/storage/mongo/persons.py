@@ -10,7 +10,7 @@ from facenapi.storage.base import Page, Person
 from facenapi.storage.mongo.base import key
 from facenapi.storage.mongo.driver import int64, operation
 from facenapi.storage.mongo.lists import Lists
-from facenapi.storage.rules import camera_key, day_of
+from facenapi.storage.rules import DAY_MS, camera_key, day_of
 
 
 class Persons(Lists):
@@ -84,14 +84,14 @@ class Persons(Lists):
     @operation
     async def sighting_days(self, owner: str, person_id: int, cam_id: str, start_ms: int, end_ms: int) -> set[int]:
         """Return the UTC days on which a camera saw a person."""
-        cursor = self.faces.find(
-            {
-                "owner": owner,
-                "person_id": int64(person_id),
-                "cam_key": camera_key(cam_id),
-                "timestamp": {"$gte": int64(start_ms), "$lte": int64(end_ms)},
-            },
-            {"_id": 0, "timestamp": 1},
-            hint="sightings",
-        )
-        return {day_of(int(document["timestamp"])) async for document in cursor}
+        seen = {"owner": owner, "person_id": int64(person_id), "cam_key": camera_key(cam_id)}
+        days: set[int] = set()
+        while start_ms <= end_ms:  # there may be any number of them in a day
+            after = seen | {"timestamp": {"$gte": int64(start_ms), "$lte": int64(end_ms)}}
+            cursor = self.faces.find(after, {"_id": 0, "timestamp": 1}, hint="sightings").sort("timestamp", 1)
+            found = await cursor.limit(1).to_list(1)
+            if not found:
+                break
+            days.add(day_of(int(found[0]["timestamp"])))
+            start_ms = (max(days) + 1) * DAY_MS
+        return days

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from facenapi.storage.base import Page, Person
-from facenapi.storage.rules import DAY_MS, camera_key
+from facenapi.storage.rules import DAY_MS, camera_key, day_of
 from facenapi.storage.sqlite import rows
 
 
@@ -77,11 +77,16 @@ def sighting_days(
     db: sqlite3.Connection, owner: str, person_id: int, cam_id: str, between_ms: tuple[int, int]
 ) -> set[int]:
     """Return the UTC days on which a camera saw a person, within two inclusive times."""
-    # SQL division rounds towards 1970, days begin before: shift far into the past to divide.
-    shift = DAY_MS * 1_000_000
-    found = db.execute(
-        "SELECT DISTINCT (timestamp_ms + ?) / ? - 1000000 FROM faces INDEXED BY sightings WHERE owner = ? "
-        "AND person_id = ? AND cam_key = ? AND timestamp_ms BETWEEN ? AND ?",
-        (shift, DAY_MS, owner, person_id, camera_key(cam_id), *between_ms),
+    # From one day on to the first sighting after its end: there may be any number of them in a day.
+    first = (
+        "SELECT min(timestamp_ms) FROM faces INDEXED BY sightings WHERE owner = ?1 AND person_id = ?2 "
+        "AND cam_key = ?3 AND timestamp_ms BETWEEN {} AND ?5"
     )
-    return {row[0] for row in found}
+    # SQL division rounds towards 1970, days begin before: ?6 shifts far into the past to divide.
+    next_day = f"((at + ?6) / {DAY_MS} + 1) * {DAY_MS} - ?6"
+    found = db.execute(
+        f"WITH RECURSIVE seen (at) AS ({first.format('?4')} UNION ALL "  # noqa: S608  (constants)
+        f"SELECT ({first.format(next_day)}) FROM seen WHERE at IS NOT NULL) SELECT at FROM seen WHERE at IS NOT NULL",
+        (owner, person_id, camera_key(cam_id), *between_ms, DAY_MS * 1_000_000),
+    )
+    return {day_of(at) for (at,) in found}

@@ -8,12 +8,12 @@ import re
 import pytest
 
 from facenapi.storage.base import FaceFilter, Page
-from facenapi.storage.sqlite import rows, schema
+from facenapi.storage.sqlite import persons, rows, schema
 from facenapi.storage.sqlite.sources import sources
 from scripts import bench_history
 from tests.storage.samples import new_face
 from tests.storage.sqlite.support import DATABASE, opened
-from tests.support.skewed import OWNER, World, fill
+from tests.support.skewed import EVERYWHERE, MAIN, OWNER, World, fill
 
 WORLD = World(4000)
 
@@ -60,6 +60,19 @@ def test_a_list_costs_what_it_returns_whatever_is_asked_for(folder):
     found = bench_history.measure(folder, WORLD, limit=100, rounds=0)
     assert len(found) > 3000
     assert [entry for entry in found if entry[3] > bench_history.BOUND] == []
+
+
+def test_days_of_sightings_cost_what_there_are_of_days(folder):
+    """Not what there are of sightings: whoever adds a face has to wait for them."""
+    db = schema.connect(folder / DATABASE, "normal")
+    days: set[int] = set()
+
+    def look(db):
+        days.update(persons.sighting_days(db, OWNER, EVERYWHERE, MAIN, (0, 2**42)))
+
+    assert bench_history.steps(db, look) < 300
+    assert days == {WORLD.time_at(0) // 86_400_000}
+    db.close()
 
 
 @pytest.mark.slow
