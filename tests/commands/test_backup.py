@@ -116,3 +116,26 @@ async def test_all_owners_go_into_one_file(facenapi, tmp_path):
     said = await command(facenapi, "import", file, "--owner=me", f"--data_dir={other}", "-q")
     assert (said.status, "several owners" in said.err or "another owner" in said.err) == (1, True)
     shutil.rmtree(other)
+
+
+async def test_a_store_is_in_a_new_epoch_after_each_of_them(facenapi, tmp_path):
+    """So that no snapshot of search takes it for what it was."""
+    data, copy, file = tmp_path / "data", tmp_path / "copy", tmp_path / "all.ndjson"
+
+    def latest():
+        db = sqlite3.connect(data / "store" / DATABASE)
+        try:
+            return db.execute("SELECT * FROM epochs ORDER BY rowid DESC").fetchone()
+        finally:
+            db.close()
+
+    async with serving(data) as client:
+        await client.enrol(RED)
+    seen = [latest()]
+    for words in (("backup", copy), ("export", file)):
+        assert (await command(facenapi, *words, f"--data_dir={data}", "-q")).status == 0
+        assert latest() == seen[0]
+    for words in (("restore", copy, "--replace"), ("import", file, "-q"), ("import", file, "-q")):
+        assert (await command(facenapi, *words, f"--data_dir={data}")).status == 0
+        assert latest() not in seen
+        seen.append(latest())
