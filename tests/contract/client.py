@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlencode
@@ -90,3 +92,27 @@ def everything(connection: socket.socket) -> bytes:
 def ids(answer) -> list[int]:
     """Return the ids of a list of faces or persons."""
     return [item["id"] for item in answer["results"]]
+
+
+def logged(server, pattern):
+    """Return the last line of the log with this pattern; it is written right after the answer."""
+    for _ in range(200):
+        if found := [line for line in server.log.read_text().splitlines() if re.search(pattern, line)]:
+            return found[-1]
+        time.sleep(0.01)
+    raise AssertionError(pattern)
+
+
+def line_of(server, reply):
+    """Return the access log's line of a request."""
+    return json.loads(logged(server, reply.headers["X-Request-Id"]))
+
+
+def answer(api, sent: bytes) -> tuple[int, dict[str, str], dict]:
+    """Send bytes and return status, headers and JSON of what comes until the connection closes."""
+    with api.connection() as connection:
+        connection.sendall(sent)
+        head, _, body = everything(connection).partition(b"\r\n\r\n")
+    first, *rest = head.decode("latin-1").split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in rest)
+    return int(first.split()[1]), headers, json.loads(body) if body else {}

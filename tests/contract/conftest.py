@@ -11,6 +11,7 @@ from tests.contract.client import Api
 from tests.support.fake_server import ForkedServer
 from tests.support.wire import WireDouble
 
+APP = "https://app.example.com"
 # The second is left to scripts/test: what a store does differently, the suite of all stores finds.
 STORES = ("sqlite", pytest.param("mongo", marks=pytest.mark.slow))
 
@@ -50,3 +51,12 @@ def server(request, tmp_path_factory):
 def api(server):
     """A client with a new owner."""
     return Api(server)
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory):
+    """A server with a path prefix, for pages of two origins, that logs JSON at debug level."""
+    options = (f"--cors_origins={APP},http://localhost:3000", "--base_path=/faces-api", "--log_format=json",
+               "--logging=debug", "--rate_limit=0", "--trusted_proxies=127.0.0.1,10.0.0.0/8")  # fmt: skip
+    with serving("sqlite", tmp_path_factory.mktemp("edge"), *options) as server:
+        yield server

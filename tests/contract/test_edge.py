@@ -2,51 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-import time
 
 import pytest
 
-from tests.contract.client import Api, everything
-from tests.contract.conftest import serving
-from tests.support.server import RED, multipart, picture
-
-APP = "https://app.example.com"
-
-
-@pytest.fixture(scope="module")
-def edge(tmp_path_factory):
-    """A server with a path prefix, for pages of two origins, that logs JSON at debug level."""
-    options = (f"--cors_origins={APP},http://localhost:3000", "--base_path=/faces-api", "--log_format=json",
-               "--logging=debug", "--rate_limit=0", "--trusted_proxies=127.0.0.1,10.0.0.0/8")  # fmt: skip
-    with serving("sqlite", tmp_path_factory.mktemp("edge"), *options) as server:
-        yield server
-
-
-def logged(server, pattern):
-    """Return the last line of the log with this pattern; it is written right after the answer."""
-    for _ in range(200):
-        if found := [line for line in server.log.read_text().splitlines() if re.search(pattern, line)]:
-            return found[-1]
-        time.sleep(0.01)
-    raise AssertionError(pattern)
-
-
-def line_of(server, reply):
-    """Return the access log's line of a request."""
-    return json.loads(logged(server, reply.headers["X-Request-Id"]))
-
-
-def answer(api, sent: bytes) -> tuple[int, dict[str, str], dict]:
-    """Send bytes and return status, headers and JSON of what comes until the connection closes."""
-    with api.connection() as connection:
-        connection.sendall(sent)
-        head, _, body = everything(connection).partition(b"\r\n\r\n")
-    first, *rest = head.decode("latin-1").split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in rest)
-    return int(first.split()[1]), headers, json.loads(body) if body else {}
-
+from tests.contract.client import Api, answer, line_of, logged
+from tests.contract.conftest import APP, serving
+from tests.support.server import RED, picture
 
 # -- refusals -------------------------------------------------------------------------------------
 
@@ -202,43 +164,6 @@ def test_without_the_option_there_is_no_cors(api):
     reply = api("OPTIONS", "/v1/faces", headers=asked)
     assert (reply.status, reply.json["code"]) == (405, "METHOD_NOT_ALLOWED")
     assert not [name for name in reply.headers if name.lower().startswith("access-control")]
-
-
-# -- the log --------------------------------------------------------------------------------------
-
-
-def test_the_log_says_why(edge):
-    api = Api(edge)
-    kind, body = multipart({"photo": b"no picture"})
-    for sent, code in (
-        ({"method": "POST", "path": "/v1/face", "body": body, "headers": {"Content-Type": kind}}, "BAD_IMAGE"),
-        ({"method": "GET", "path": "/v1/face/id/7"}, "NOT_FOUND"),
-        ({"method": "GET", "path": "/v1/faces", "headers": {"Authorization": None}}, "AUTH_FAILED"),
-    ):
-        line = line_of(edge, api(**sent))
-        assert (line["code"], line["level"]) == (code, "WARNING")
-        assert (line["owner"] == "-") == (code == "AUTH_FAILED")
-    line = line_of(edge, api("GET", "/v1/faces"))
-    assert {"time", "level", "logger", "owner", "from", "method", "path", "status", "ms"} <= set(line)
-    assert "code" not in line
-
-
-def test_probes_are_logged_at_debug(edge, api):
-    for path in ("/health", "/health/live", "/health/ready", "/metrics"):
-        assert line_of(edge, Api(edge, "x")("GET", path))["level"] == "DEBUG"
-        quiet = api("GET", path).headers["X-Request-Id"]
-        assert quiet not in api.server.log.read_text()
-
-
-def test_the_owner_of_a_refusal_for_overload_is_logged(tmp_path):
-    with serving("sqlite", tmp_path, "--rate_limit=0.001") as server:
-        api = Api(server)
-        replies = [api("GET", "/v1/faces") for _ in range(3)]
-        assert replies[-1].status == 429
-        owner = re.search(r"owner=(\w+) ", logged(server, replies[0].headers["X-Request-Id"]))[1]
-        line = logged(server, replies[-1].headers["X-Request-Id"])
-    assert f" owner={owner} " in line
-    assert " status=429 code=OVERLOADED " in line
 
 
 def test_strangers_are_kept_to_the_rate_by_their_address_behind_a_proxy_too(tmp_path):
