@@ -30,6 +30,7 @@ from facenapi.storage.records import (
     NewFace,
     Page,
     Person,
+    PersonSummary,
     Token,
     Tombstone,
     UnknownGalleryError,
@@ -51,6 +52,7 @@ __all__ = [
     "NewFace",
     "Page",
     "Person",
+    "PersonSummary",
     "Store",
     "StoreIdentity",
     "Token",
@@ -170,7 +172,7 @@ class Store(Protocol):
     async def get_person(self, owner: str, person_id: int) -> Person | None:
         """Return a person."""
 
-    async def list_persons(self, owner: str, page: Page) -> list[Person]:
+    async def list_persons(self, owner: str, page: Page) -> list[PersonSummary]:
         """Return a page of persons, highest id first."""
 
     async def sighting_days(self, owner: str, person_id: int, cam_id: str, start_ms: int, end_ms: int) -> set[int]:

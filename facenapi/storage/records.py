@@ -175,6 +175,13 @@ class Person:
     face: Face | None
 
 
+class PersonSummary(NamedTuple):
+    """A person in a list: the meta of its newest face."""
+
+    id: int
+    meta: str
+
+
 @dataclass(frozen=True, slots=True)
 class Camera:
     """A camera of an owner; ``fields`` holds what the client set (meta, url, detector, rot, roi, enabled)."""

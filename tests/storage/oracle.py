@@ -16,6 +16,7 @@ from facenapi.storage.base import (
     MetaSummary,
     Page,
     Person,
+    PersonSummary,
     UnknownGalleryError,
     UnknownPersonError,
 )
@@ -159,7 +160,7 @@ class Oracle:
 
     def list_persons(self, owner, page):
         known = [i for i in range(1, self.persons.get(owner, 0) + 1) if self.has_person(owner, i)]
-        return [self.get_person(owner, i) for i in window(known, page)]
+        return [PersonSummary(i, self.get_person(owner, i).meta) for i in window(known, page)]
 
     def sighting_days(self, owner, person_id, cam_id, start_ms, end_ms):
         where = FaceFilter(person_id=person_id, cam_ids=(cam_id,), start_ms=start_ms, end_ms=end_ms)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from pymongo import UpdateOne
 
-from facenapi.storage.base import Page, Person
+from facenapi.storage.base import Page, Person, PersonSummary
 from facenapi.storage.mongo.base import key
 from facenapi.storage.mongo.driver import int64, operation
 from facenapi.storage.mongo.lists import Lists
 from facenapi.storage.rules import DAY_MS, camera_key, day_of
+
+AT_ONCE = 16
 
 
 class Persons(Lists):
@@ -53,33 +56,38 @@ class Persons(Lists):
 
     @operation
     async def get_person(self, owner: str, person_id: int) -> Person | None:
-        """Return a person."""
+        """Return a person; counts by walking an index alone."""
         if await self.persons.find_one({"_id": key(owner, person_id)}) is None:
             return None
-        return (await self._persons(owner, [person_id]))[0]
+        match = {"owner": owner, "person_id": int64(person_id)}
+        seen = await self.driver.extremes(self.faces, match, "person_id", "persons")
+        count, first, last = seen.get(person_id, (0, 0, 0))
+        faces = await self.fetch(owner, [first, last])
+        newest = faces.get(last)
+        return Person(person_id, newest.meta if newest else "", count, faces.get(first))
 
     @operation
-    async def list_persons(self, owner: str, page: Page) -> list[Person]:
-        """Return a page of persons."""
+    async def list_persons(self, owner: str, page: Page) -> list[PersonSummary]:
+        """Return a page of persons, highest id first."""
         bounds = {"$gt": int64(0 if page.min_id is None else page.min_id)}
         if page.max_id is not None:
             bounds["$lt"] = int64(page.max_id)
         order = 1 if page.min_id is not None else -1
         cursor = self.persons.find({"owner": owner, "number": bounds}, hint="numbers").sort("number", order)
         found = await cursor.limit(page.limit).to_list(page.limit)
-        return await self._persons(owner, [int(document["number"]) for document in found][::-order])
-
-    async def _persons(self, owner: str, ids: Sequence[int]) -> list[Person]:
-        """Return persons that exist, with what the faces say of them."""
-        match = {"owner": owner, "person_id": {"$in": [int64(i) for i in ids]}}
-        seen = await self.driver.extremes(self.faces, match, "person_id", "persons") if ids else {}
-        faces = await self.fetch(owner, [end for _, *ends in seen.values() for end in ends])
-        persons = []
-        for person_id in ids:
-            count, first, last = seen.get(person_id, (0, 0, 0))
-            newest = faces.get(last)
-            persons.append(Person(person_id, newest.meta if newest else "", count, faces.get(first)))
+        numbers = [int(document["number"]) for document in found][::-order]
+        persons: list[PersonSummary] = []
+        for start in range(0, len(numbers), AT_ONCE):
+            persons += await asyncio.gather(
+                *(self._summary(owner, number) for number in numbers[start : start + AT_ONCE])
+            )
         return persons
+
+    async def _summary(self, owner: str, number: int) -> PersonSummary:
+        """Look at the newest face: a group of all faces would be walked to its end for that."""
+        cursor = self.faces.find({"owner": owner, "person_id": int64(number)}, {"meta": 1}, hint="persons")
+        newest = await cursor.sort("_id", -1).limit(1).to_list(1)
+        return PersonSummary(number, newest[0]["meta"] if newest else "")
 
     @operation
     async def sighting_days(self, owner: str, person_id: int, cam_id: str, start_ms: int, end_ms: int) -> set[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from facenapi.storage.base import Page, Person
+from facenapi.storage.base import Page, Person, PersonSummary
 from facenapi.storage.rules import DAY_MS, camera_key, day_of
 from facenapi.storage.sqlite import rows
 
@@ -34,20 +34,18 @@ def restore_persons(db: sqlite3.Connection, owner: str, ids: Sequence[int]) -> N
     )
 
 
-def persons(db: sqlite3.Connection, owner: str, page: Page) -> list[Person]:
+def persons(db: sqlite3.Connection, owner: str, page: Page) -> list[PersonSummary]:
     """Return a page of persons, highest id first."""
     low = 0 if page.min_id is None else page.min_id
     high = 2**63 - 1 if page.max_id is None else page.max_id
     order = "ASC" if page.min_id is not None else "DESC"
-    found = sorted(
-        db.execute(
-            "SELECT id, faces FROM persons WHERE owner = ? AND id > ? AND id < ? "  # noqa: S608  (a constant)
-            f"ORDER BY id {order} LIMIT ?",
-            (owner, low, high, page.limit),
-        ),
-        reverse=True,
+    newest = "SELECT max(id) FROM faces INDEXED BY faces_of_person WHERE owner = p.owner AND person_id = p.id"
+    found = db.execute(
+        f"SELECT id, ifnull((SELECT meta FROM faces WHERE id = ({newest})), '') FROM persons AS p "  # noqa: S608
+        f"WHERE owner = ? AND id > ? AND id < ? ORDER BY id {order} LIMIT ?",
+        (owner, low, high, page.limit),
     )
-    return [_person(db, owner, *row) for row in found]
+    return sorted((PersonSummary(*row) for row in found), reverse=True)
 
 
 def person(db: sqlite3.Connection, owner: str, person_id: int) -> Person | None:

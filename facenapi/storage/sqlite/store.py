@@ -274,7 +274,7 @@ class SqliteStore:
         """Return a person."""
         return await self._read(lambda db: persons.person(db, owner, person_id))
 
-    async def list_persons(self, owner: str, page: Page) -> list[Person]:
+    async def list_persons(self, owner: str, page: Page) -> list[base.PersonSummary]:
         """Return a page of persons."""
         return await self._read(lambda db: persons.persons(db, owner, page))
 

@@ -126,6 +126,7 @@ async def test_any_filters_are_led_to_their_page(store, double):
     for where in (FaceFilter(events=True, end_ms=world.time_at(0.5)), *world.lists().values(), *filters):
         for page in (Page(10), Page(10, max_id=world.id_at(0.5))):
             await store.list_faces(OWNER, where, page)
+    await store.list_persons(OWNER, Page(10))
     assert plans.unhinted == []
     assert {name for name, _ in plans.sorted} <= {"history_by_time"}
     assert [walk for walk in plans.walked if walk[0] > 2 * walk[1]["limit"] + lists.FEW] == []
