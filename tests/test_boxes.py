@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.live import Server, form, jpeg
 
+pytestmark = pytest.mark.slow  # tests/test_end_to_end.py has the daily server with real networks
+
 # The photo that a box belongs to, and the box.
 METHODS = {"face": ("photo", "bbox"), "identify": ("photo", "bbox"), "verify": ("photo1", "bbox1")}
 

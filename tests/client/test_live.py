@@ -14,6 +14,8 @@ from tests.support.live import Server
 from tests.support.photos import no_face, two_faces
 from tests.support.pictures_server import serve_pictures
 
+pytestmark = pytest.mark.slow  # tests/test_end_to_end.py has the daily server with real networks
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, model_pack):

@@ -62,6 +62,7 @@ def test_hundreds_of_damaged_files(snapshot, tmp_path, first):
     assert len(run_trials(snapshot, tmp_path / "copy", first, first + 250)) == 250
 
 
+@pytest.mark.slow
 async def test_a_damaged_segment_is_rebuilt_from_the_store(tmp_path, caplog):
     store, vectors = FeedStore(), faces_like(700)
     changes = [store.put(number, vector, ("vip",) * (number % 2)) for number, vector in enumerate(vectors)]
@@ -168,7 +169,14 @@ async def answers_rightly(shard, vectors, numbers, tag=None):
     return refused
 
 
-@pytest.mark.parametrize(("damage", "tag"), [(cut_off, None), (overwrite, "vip"), (replace, None)])
+@pytest.mark.parametrize(
+    ("damage", "tag"),
+    [
+        pytest.param(cut_off, None, marks=pytest.mark.slow),
+        (overwrite, "vip"),
+        pytest.param(replace, None, marks=pytest.mark.slow),
+    ],
+)
 async def test_what_happens_to_a_file_under_the_server_spoils_no_answer(tmp_path, caplog, damage, tag):
     store, vectors = FeedStore(), faces_like(400)
     shard, path = await segment_of_400(tmp_path, store, vectors)
@@ -182,6 +190,7 @@ async def test_what_happens_to_a_file_under_the_server_spoils_no_answer(tmp_path
     await shard.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [cut_off, overwrite])
 async def test_nothing_is_built_of_a_damaged_segment(tmp_path, caplog, damage):
     store, vectors = FeedStore(), faces_like(1000)

@@ -72,6 +72,7 @@ def migrate_in_a_child(path, steps: int) -> int:
     return subprocess.run(command, cwd=ROOT, check=False, timeout=60).returncode
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=120)
 async def test_a_migration_that_is_killed_is_made_whole_by_the_next_start(tmp_path):
     """At any point of it, again and again: a file is as it was before a step of it, or as it is after."""

@@ -32,6 +32,7 @@ def folder(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_an_index_leads_to_the_ids_of_every_list_in_their_order(folder):
     db = schema.connect(folder / DATABASE, "normal")
     used = set()
