@@ -33,9 +33,10 @@ class Plans:
             return
         index = self.indexes[command["$db"], next(iter(command.values()))][command["hint"]]
         led = _led(list(index["key"]), command["filter"])
-        keys = [document["_id"] for document in collection.find(led, {"_id": 1})]
+        order = next(iter(command.get("sort") or {"_id": 1}))
+        keys = [document[order] for document in collection.find(led, {order: 1})]
         if command.get("sort") and len(found) == command["limit"] and command not in [c for _, c in self.sorted]:
-            end, descending = found[-1]["_id"], next(iter(command["sort"].values())) < 0
+            end, descending = found[-1][order], next(iter(command["sort"].values())) < 0
             keys = [key for key in keys if (key >= end if descending else key <= end)]
         self.walked.append((len(keys), command))
 
