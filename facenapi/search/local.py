@@ -96,6 +96,7 @@ class LocalShard(Hosted):
             await self._follower.catch_up()
         except StoreChangedError as error:
             await self._begin_anew(error)
+            await self._follower.catch_up()
         self._upkeep.begin()
         self._ready = True
 

@@ -54,10 +54,13 @@ class Feed:
         return identity is not None and lineage.holds(identity, rev, newest) and rev >= lineage.floor
 
     async def read(self, rev: int, take: Callable[[Changes], Awaitable[None]]) -> int:
-        """Give all that has changed since ``rev`` to ``take``; return the latest revision."""
-        more, said = True, time.monotonic()
+        """Give all that has changed since ``rev``, all that there is for 0, to ``take``; return the latest revision.
+
+        Raises StoreChangedError.
+        """
+        more, whole, said = True, rev == 0, time.monotonic()
         while more:
-            rev, more = await self._read_page(rev, take)
+            rev, more = await self._read_page(rev, take, whole=whole)
             if time.monotonic() - said > PROGRESS_S:
                 said = time.monotonic()
                 log.info("Search reads the store: revision %d", rev)
@@ -67,18 +70,21 @@ class Feed:
         """Give the whole feed to ``take``, at leisure; return the latest revision."""
         rev, more = 0, True
         while more:
-            rev, more = await self._read_page(rev, take)
+            rev, more = await self._read_page(rev, take, whole=True)
             await asyncio.sleep(PAUSE_S)
         return rev
 
-    async def _read_page(self, rev: int, take: Callable[[Changes], Awaitable[None]]) -> tuple[int, bool]:
+    async def _read_page(
+        self, rev: int, take: Callable[[Changes], Awaitable[None]], *, whole: bool
+    ) -> tuple[int, bool]:
         page = await self._store.changes_since(rev, self._page, self._cells)
         if page.identity != self.identity:
             lineage = await self._store.lineage()
             if self.identity is not None and not lineage.holds(self.identity, rev):
                 raise StoreChangedError(f"revision {rev} of {self.identity} is not of {lineage.identity}")
             self.identity = page.identity
-        if 0 < rev < page.floor:
+        # Who began at the beginning needs no deletion from before, and is through long before a newer one is forgotten.
+        if rev < page.floor and not whole:
             raise StoreChangedError(f"what was deleted before revision {page.floor} is forgotten")
         await take(page)
         return page.next_rev, page.more

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from facenapi.errors import Unavailable
 from facenapi.search.shard import Query
 from tests.search.support import FeedStore, faces_like, query, started, until
 
@@ -99,6 +100,45 @@ async def test_who_was_away_while_deletions_were_forgotten_reads_all_anew(tmp_pa
     store.floor = store.rev
     shard = await started(tmp_path, store, compare_s=1e9)
     assert shard.info()["faces"] == 10
+    await shard.close()
+
+
+async def test_a_store_that_has_forgotten_deletions_is_read_to_its_end(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("facenapi.search.upkeep.follower.PAGE", 10)
+    store = FeedStore()
+    for number in range(30):
+        store.put(number, VECTORS[number])
+    store.floor = 25
+    shard = await started(tmp_path, store)
+    assert shard.info()["faces"] == 30
+    await until(lambda: store.asked_from.count(20) == 2)  # the comparison reads all, too
+    await until(lambda: store.asked_from.count(30) > 2)
+    assert "begins anew" not in caplog.text
+    await shard.close()
+
+
+async def test_who_is_interrupted_while_reading_anew_is_not_ready_before_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("facenapi.search.upkeep.follower.PAGE", 10)
+    store = FeedStore()
+    for number in range(30):
+        store.put(number, VECTORS[number])
+    store.floor = 25
+    shard = await started(tmp_path, store)
+    pages, troubles, seen = store.changes_since, [20, 10], []
+
+    async def in_trouble(rev, *more):
+        if shard.ready and rev < 30:
+            seen.append(shard.info()["faces"])
+        if troubles and rev == troubles[-1]:
+            troubles.pop()
+            raise Unavailable("The database is down")
+        return await pages(rev, *more)
+
+    store.changes_since = in_trouble
+    store.epochs = [("other", 0)]
+    await until(lambda: not troubles)
+    await holds_what_the_store_has(shard, store)
+    assert set(seen) <= {30}
     await shard.close()
 
 
