@@ -127,7 +127,8 @@ class MilvusShard(Hosted):
             state = await self._threads.write(self._begin_anew, state)
         self._index.forget()
         self._rev, self._made = state.rev, state.made
-        await self._catch_up()
+        if not await self._catch_up():
+            return
         await self._count()
         self._ready = True
         log.info("Search in Milvus is ready: %d vectors, in %.1f s", self._faces, time.monotonic() - began)
@@ -152,6 +153,7 @@ class MilvusShard(Hosted):
     async def _follow(self) -> None:
         if not self._ready:
             await self._attach()
+            return
         await self._catch_up()
         if time.monotonic() - self._counted_at > COUNT_S:
             await self._count()
@@ -171,12 +173,15 @@ class MilvusShard(Hosted):
             self._ready = False
             log.warning("Milvus was emptied or begun anew")
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self) -> bool:
+        """Take all that is new; false if the store is another one, and this is to be attached anew."""
         try:
             await self._feed.read(self._rev, self._take_page)
         except StoreChangedError as error:
             log.warning("The store is another one or was put back: %s", error)
-            self._ready = False  # attached anew by the next look
+            self._ready = False
+            return False
+        return True
 
     async def _take_page(self, page: Changes) -> None:
         await self._threads.write(self._take, changes_of(page), self._ready)

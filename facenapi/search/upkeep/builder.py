@@ -39,12 +39,17 @@ if TYPE_CHECKING:
 FORMAT = 8
 NICENESS = 10  # at 19 a busy machine starves the build and the buffers pile up
 _BLOCK = 8192
-_DAMAGED = 3  # exit status of a child that found a source damaged
+_DAMAGED = 3  # exit status of a child that found a segment damaged
+_OPEN = "/dev/fd/"  # where a child finds what the parent has open: segments
 _PACKAGE = Path(__file__).resolve().parents[2]
 
 
 class BuildError(Exception):
     """The child failed; the message has its last words."""
+
+
+class SourceError(DamagedError):
+    """A segment is damaged that another one was to be made of."""
 
 
 class Builder:
@@ -100,7 +105,7 @@ def write_order(plan: Plan, folder: Path) -> None:
         np.save(folder / f"source{number}.ids.npy", part.ids[rows])
         np.save(folder / f"source{number}.rows.npy", rows)
         if isinstance(part, Segment):
-            sources.append(f"/dev/fd/{part.vectors.fd}")
+            sources.append(f"{_OPEN}{part.vectors.fd}")
             sums = part.vectors.sums
         else:
             assert isinstance(part, Buffer)
@@ -169,11 +174,14 @@ def _gather(folder: Path, sources: list[str], dim: int) -> tuple[NDArray[np.floa
     vectors = np.empty((len(ids), dim), np.float32)
     done = 0
     for number, path in enumerate(sources):
-        source = Stored(Path(path), np.load(folder / f"source{number}.sums.npy"), dim)
-        rows = np.load(folder / f"source{number}.rows.npy")
-        for start in range(0, len(rows), _BLOCK):
-            some = rows[start : start + _BLOCK]
-            vectors[place[done + start : done + start + len(some)]] = source.read(some)
+        rows, sums = (np.load(folder / f"source{number}.{name}.npy") for name in ("rows", "sums"))
+        try:
+            source = Stored(Path(path), sums, dim)
+            for start in range(0, len(rows), _BLOCK):
+                some = rows[start : start + _BLOCK]
+                vectors[place[done + start : done + start + len(some)]] = source.read(some)
+        except DamagedError as error:  # what was written for this build alone says nothing of the collection
+            raise SourceError(str(error)) if path.startswith(_OPEN) else error from None
         done += len(rows)
     return vectors, np.sort(ids)
 
@@ -223,7 +231,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     try:
         fill_folder(Path(sys.argv[1]))
-    except DamagedError as error:
+    except SourceError as error:
         sys.stderr.write(str(error))
         sys.exit(_DAMAGED)
 

@@ -83,7 +83,7 @@ class Feed:
             if self.identity is not None and not lineage.holds(self.identity, rev):
                 raise StoreChangedError(f"revision {rev} of {self.identity} is not of {lineage.identity}")
             self.identity = page.identity
-        # Who began at the beginning needs no deletion from before, and is through long before a newer one is forgotten.
+        # Who began with nothing needs no older deletion, and is through long before a newer one is forgotten.
         if rev < page.floor and not whole:
             raise StoreChangedError(f"what was deleted before revision {page.floor} is forgotten")
         await take(page)

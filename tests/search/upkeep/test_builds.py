@@ -125,3 +125,13 @@ async def test_a_segment_that_cannot_be_built_keeps_no_other_owner_waiting(tmp_p
     shard = await started(tmp_path, store)
     await until(lambda: shard.info()["segments"] == 1)
     await shard.close()
+
+
+async def test_a_release_that_is_replaced_under_the_server_takes_no_faces_away(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("facenapi.search.upkeep.builder.FORMAT", 99)  # of this process, not of the child
+    shard = await started(tmp_path, store := FeedStore(), capacity=20)
+    await shard.apply([store.put(number, VECTORS[number]) for number in range(50)])
+    await until(lambda: "could not be built" in caplog.text)
+    assert [hit.id for hit in await shard.search(query(VECTORS[3]))] == [3]
+    assert "is rebuilt from the store" not in caplog.text
+    await shard.close()
