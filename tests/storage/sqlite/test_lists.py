@@ -8,7 +8,7 @@ import re
 import pytest
 
 from facenapi.storage.base import FaceFilter, Page
-from facenapi.storage.sqlite import persons, rows, schema
+from facenapi.storage.sqlite import faces, persons, rows, schema
 from facenapi.storage.sqlite.sources import sources
 from scripts import bench_history
 from tests.storage.samples import new_face
@@ -46,8 +46,8 @@ def test_an_index_leads_to_the_ids_of_every_list_in_their_order(folder):
                 assert led, (where, search)
                 # Not even what is checked besides is read from the faces themselves, which are large.
                 program = db.execute(f"EXPLAIN {statement}", (*values, 100)).fetchall()
-                faces = {step[4] for step in program if step[1] == "DeferredSeek"}
-                assert not [step for step in program if step[1] == "Column" and step[2] in faces], (where, program)
+                rowids = {step[4] for step in program if step[1] == "DeferredSeek"}
+                assert not [step for step in program if step[1] == "Column" and step[2] in rowids], (where, program)
                 used.add(led[1] or "memberships")
                 # Events of a short time are few: they alone are sorted.
                 assert not more or (led[1], more) == ("events_by_time", ["USE TEMP B-TREE FOR ORDER BY"]), where
@@ -73,6 +73,18 @@ def test_days_of_sightings_cost_what_there_are_of_days(folder):
 
     assert bench_history.steps(db, look) < 300
     assert days == {WORLD.time_at(0) // 86_400_000}
+    db.close()
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+def test_a_step_of_expiry_costs_what_it_deletes(folder, part):
+    """However much is newer, and however much is older: all other writes wait for it."""
+    db = schema.connect(folder / DATABASE, "normal", writes=True)
+    where = FaceFilter(events=True, end_ms=WORLD.time_at(part))
+    db.execute("BEGIN")
+    taken = bench_history.steps(db, lambda db: faces.delete_some(db, OWNER, where, 50))
+    db.execute("ROLLBACK")
+    assert 50 * 300 < taken < 50 * 1300
     db.close()
 
 
