@@ -27,8 +27,8 @@ _HISTORY = {
     (True, False): "history_of_person",
     (True, True): "history_of_both",
 }
-# MongoDB merges at most 200 walks of an index, one for each camera, each class of lateness, friends and others.
-CAMERAS_AT_ONCE = 5
+# MongoDB merges at most 200 walks of an index: of each camera, each of 14 classes of lateness, 3 values of friend.
+CAMERAS_AT_ONCE = 4
 # A revision may be committed this long after a later one: as long as a write may take before it is given
 # a new revision (faces.py), with room to spare.
 MARGIN_MS = 10_000
