@@ -49,8 +49,9 @@ class OpenFile:
         return room_fault(self._database.parent, error) or str(error)
 
     def fault(self) -> str:
-        """Return why nothing may be written, "" if all is well."""
+        """Return why nothing may be written, "" if all is well. Any thread may call it."""
         for path in (self._database, self._wal):
+            least = self._least.get(path, 0)  # before the look at the file, which another thread may let grow
             try:
                 there = path.stat()
             except OSError as error:
@@ -60,7 +61,6 @@ class OpenFile:
             place = (there.st_dev, there.st_ino)
             if self._known.setdefault(path, place) != place:
                 return f"{path.name} is another file than the one that was opened"
-            least = self._least.get(path, 0)
             if there.st_size < least:
                 return f"{path.name} was cut off by another program"
             kept = there.st_size if path == self._database else min(there.st_size, schema.LOG_LIMIT)

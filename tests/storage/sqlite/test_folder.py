@@ -18,6 +18,7 @@ from facenapi.errors import StartupError, Unavailable
 from facenapi.storage.base import FaceFilter, Page, Token
 from facenapi.storage.ids import seconds_of
 from facenapi.storage.sqlite import SqliteStore, schema
+from facenapi.storage.sqlite.folder import OpenFile
 from tests.storage.samples import add, new_face
 from tests.storage.sqlite.support import DATABASE, filled, opened, refused
 
@@ -194,6 +195,22 @@ async def test_a_store_that_is_not_where_it_was_refuses_writes(tmp_path, change,
     assert caplog.text.count("was moved or replaced under the server") == 1
     assert (await store.list_faces("ann", FaceFilter(), Page())) == [kept]
     await store.close()
+
+
+def test_a_file_that_grows_between_the_looks_of_two_threads_was_not_cut_off(tmp_path, monkeypatch):
+    (tmp_path / DATABASE).write_bytes(b"x" * 4096)
+    file, stat = OpenFile(tmp_path / DATABASE), Path.stat
+
+    def overtaken(path):
+        seen = stat(path)
+        monkeypatch.setattr(Path, "stat", stat)
+        with (tmp_path / DATABASE).open("ab") as grown:
+            grown.write(b"x" * 4096)
+        assert file.fault() == ""
+        return seen
+
+    monkeypatch.setattr(Path, "stat", overtaken)
+    assert file.fault() == ""
 
 
 @pytest.mark.parametrize("name", [DATABASE, f"{DATABASE}-wal"])
