@@ -106,6 +106,20 @@ def test_no_similarity_is_above_its_bound(rough, kind):
     assert np.abs(near - sims).max() <= rows.slack < 4e-4
 
 
+def test_vectors_too_wide_for_exact_sums_have_a_bound_without_a_fast_path(monkeypatch):
+    monkeypatch.setattr(codes_module, "has_fast_path", lambda: False)
+    vectors = unit(np.random.default_rng(7).choice([-1.0, -0.999, 0.999, 1.0], (300, 4096)))
+    rows = Codes(*encode(vectors))
+    probes = [*vectors[:3], -vectors[3]]
+    asked = rows.ask(probes)
+    products = rows.products(asked, 0)
+    for number, probe in enumerate(probes):
+        highest = asked.base[number] + asked.unit[number] * products[number].astype(float) + asked.slack[number]
+        assert (np.vecdot(vectors, probe) <= highest).all()
+    found, _ = searched(rows, vectors, probes, 1, 0.99)
+    assert [[row for _, row in pairs] for pairs in found] == [[0], [1], [2], []]
+
+
 @pytest.mark.skipif(not codes_module.has_fast_path(), reason="this processor has no fast path for eight bits")
 @pytest.mark.parametrize("dim", [1, 16, 63, 128, 192, 500])
 def test_products_of_both_kernels_are_equal(dim, monkeypatch):
