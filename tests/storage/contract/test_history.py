@@ -7,7 +7,7 @@ import random
 import pytest
 
 from facenapi.storage.base import Face, Page
-from tests.storage.conftest import QUICK_BACKENDS, stores
+from tests.storage.conftest import QUICK_BACKENDS
 from tests.storage.oracle import Oracle
 from tests.storage.samples import ids
 from tests.support.skewed import FEW, HALF, OWNER, PERSONS, World, fill
@@ -55,7 +55,10 @@ class Flux:
 
 
 @pytest.mark.gen_test(timeout=120)
-@pytest.mark.parametrize("store", stores(QUICK_BACKENDS), indirect=True)
+@pytest.mark.parametrize(
+    "store", [pytest.param(name, marks=() if "sqlite-full" in name else pytest.mark.slow) for name in QUICK_BACKENDS],
+    indirect=True,
+)  # fmt: skip
 async def test_any_filters_find_what_is_there_page_by_page(store, request):
     flux = Flux(store, seed=15)
     await flux.begin()

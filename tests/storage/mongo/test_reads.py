@@ -115,6 +115,7 @@ async def test_every_query_names_its_index(store, double):
     assert used == {name for indexes in INDEXES.values() for name in indexes}
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=600 if LONG else 60)
 async def test_any_filters_are_led_to_their_page(store, double):
     """Every combination: by an index that yields the order, past no more keys of it than twice what is found."""
