@@ -101,7 +101,7 @@ class Server:
         headers = {"Authorization": f"Token {self.key}", "Content-Type": kind}
         request = urllib.request.Request(self.url + path, body, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
+            with urllib.request.urlopen(request, timeout=200) as reply:
                 status, content = reply.status, reply.read()
         except urllib.error.HTTPError as error:
             status, content = error.code, error.read()
