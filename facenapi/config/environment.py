@@ -12,7 +12,7 @@ from pathlib import Path
 
 PREFIX = "FACENAPI_"
 # Variables with the prefix that are no options: of commands, scripts and the container's health check.
-_OTHERS = {"FACENAPI_TOKEN", "FACENAPI_URL", "FACENAPI_HEALTH", "FACENAPI_VENV"}
+_OTHERS = {"FACENAPI_TOKEN", "FACENAPI_URL", "FACENAPI_HEALTH", "FACENAPI_VENV", "FACENAPI_NMSLIB"}
 # What Kubernetes sets in every pod beside a service that is called facenapi.
 _KUBERNETES = re.compile(r"FACENAPI_(SERVICE_|PORT_[0-9]+_)")
 

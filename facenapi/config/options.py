@@ -1,7 +1,7 @@
 """The table of options: name, type, default, range and meaning of each, once.
 
-``config.py`` reads files and command lines by this table and prints it as help, as the commented
-sample in ``conf/`` and as the reference in the README.
+``reader.py`` reads files and command lines by this table, ``environment.py`` variables; ``text.py`` prints it as help
+and as the commented sample in ``conf/``, which is the reference.
 """
 
 from __future__ import annotations

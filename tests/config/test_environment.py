@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from facenapi.config.environment import read_environment
 from facenapi.config.options import TABLE
 from facenapi.config.reader import ConfigError, load
 
@@ -45,6 +49,17 @@ def test_what_is_empty_or_of_others_is_left_alone(tmp_path):
               "FACENAPI_PORT_8000_TCP_ADDR": "10.0.0.1", "FACENAPI_TOKEN": "x", "FACENAPI_TEST_PACK": "/p",
               "FACENAPI_HOST": "", "FACENAPIX": "1"}  # fmt: skip
     assert loaded(tmp_path, others).given == frozenset()
+
+
+def test_no_variable_that_scripts_containers_and_guides_name_stops_a_command():
+    root = Path(__file__).parents[2]
+    places = [path for name in ("scripts", "conf", "docs", "Dockerfile", "compose.yaml", "README.rst")
+              for path in ([root / name] if (root / name).is_file() else (root / name).rglob("*"))]  # fmt: skip
+    names = {name for path in places if path.is_file() and path.suffix not in (".pyc", ".png", ".jpg", ".webp")
+             for name in re.findall(r"\bFACENAPI_[A-Z0-9_]*[A-Z0-9]", path.read_text(encoding="utf-8"))}  # fmt: skip
+    assert "FACENAPI_NMSLIB" in names
+    known, others = [*TABLE, "config"], {name: "1" for name in names if not name.startswith("FACENAPI_OPTION")}
+    assert not [line for line in read_environment(others, known)[1] if "no such option" in line]
 
 
 def test_mistakes_name_the_variable_and_no_secret(tmp_path):
