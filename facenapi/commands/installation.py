@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 from facenapi.config.options import Config
 from facenapi.errors import StartupError
@@ -38,7 +40,20 @@ async def open_owners(config: Config, owner: str = "") -> AsyncIterator[tuple[St
 
 @asynccontextmanager
 async def open_kept(config: Config) -> AsyncIterator[PictureKeeper]:
-    """Open the kept photos of an installation, which may be running: its server sweeps up what is left over here."""
+    """Open the kept photos of an installation, which may be running: its server sweeps up what is left over here.
+
+    A folder of them counts although the option is off: it may be on for the server alone, or have been once.
+
+    Raises:
+        StartupError: they are on a WebDAV server that is not named.
+    """
+    data = Path(config.data_dir)
+    if config.photo_storage == "off" and _has_files(data / "photos"):
+        config = replace(config, photo_storage="files")
+    elif config.photo_storage == "off" and _has_files(data / "webdav"):
+        raise StartupError(
+            f"{data} has photos on a WebDAV server: name it, --photo_storage=webdav --ffupload_url=URL"
+        )
     files = open_files(config)
     keeper = PictureKeeper(None, "") if files is None else FlaggingKeeper(files, "")
     await keeper.start()
@@ -49,3 +64,13 @@ async def open_kept(config: Config) -> AsyncIterator[PictureKeeper]:
         raise
     finally:
         await keeper.close()
+
+
+def _has_files(folder: Path) -> bool:
+    """Whether there are kept files in a folder, below those of owners."""
+    try:
+        return any(path.is_dir() for path in folder.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StartupError(f"{folder}: {error.strerror}") from error

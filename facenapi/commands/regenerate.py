@@ -1,11 +1,11 @@
 """Give stored faces the vectors of another model pack, before servers change to it.
 
-Faces are found again on their photos: in a folder of yours (--photos, by the MD5 of the files), else among the
-kept photos (option photo_storage), else at the photo's URL. It works while the server runs, in parallel, and can be
-interrupted and repeated. Running servers go on finding all faces by their old vectors, and build the index of the
-new ones beside. So: run it with --model_pack=NEW, change model_pack in the configuration, restart the servers, and
-run it once more for the faces that were added in between. Faces whose photo is not to be had stay as they are; the
-new servers do not find them.
+Faces are found again on their photos: in a folder of yours (--photos, by the MD5 of the files), else among the kept
+photos (in data_dir, or with photo_storage=webdav), else at the photo's URL. It works while the server runs, in
+parallel, and can be interrupted and repeated. Running servers go on finding all faces by their old vectors, and build
+the index of the new ones beside. So: run it with --model_pack=NEW, change model_pack in the configuration, restart
+the servers, and run it once more for the faces that were added in between. Faces whose photo is not to be had stay as
+they are; the new servers do not find them.
 
     facenapi regenerate --count
     facenapi regenerate --model_pack=/srv/models/new --photos=/srv/photos

@@ -106,6 +106,8 @@ class Regenerator:
             return PhotoSource("photo", data=kept)
         if not face.photo:
             raise BadImage("photo", "The photo was uploaded and not kept")
+        if face.photo.startswith("/"):
+            raise BadImage("photo", "The photo was kept and is not there")
         return PhotoSource("photo", url=face.photo)
 
 

@@ -76,6 +76,19 @@ def test_old_history_goes_with_its_photos_and_the_rest_stays(facenapi, tmp_path)
         assert [face["meta"] for face in faces(server)] == ["red"]
         assert len(kept_photos(server)) == 3
         assert facenapi("expire", "--days=-1", data).status == 2
+        # The server alone may have the option.
+        assert server.call("POST", "/v1/face", *form({"photo": picture(GREEN), "cam_id": CAMERA}))[0] == 200
+        assert facenapi("expire", "--days=0", data).out == "1 faces deleted\n"
+        assert len(kept_photos(server)) == 3
+
+
+def test_old_history_stays_while_its_photos_are_out_of_reach(facenapi, tmp_path):
+    with ForkedServer(tmp_path / "data") as server:
+        assert server.call("POST", "/v1/face", *form({"photo": picture(GREEN), "cam_id": CAMERA}))[0] == 200
+        (server.folder / "webdav" / "owner").mkdir(parents=True)
+        said = facenapi("expire", "--days=0", f"--data_dir={server.folder}")
+        assert (said.status, "--photo_storage=webdav --ffupload_url=URL" in said.err) == (1, True)
+        assert len(faces(server)) == 1
 
 
 def kept_photos(server):

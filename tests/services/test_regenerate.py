@@ -94,6 +94,15 @@ async def test_a_second_run_does_only_what_is_left(tmp_path, photos):
         assert detector.embedded == 1
 
 
+async def test_a_kept_photo_that_is_lost_is_said_to_be(tmp_path, photos):
+    async with serving(tmp_path / "data", photo_storage="files") as client:
+        await client.enrol(RED)
+        for path in (tmp_path / "data" / "photos").rglob("*.png"):
+            path.unlink()
+        result, _ = await run(client.app, photos, {})
+        assert list(result.failed.values()) == ["The photo was kept and is not there"]
+
+
 async def test_another_photo_at_the_url_is_not_taken(tmp_path, photos):
     async with serving(tmp_path / "data", fetch_allow_private=True) as client:
         pictures = [picture(RED)]
