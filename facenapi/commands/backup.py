@@ -53,7 +53,7 @@ def backup_main(arguments: Sequence[str]) -> int:
         faces = back_up(database.parent, chosen.folder / _DATABASE, show)
     # After the database, so that every face in it has its photos, but those that go in between.
     photos = _copy_photos(Path(config.data_dir) / _PHOTOS, chosen.folder / _PHOTOS)
-    print(f"{chosen.folder}: {faces} faces, {photos} files of kept photos")
+    print(f"{chosen.folder}: {faces} faces of {database}, {photos} files of kept photos")
     return 0
 
 

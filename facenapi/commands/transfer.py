@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from facenapi.commands.common import parse, parser, progress
 from facenapi.commands.installation import open_owners
 from facenapi.errors import StartupError
-from facenapi.storage.open import open_store
+from facenapi.storage.open import open_store, place_of
 from facenapi.storage.transfer import TransferError, export_owner, export_owners, import_owner, owners_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ async def _export(file: Path, owner: str, config: Config, bar: _Bar) -> str:
                 count = await export_owners(store, owners, file, bar)
         finally:
             bar.close()
-    return f"{file}: {count} faces"
+    return f"{file}: {count} faces of {place_of(config)}"
 
 
 async def _import(file: Path, owner: str, config: Config, bar: _Bar) -> str:
@@ -91,7 +91,7 @@ async def _import(file: Path, owner: str, config: Config, bar: _Bar) -> str:
         await store.close()
     for target in sorted(set(targets) - owners):
         print(f"No token leads to these faces yet: facenapi token --owner={target} makes one", file=sys.stderr)
-    return f"{file}: {count} new faces"
+    return f"{file}: {count} new faces in {place_of(config)}"
 
 
 class _Bar:

@@ -19,6 +19,11 @@ def database_file(config: Config) -> Path | None:
     return Path(config.data_dir) / "store" / "facenapi.sqlite"
 
 
+def place_of(config: Config) -> str:
+    """Return where the store is, for people; without the credentials that a URI may hold."""
+    return str(database_file(config) or f"the MongoDB database {config.mongo_db}")
+
+
 def open_store(config: Config, *, shared: bool = False) -> Store:
     """Return the store, not started yet: MongoDB if any mongo_ option was given, else the embedded one.
 

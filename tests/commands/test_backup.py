@@ -40,7 +40,7 @@ async def test_a_copy_is_of_one_moment_and_comes_back_with_tokens_and_photos(fac
         said = await command(facenapi, "backup", copy, f"--data_dir={data}", "-q")
         stop.set()
         await writing
-        assert said.status == 0, said
+        assert (said.status, f" faces of {data}/store/{DATABASE}, " in said.out) == (0, True), said
         assert [path.stat().st_mode & 0o077 for path in copy.rglob("*") if path.is_file()].count(0) > 6
         faces, members = count(copy / DATABASE)
         assert faces == members >= 2
@@ -107,12 +107,12 @@ async def test_all_owners_go_into_one_file(facenapi, tmp_path):
         await client.enrol(GREEN)
         await client.enrol(BLUE)
         said = await command(facenapi, "export", file, f"--data_dir={data}", "-q")
-        assert (said.status, said.out) == (0, f"{file}: 3 faces\n")
+        assert (said.status, said.out) == (0, f"{file}: 3 faces of {data}/store/{DATABASE}\n")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("all")] == ["all.ndjson"]
     async with serving(other):
         pass
-    said = await command(facenapi, "import", file, f"--data_dir={other}", "-q")
-    assert (said.status, said.out, said.err.count("No token leads")) == (0, f"{file}: 3 new faces\n", 2)
+    said, place = await command(facenapi, "import", file, f"--data_dir={other}", "-q"), f"{other}/store/{DATABASE}"
+    assert (said.status, said.out, said.err.count("No token leads")) == (0, f"{file}: 3 new faces in {place}\n", 2)
     said = await command(facenapi, "import", file, "--owner=me", f"--data_dir={other}", "-q")
     assert (said.status, "several owners" in said.err or "another owner" in said.err) == (1, True)
     shutil.rmtree(other)

@@ -30,13 +30,14 @@ def faces(server):
 def test_a_running_server_is_exported_and_another_takes_it_in(server, facenapi, tmp_path):
     file, data = tmp_path / "faces.ndjson", f"--data_dir={server.folder}"
     said = facenapi("export", file, data)
-    assert (said.status, said.out) == (0, f"{file}: 3 faces\n")
+    assert (said.status, said.out) == (0, f"{file}: 3 faces of {server.folder}/store/facenapi.sqlite\n")
     assert facenapi("export", file, data).err == f"facenapi: {file} exists already\n"
     owner = facenapi("token", "list", data).out.splitlines()[1].split()[1]
     with ForkedServer(tmp_path / "other") as other:
         other_data = f"--data_dir={other.folder}"
-        assert facenapi("import", file, other_data).out == f"{file}: 3 new faces\n"
-        assert facenapi("import", file, other_data).out == f"{file}: 0 new faces\n"
+        for count in (3, 0):
+            said = facenapi("import", file, other_data)
+            assert said.out == f"{file}: {count} new faces in {other.folder}/store/facenapi.sqlite\n"
         other.key = facenapi("token", f"--owner={owner}", other_data).out.strip()
         assert faces(other) == faces(server)
         assert other.call("GET", "/v1/galleries")[1] == {"results": ["default", "staff"]}
@@ -46,7 +47,7 @@ def test_an_import_may_be_the_beginning(server, facenapi, tmp_path):
     file, fresh = tmp_path / "faces.ndjson", f"--data_dir={tmp_path / 'fresh'}"
     facenapi("export", file, f"--data_dir={server.folder}")
     said = facenapi("import", file, fresh)
-    assert said.out == f"{file}: 3 new faces\n"
+    assert said.out == f"{file}: 3 new faces in {tmp_path}/fresh/store/facenapi.sqlite\n"
     advice = re.search(r"facenapi (token) (--owner=\S+) makes one", said.err)
     assert facenapi(*advice.groups(), fresh).status == 0
     assert "3 faces of 1 owners with tokens" in facenapi("check", "store", fresh).out
