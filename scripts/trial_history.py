@@ -155,7 +155,9 @@ class Trial:
             shutil.copytree(self.random.choice(site.copies), site.store_folder)
         elif happening == "restore":
             copy = self.random.choice(site.copies) / "facenapi.sqlite"
-            await asyncio.to_thread(put_back, copy, site.store_folder, replace=True)
+            await asyncio.to_thread(
+                put_back, copy, site.store_folder, site.store_folder.parent / "photos", replace=True
+            )
         elif happening == "old snapshot" and site.snapshots:
             shutil.rmtree(site.shard_folder)
             shutil.copytree(self.random.choice(site.snapshots), site.shard_folder)

@@ -22,7 +22,8 @@ that is removed meanwhile may be missing in it, none is that belongs to a face o
     facenapi backup /srv/backup/facenapi-monday
 """
 RESTORE = """\
-Put a folder of "facenapi backup" back. The server must be stopped. What is there stays beside it with --replace.
+Put a folder of "facenapi backup" back. The server must be stopped. With --replace, what is there stays beside it:
+the database and the folder of kept photos, each under its name with .before-1 (or the next number that is free).
 The store begins a new epoch: search indexes and shards that know of later changes are read anew.
 
     facenapi restore /srv/backup/facenapi-monday
@@ -70,8 +71,13 @@ def restore_main(arguments: Sequence[str]) -> int:
     database = _database(config)
     if not (chosen.folder / _DATABASE).is_file():
         raise StartupError(f'{chosen.folder} is not a folder of "facenapi backup"')
-    faces = put_back(chosen.folder / _DATABASE, database.parent, replace=chosen.replace)
-    photos = _copy_photos(chosen.folder / _PHOTOS, Path(config.data_dir) / _PHOTOS)
+    kept = Path(config.data_dir) / _PHOTOS
+    faces, aside = put_back(chosen.folder / _DATABASE, database.parent, kept, replace=chosen.replace)
+    for path in aside:
+        print(f"What was there is {path}")
+    photos = _copy_photos(chosen.folder / _PHOTOS, kept)
+    if photos:  # those of faces that came while the copy was made have no face: the server sweeps them up
+        (kept / "running-restore").touch(mode=0o600)
     print(f"{database}: {faces} faces, {photos} files of kept photos")
     return 0
 

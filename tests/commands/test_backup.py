@@ -1,9 +1,11 @@
 """facenapi backup and restore: a copy of one moment while writing goes on, and the way back."""
 
 import asyncio
+import errno
 import shutil
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +55,14 @@ async def test_a_copy_is_of_one_moment_and_comes_back_with_tokens_and_photos(fac
     said = await command(facenapi, "restore", copy, f"--data_dir={data}", "--replace")
     assert said.status == 0, said
     assert (data / "store" / f"{DATABASE}.before-1").exists()
+    assert said.out.count("before-1\n") == 2
+    # Each state has its own photos, and those that came while it was copied are swept up.
+    ours = {path.name for path in (data / "photos").rglob("*") if path.suffix}
+    assert ours == {path.name for path in (copy / "photos").rglob("*") if path.suffix}
+    name = later["thumbnail"].rpartition("/")[2]
+    assert name not in ours
+    assert list((data / "photos.before-1").rglob(name))
+    assert (data / "photos" / "running-restore").exists()
     async with serving(data, photo_storage="files") as client:
         client.key = key
         assert (await client("GET", f"/v1/face/id/{later['id']}")).status == 404
@@ -63,6 +73,24 @@ async def test_a_copy_is_of_one_moment_and_comes_back_with_tokens_and_photos(fac
         assert len(page) == faces
         thumbnail = match["face"]["thumbnail"]
         assert (await client("GET", thumbnail[thumbnail.index("/uploads") :])).status == 200
+
+
+async def test_photos_that_cannot_be_put_aside_stop_a_restore(facenapi, tmp_path, monkeypatch):
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    async with serving(data, photo_storage="files") as client:
+        await client.enrol(RED)
+        assert (await command(facenapi, "backup", copy, f"--data_dir={data}", "-q")).status == 0
+    before, replace = sorted(data.rglob("*")), Path.replace
+
+    def busy(path, target):
+        if path.name == "photos":  # as a folder is that is mounted there
+            raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    said = await command(facenapi, "restore", copy, f"--data_dir={data}", "--replace")
+    assert (said.status, said.err.count("\n"), "cannot be kept beside" in said.err) == (1, 1, True)
+    assert sorted(data.rglob("*")) == before
 
 
 @pytest.mark.parametrize("damage", ["emptied", "cut", "of something else", "of a newer release"])

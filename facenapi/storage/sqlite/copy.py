@@ -50,10 +50,11 @@ def back_up(store: Path, target: Path, progress: Progress | None = None) -> int:
     return faces
 
 
-def put_back(copy: Path, store: Path, *, replace: bool) -> int:
-    """Make a copy the database of a store's folder, in an epoch of its own; return how many faces it has.
+def put_back(copy: Path, store: Path, photos: Path, *, replace: bool) -> tuple[int, list[Path]]:
+    """Make a copy the database of a store's folder, in an epoch of its own.
 
-    Nobody may use the folder. What is there is kept beside it if ``replace``, and stops this otherwise. Raises
+    Nobody may use the folder. What is there is kept beside it if ``replace``, with the folder of ``photos`` that its
+    faces have, and stops this otherwise. Returns how many faces there are and where that is kept. Raises
     StartupError; what was there is there then.
     """
     folder = Folder(store)
@@ -77,12 +78,16 @@ def put_back(copy: Path, store: Path, *, replace: bool) -> int:
             reason = room_fault(store, error) or error
             _remove(part)
             raise StartupError(f"{copy} cannot be restored: {reason}") from error
-        _put_aside(folder.database)
+        try:
+            aside = _put_aside(folder.database, photos)
+        except OSError as error:
+            _remove(part)
+            raise StartupError(f"{error.filename} cannot be kept beside the new one: {error.strerror}") from error
         part.replace(folder.database)
         folder.mark()
     finally:
         folder.release()
-    return faces
+    return faces, aside
 
 
 def _copy(source: sqlite3.Connection, path: Path, progress: Progress | None) -> int:
@@ -122,12 +127,20 @@ def _remove(database: Path) -> None:
         database.with_name(database.name + ending).unlink(missing_ok=True)
 
 
-def _put_aside(database: Path) -> None:
-    """Keep a database, with its log, under names that are free."""
+def _put_aside(database: Path, photos: Path) -> list[Path]:
+    """Keep a database, with its log, and its photos under names that are free; return those that there are now."""
     number = 1
-    while (aside := database.with_name(f"{database.name}.before-{number}")).exists():
+    while any(_aside(path, number).exists() for path in (database, photos)):
         number += 1
-    for ending in _FILES:
+    aside = _aside(database, number)
+    # The photos first: their folder may be one that cannot be moved, and then nothing has been.
+    kept = [path.replace(_aside(path, number)) for path in (photos, database) if path.exists()]
+    for ending in _FILES[1:]:
         path = database.with_name(database.name + ending)
         if path.exists():
             path.replace(aside.with_name(aside.name + ending))
+    return kept
+
+
+def _aside(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.before-{number}")
