@@ -1,4 +1,4 @@
-"""Check an installation: the configuration, the store, the model pack, the search index, the port.
+"""Check an installation: configuration, store, model pack, the faces' vectors, search index, port.
 
 It is safe at any time, also while the server runs. One line per part, "ok" or "FAILED" with the reason;
 without names of parts all are checked. "facenapi check configuration --config=FILE" checks a file alone.
@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,15 @@ from urllib.request import ProxyHandler, Request, build_opener
 from facenapi.commands.common import parse, parser
 from facenapi.config.options import Config
 from facenapi.detector.measure.verify import verify_pack
+from facenapi.detector.packs.pack import load_pack
 from facenapi.detector.run.device import choose_device
 from facenapi.errors import ApiError, StartupError
 from facenapi.process.calls import CALL_ERRORS
 from facenapi.search.open import open_milvus
 from facenapi.search.remote.peers import authorization, secret_of
 from facenapi.search.table import read_table
+from facenapi.services.foreign import COMMAND
+from facenapi.services.regenerate import count_models
 from facenapi.storage.open import database_file, open_store
 
 _TIMEOUT_S = 5.0
@@ -114,6 +118,31 @@ def _models(config: Config) -> str:
         raise ProblemError("; ".join(problems))
     device = choose_device(config.device, 1)
     return f"{config.pack_folder}: files and outputs are as they should be; networks run on {device.kind}"
+
+
+def _vectors(config: Config) -> str:
+    database = database_file(config)
+    if database is not None and not database.exists():
+        return "no faces yet"
+    counts, name = asyncio.run(_count_models(config)), load_pack(config.pack_folder).name_of(config.embedding_views)
+    others = sorted(model for model in counts if model != name)
+    if others:
+        raise ProblemError(
+            f"{counts.total() - counts[name]} of {counts.total()} stored faces are not found: their vectors are of "
+            f"another model ({', '.join(others)}) than the model pack's ({name}); {COMMAND} moves them"
+        )
+    return f"{counts.total()} faces, all of {name}"
+
+
+async def _count_models(config: Config) -> Counter[str]:
+    store, counts = open_store(config, shared=True), Counter[str]()
+    await store.start()
+    try:
+        for owner in {token.owner for token in await store.list_tokens()}:
+            counts += await count_models(store, owner)
+    finally:
+        await store.close()
+    return counts
 
 
 def _index(config: Config) -> str:
@@ -222,6 +251,7 @@ PARTS: dict[str, Callable[[Config], str]] = {
     "data_dir": _data_dir,
     "store": _store,
     "models": _models,
+    "vectors": _vectors,
     "index": _index,
     "port": _port,
 }

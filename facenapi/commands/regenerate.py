@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _count(config: Config, owner: str) -> int:
-    new = load_pack(config.pack_folder).embedding_name
+    new = load_pack(config.pack_folder).name_of(config.embedding_views)
     async with open_owners(config, owner) as (store, owners):
         totals: Counter[str] = Counter()
         for name in owners:

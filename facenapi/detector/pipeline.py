@@ -43,7 +43,7 @@ class FaceDetector:
         self._config = config
         self._observe = observe
         self._pack = load_pack(config.pack_folder)
-        self.embedding_name = self._pack.embedder.name + ("" if config.embedding_views == 2 else "-1view")
+        self.embedding_name = self._pack.name_of(config.embedding_views)
         self.dimension = self._pack.embedder.dimension
         calibration = self._pack.embedder.calibrations[config.embedding_views]
         self.confidence, self.similarity = calibration.confidence, calibration.similarity

@@ -8,6 +8,8 @@ import pytest
 
 from tests.search.lite import MilvusLite
 from tests.support.fake_server import ForkedServer
+from tests.support.live import form
+from tests.support.server import GREEN, RED, picture
 
 
 @pytest.fixture
@@ -33,6 +35,17 @@ def test_the_default_pack_is_well(facenapi, data, model_pack):
     assert said.status == 0
     assert list(lines(said)) == ["models"]
     assert "networks run on c" in said.out
+
+
+def test_faces_of_another_model_are_counted(facenapi, tmp_path, model_pack):
+    with ForkedServer(tmp_path / "data") as server:
+        for color in (RED, GREEN):
+            assert server.call("POST", "/v1/face", *form({"photo": picture(color)}))[0] == 200
+        said = facenapi("check", "vectors", f"--data_dir={server.folder}", f"--model_pack={model_pack}")
+    assert said.status == 1
+    assert "2 of 2 stored faces are not found" in said.out
+    assert "(fake)" in said.out
+    assert said.out.endswith("; facenapi regenerate moves them\n")
 
 
 def test_a_gpu_that_is_asked_for_and_not_there_is_said(facenapi, data, model_pack, monkeypatch):

@@ -101,8 +101,12 @@ class Pack:
 
     @property
     def embedding_name(self) -> str:
-        """Return the name that is stored with each vector."""
+        """Return the name of the vectors of two views."""
         return self.embedder.name
+
+    def name_of(self, views: int) -> str:
+        """Return the name that is stored with each vector of so many views (option embedding_views)."""
+        return self.embedder.name + ("" if views == 2 else "-1view")
 
     def read(self, file: str) -> bytes:
         """Return a network's bytes after checking them.
