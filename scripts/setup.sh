@@ -54,9 +54,10 @@ install() {
     local extras=$1 stamp
     stamp=$venv/installed-$(cat "$root/setup.cfg" "$root/constraints.txt" "$root/pyproject.toml" - <<<"$extras $root" | sha256sum | cut -c1-16)
     [ -e "$stamp" ] && return
-    step "installing facenapi[$extras] and what it needs (a minute or two)" \
+    # setuptools, too, so that no later installation replaces it under a compilation that uses it.
+    step "installing facenapi[$extras] and what it needs (several minutes, in which pip prints nothing)" \
         "$venv/bin/python" -m pip install --disable-pip-version-check --no-input \
-        --constraint "$root/constraints.txt" -e "$root[$extras]"
+        --constraint "$root/constraints.txt" setuptools -e "$root[$extras]"
     touch "$stamp"
 }
 
@@ -72,6 +73,10 @@ compile_nmslib() {
 # The same without waiting: what an earlier run has compiled is taken into use now, else it is compiled beside the server.
 compile_nmslib_meanwhile() {
     [ "${FACENAPI_NMSLIB:-}" = wheel ] && return
+    if ! flock -n "$venv/nmslib.lock" true; then
+        say "NMSLIB is still being compiled for this processor since an earlier start; a later one takes it"
+        return
+    fi
     mkdir -p "$var/log"
     "$root/scripts/build_nmslib" --install-only "$venv/bin/python" >"$var/log/build-nmslib.log" 2>&1 && return
     command -v "${CXX:-g++}" >/dev/null || return 0
@@ -143,6 +148,7 @@ build_guide() {
 }
 
 # One at a time: two first runs at once would write the same files.
-mkdir -p "$var"
+{ mkdir -p "$var" && : >>"$var/setup.lock"; } 2>/dev/null ||
+    die "$(id -un) cannot write to $var: run this as the owner of the checkout, or in a checkout of your own"
 exec 9>"$var/setup.lock"
 flock -n 9 || { say "another set-up is running, waiting for it"; flock 9; }
