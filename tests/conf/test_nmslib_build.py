@@ -1,4 +1,4 @@
-"""scripts/build_nmslib with an interpreter that compiles nothing: one build at a time, a killed one hinders nobody."""
+"""scripts/build_nmslib with a make-believe interpreter: one build at a time, a killed one is no hindrance."""
 
 import os
 import signal
