@@ -44,7 +44,7 @@ def auth_failed(reason):
 UNKNOWN = "The token is unknown or not active"
 SCHEME = "The Authorization header must be: Token KEY"
 THRESHOLDS = "threshold must be strict, medium, low, none or a number from 0 to 1"
-NO_PICTURE = "The photo is not a JPEG, PNG or WebP picture"
+NO_PICTURE = "The photo is not a JPEG, PNG, WebP, HEIC or AVIF picture"
 NAMES = "galleries must be a list of gallery names (letters, digits, _ and -, at most 48)"
 BOX = 'bbox must be {"x1", "y1", "x2", "y2"}, [x1, y1, x2, y2] or a list of these'
 CORNERS = "bbox must have x1 < x2 and y1 < y2"
@@ -65,6 +65,12 @@ CASES = {
     "photo a number": ("POST /v1/face", {"json_body": {"photo": 5}}, bad_param("photo", 5, "photo must be text")),
     "second photo missing": ("POST /v1/verify", {"parts": {"photo1": GOOD}},
                              bad_param("photo2", None, "photo2 is required")),
+    "empty file": ("POST /v1/face", {"parts": {"photo": b""}},
+                   bad_param("photo", None, "photo is required: the file that was sent is empty")),
+    "no file chosen": ("POST /v1/face", {"parts": {"photo": ""}}, bad_param("photo", None, "photo is required")),
+    "name of a file": ("POST /v1/face", {"parts": {"photo": "sam smith.JPG"}},
+                       bad_image("The photo is the name of a file instead of the file "
+                                 "(curl sends the file by -F photo=@FILE)")),
     "text as photo": ("POST /v1/face", {"parts": {"photo": b"hello"}}, bad_image(NO_PICTURE)),
     "truncated JPEG": ("POST /v1/face", {"parts": {"photo": picture(RED, size=(400, 400), kind="JPEG")[:3000]}},
                        bad_image("The photo is truncated or damaged")),

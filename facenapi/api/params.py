@@ -77,7 +77,8 @@ class Param:
             if self.cleared is not None and parameters.names(self.name):
                 return self.cleared
             if self.required:
-                raise BadParam(self.name, None, f"{self.name} is required")
+                empty = ": the file that was sent is empty" if parameters.has_empty_file(self.name) else ""
+                raise BadParam(self.name, None, f"{self.name} is required{empty}")
             return self.default
         try:
             return self.kind.parse(raw)

@@ -67,6 +67,11 @@ class Parameters:
                 return value
         return None
 
+    def has_empty_file(self, name: str) -> bool:
+        """Whether all that the client sent under this name is files without a byte."""
+        value = self.body.get(name)
+        return isinstance(value, Texts) and not value.values
+
     def names(self, name: str) -> bool:
         """Whether the client sent this name, with a value or without."""
         return name in self.body or name in self.query

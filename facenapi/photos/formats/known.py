@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 
 from facenapi.photos.formats import jpeg, png, webp
 from facenapi.photos.formats.plain import MOST_PIXELS, Plain, Refused
 
-NO_PICTURE = "The photo is not a JPEG, PNG or WebP picture"
 # ISO/IEC 23008-12 and the AVIF specification: brands of files whose first picture is coded with HEVC or AV1.
 _AVIF = (b"avif", b"avis")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
 _EITHER = (b"mif1", b"msf1", b"mif2")
+_FILE_NAME = re.compile(rb"[^\x00-\x1f]{1,250}\.(?:jpe?g|png|webp|hei[cf]|avif)\s*", re.IGNORECASE)
 
 
 def inspect(data: bytes, max_size: int) -> Plain:
@@ -28,12 +29,12 @@ def inspect(data: bytes, max_size: int) -> Plain:
         return webp.inspect(data, max_size)
     if data[4:8] == b"ftyp":
         kind = _kind_of_box(data)
-        if kind == "HEIF" and not find_spec("pillow_heif"):
+        if kind == "HEIF" and not _reads_heic():
             raise Refused("This is HEIC, which the server reads with the extra heif only: "
                           "pip install 'facenapi[heif]'", "heif-extra")  # fmt: skip
         if kind:
             return Plain(kind, data)
-    raise Refused(NO_PICTURE, "unknown-format")
+    raise Refused(_no_picture(data), "unknown-format")
 
 
 def pixels_of(data: bytes) -> int:
@@ -60,6 +61,16 @@ def extension_of(data: bytes) -> str:
     if data[4:8] == b"ftyp":
         return "avif" if _kind_of_box(data) == "AVIF" else "heic"
     return "png" if data.startswith(png.SIGNATURE) else "webp" if data[:4] == b"RIFF" else "jpg"
+
+
+def _reads_heic() -> bool:
+    return find_spec("pillow_heif") is not None
+
+
+def _no_picture(data: bytes) -> str:
+    if _FILE_NAME.fullmatch(data):
+        return "The photo is the name of a file instead of the file (curl sends the file by -F photo=@FILE)"
+    return f"The photo is not a JPEG, PNG, WebP{', HEIC' if _reads_heic() else ''} or AVIF picture"
 
 
 def _kind_of_box(data: bytes) -> str:
