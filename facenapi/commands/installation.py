@@ -10,7 +10,7 @@ from pathlib import Path
 from facenapi.config.options import Config
 from facenapi.errors import StartupError
 from facenapi.services.pictures import PictureKeeper
-from facenapi.services.sweep import FlaggingKeeper, open_files
+from facenapi.services.sweep import FlaggingKeeper, has_kept, open_files
 from facenapi.storage.base import Store
 from facenapi.storage.open import database_file, open_store
 
@@ -48,9 +48,9 @@ async def open_kept(config: Config) -> AsyncIterator[PictureKeeper]:
         StartupError: they are on a WebDAV server that is not named.
     """
     data = Path(config.data_dir)
-    if config.photo_storage == "off" and _has_files(data / "photos"):
+    if config.photo_storage == "off" and has_kept(data / "photos"):
         config = replace(config, photo_storage="files")
-    elif config.photo_storage == "off" and _has_files(data / "webdav"):
+    elif config.photo_storage == "off" and has_kept(data / "webdav"):
         raise StartupError(
             f"{data} has photos on a WebDAV server: name it, --photo_storage=webdav --ffupload_url=URL"
         )
@@ -64,13 +64,3 @@ async def open_kept(config: Config) -> AsyncIterator[PictureKeeper]:
         raise
     finally:
         await keeper.close()
-
-
-def _has_files(folder: Path) -> bool:
-    """Whether there are kept files in a folder, below those of owners."""
-    try:
-        return any(path.is_dir() for path in folder.iterdir())
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise StartupError(f"{folder}: {error.strerror}") from error

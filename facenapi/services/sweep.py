@@ -29,6 +29,12 @@ def open_pictures(config: Config, store: Store) -> PictureKeeper:
     """Return the keeper, not started yet; raise StartupError for options that do not go together."""
     files = open_files(config)
     if files is None:
+        for folder in (Path(config.data_dir) / name for name in ("photos", "webdav")):
+            if has_kept(folder):
+                log.warning(
+                    "Photos were kept (%s) and photo_storage is off: not served, and not deleted with faces",
+                    folder,
+                )
         return PictureKeeper(None, "")
     own = files.url if isinstance(files, WebDavFiles) else "/uploads"
     if split_credentials(config.upload_path)[1] is not None:
@@ -44,6 +50,14 @@ def open_files(config: Config) -> ListedFiles | None:
     if config.photo_storage == "webdav":
         return WebDavFiles(config.ffupload_url, config.fetch_timeout, config.fetch_max_clients, data / "webdav")
     return None
+
+
+def has_kept(folder: Path) -> bool:
+    """Whether there are folders of owners in a folder of kept files, or may be."""
+    try:
+        return any(path.is_dir() for path in folder.iterdir())
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
 
 
 class FlaggingKeeper(PictureKeeper):

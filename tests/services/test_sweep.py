@@ -227,3 +227,11 @@ def test_urls_that_would_show_credentials_or_are_none_are_refused(tmp_path, opti
     with pytest.raises(StartupError, match="must") as caught:
         sweep.open_pictures(Config(**options), None)
     assert "secret" not in str(caught.value)
+
+
+async def test_photos_that_were_kept_are_told_of_where_the_option_is_off(tmp_path, caplog):
+    async with serving(tmp_path, photo_storage="files") as client:
+        await client.enrol(RED)
+    assert "photo_storage is off" not in caplog.text
+    async with serving(tmp_path):
+        assert caplog.text.count(f"Photos were kept ({tmp_path / 'photos'}) and photo_storage is off") == 1
