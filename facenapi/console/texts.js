@@ -51,7 +51,7 @@ export const TEXTS = table({
   "error.auth": { en: "The server does not know this token.", ru: "Сервер не знает этого токена." },
   "error.auth.next": { en: "Check that it was copied whole, or make a new one with facenapi token.", ru: "Проверьте, что он скопирован целиком, или создайте новый: facenapi token." },
   "error.image": { en: "This is not a photo that the server can read.", ru: "Сервер не может прочитать это как фотографию." },
-  "error.image.next": { en: "Take a JPEG, PNG or WebP file of at most 10 MB; an address must lead to such a file.", ru: "Возьмите файл JPEG, PNG или WebP до 10 МБ; адрес должен вести на такой файл." },
+  "error.image.next": { en: "Take a JPEG, PNG, WebP, HEIC or AVIF file of at most 10 MB; an address must lead to such a file.", ru: "Возьмите файл JPEG, PNG, WebP, HEIC или AVIF до 10 МБ; адрес должен вести на такой файл." },
   "error.no-faces": { en: "There is no face on this photo.", ru: "На фотографии нет лица." },
   "error.no-faces.next": { en: "Take one on which the face is upright, uncovered and at least 30 pixels wide.", ru: "Возьмите такую, где лицо не наклонено, не закрыто и не уже 30 пикселей." },
   "error.many-faces": { en: "There are several faces on this photo.", ru: "На фотографии несколько лиц." },
