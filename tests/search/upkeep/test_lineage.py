@@ -103,12 +103,18 @@ async def test_who_was_away_while_deletions_were_forgotten_reads_all_anew(tmp_pa
     await shard.close()
 
 
-async def test_a_store_that_has_forgotten_deletions_is_read_to_its_end(tmp_path, caplog, monkeypatch):
+def forgetful(monkeypatch):
+    """A store of thirty faces, read in three pages, that has forgotten what was deleted before its 25th change."""
     monkeypatch.setattr("facenapi.search.upkeep.follower.PAGE", 10)
     store = FeedStore()
     for number in range(30):
         store.put(number, VECTORS[number])
     store.floor = 25
+    return store
+
+
+async def test_a_store_that_has_forgotten_deletions_is_read_to_its_end(tmp_path, caplog, monkeypatch):
+    store = forgetful(monkeypatch)
     shard = await started(tmp_path, store)
     assert shard.info()["faces"] == 30
     await until(lambda: store.asked_from.count(20) == 2)  # the comparison reads all, too
@@ -118,11 +124,7 @@ async def test_a_store_that_has_forgotten_deletions_is_read_to_its_end(tmp_path,
 
 
 async def test_who_is_interrupted_while_reading_anew_is_not_ready_before_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("facenapi.search.upkeep.follower.PAGE", 10)
-    store = FeedStore()
-    for number in range(30):
-        store.put(number, VECTORS[number])
-    store.floor = 25
+    store = forgetful(monkeypatch)
     shard = await started(tmp_path, store)
     pages, troubles, seen = store.changes_since, [20, 10], []
 
