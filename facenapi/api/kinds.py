@@ -6,23 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from facenapi.api.params import (
-    LARGEST_ID,
-    MOST_ITEMS,
-    Kind,
-    MustError,
-    choice,
-    complex_of,
-    integer,
-    list_of,
-    names,
-    number_of,
-    plain_of,
-    text_of,
-    word_of,
-)
+from facenapi.api.params import LARGEST_ID, Kind, choice, integer, names
 from facenapi.api.patterns import COORDINATE, JSON_COORDINATE, JSON_SIDE, UNIT, listed, text_schema, whole, words
 from facenapi.api.request import Texts, Upload
+from facenapi.api.values import MOST_ITEMS, MustError, complex_of, list_of, number_of, plain_of, text_of, word_of
 from facenapi.geometry import Box
 
 GALLERY_PATTERN = r"[a-zA-Z0-9_-]{1,48}"

@@ -8,20 +8,18 @@ what is expected.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from facenapi import clock
-from facenapi.api import jsonio
-from facenapi.api.patterns import NUMBER, SPACE, listed, text_schema, whole, words
-from facenapi.api.request import TEXT_LIMIT, Parameters, Texts, Upload
+from facenapi.api.patterns import listed, text_schema, whole, words
+from facenapi.api.request import Parameters, Texts, Upload
+from facenapi.api.values import MOST_ITEMS, MustError, list_of, plain_of, text_of
 from facenapi.errors import BadParam, MalformedJson
 
 LARGEST_ID = (1 << 53) - 1
-MOST_ITEMS = 1000  # of a list in a parameter
 _SHOWN = 200  # characters of a refused value
 _TRUE, _FALSE = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
 
@@ -87,10 +85,6 @@ class Param:
             raise BadParam(self.name, shown(raw), f"{self.name} {reason}") from error
 
 
-class MustError(ValueError):
-    """A value is refused; the message goes to the client behind the parameter's name."""
-
-
 def shown(raw: Any) -> Any:
     """Return a refused value as the answer shows it: as it was, or the beginning of it as text if it is long."""
     if isinstance(raw, Upload):
@@ -116,82 +110,6 @@ def _writable(text: str) -> str:
 def _number(text: str) -> int | str:
     """Return a whole number, as text if programs would round it."""
     return text if len(text) > 17 or abs(int(text)) > LARGEST_ID else int(text)
-
-
-# -- reading raw values -------------------------------------------------------------------------
-
-
-def text_of(raw: Any) -> str:
-    """Return a text from any source; of repeated values the last that is not empty."""
-    if isinstance(raw, Texts):
-        raw = raw.last
-    elif isinstance(raw, Upload):
-        raw = raw.data
-    if isinstance(raw, bytes):
-        _check_size(len(raw))
-    try:
-        text = raw.decode() if isinstance(raw, bytes) else raw
-        if not isinstance(text, str) or "\0" in text:
-            raise MustError("must be text")
-        text.encode()
-    except UnicodeError as error:
-        raise MustError("must be valid UTF-8") from error
-    return text
-
-
-def _check_size(size: int) -> None:
-    """Refuse more text in parts of a form than a body of text may have: reading it blocks the loop."""
-    if size > TEXT_LIMIT:
-        raise MustError(f"must be at most {TEXT_LIMIT} bytes long")
-
-
-def word_of(raw: Any) -> str:
-    """Return a text without the space around it."""
-    return text_of(raw).strip(SPACE)
-
-
-def plain_of(raw: Any) -> str:
-    """Return the same; of what is no text a text that nothing takes, so that its kind says what it must be."""
-    try:
-        return word_of(raw)
-    except MustError:
-        return "\0"
-
-
-def complex_of(raw: Any) -> Any:
-    """Return a value that may be a list or an object: JSON as it is, or JSON text, or a,b, or repeated."""
-    if isinstance(raw, Texts) and len(raw.values) > 1:
-        _check_size(sum(map(len, raw.values)))
-        return [_item_of(text_of(Texts((value,)))) for value in raw.values if value]
-    if not isinstance(raw, Texts | Upload | str):
-        return raw
-    text = word_of(raw)
-    if text[:1] in ("[", "{"):
-        return jsonio.loads(text)
-    return [part.strip(SPACE) for part in text.split(",", MOST_ITEMS)]  # one more than any list may have
-
-
-def _item_of(text: str) -> Any:
-    """Return one of several texts under a name: JSON, if it is a list or an object."""
-    return jsonio.loads(text) if text.strip(SPACE)[:1] in ("[", "{") else text
-
-
-def number_of(raw: Any) -> float | int:
-    """Return a number that any arithmetic can bear, also from text."""
-    value = raw if isinstance(raw, int | float) and not isinstance(raw, bool) else None
-    if value is None:
-        text = plain_of(raw)
-        if not re.fullmatch(NUMBER, text):
-            raise MustError("must be a number")
-        value = int(text) if re.fullmatch(r"[-+]?[0-9]+", text) else float(text)
-    if isinstance(value, int) and value.bit_length() > 512:
-        raise MustError("must be a number of a sensible size")
-    if not math.isfinite(value):
-        raise MustError("must be a finite number")
-    return value
-
-
-# -- kinds ----------------------------------------------------------------------------------------
 
 
 def text(max_length: int = 4096) -> Kind:
@@ -256,16 +174,6 @@ def _parse_time(raw: Any) -> int:
         return clock.from_text(plain_of(raw))
     except ValueError as error:
         raise MustError("must be a time in ISO 8601, such as 2016-06-13T11:06:42.075000") from error
-
-
-def list_of(raw: Any, most: int = MOST_ITEMS) -> list[Any]:
-    """Return a list of at most ``most`` items."""
-    value = complex_of(raw)
-    if not isinstance(value, list):
-        raise MustError("must be a list")
-    if len(value) > most:
-        raise MustError(f"must have at most {most} items")
-    return value
 
 
 def names(what: str, pattern: str) -> Kind:

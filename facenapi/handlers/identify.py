@@ -6,7 +6,8 @@ from typing import Any
 
 from facenapi.api.kinds import COORDINATE_KIND, PhotoSource, parse_boxes
 from facenapi.api.operation import operation
-from facenapi.api.params import BOOLEAN, MustError, Param, integer
+from facenapi.api.params import BOOLEAN, Param, integer
+from facenapi.api.values import MustError
 from facenapi.errors import BadParam
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler

@@ -9,8 +9,9 @@ import pytest
 from facenapi.api import kinds
 from facenapi.api.encodings import Decoder
 from facenapi.api.multipart import MultipartError, parts_of
-from facenapi.api.params import MOST_ITEMS, TIME, MustError, complex_of
+from facenapi.api.params import TIME
 from facenapi.api.request import TEXT_LIMIT, Parameters, Texts
+from facenapi.api.values import MOST_ITEMS, MustError, complex_of
 from facenapi.errors import BadParam
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facenapi.api import kinds
-from facenapi.api.params import MustError
 from facenapi.api.request import Texts, Upload
+from facenapi.api.values import MustError
 from facenapi.errors import MalformedJson
 from facenapi.geometry import Box
 from facenapi.handlers.common import PHOTO

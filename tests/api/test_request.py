@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from facenapi.api.params import text_of
 from facenapi.api.request import Texts, Upload, read_parameters
+from facenapi.api.values import text_of
 from facenapi.errors import BadParam, MalformedJson
 from tests.support.server import multipart
 

@@ -10,8 +10,9 @@ from tornado.testing import bind_unused_port
 
 from facenapi.config.lists import hosts_of, networks_of, ports_of
 from facenapi.errors import BadImage, Overloaded
-from facenapi.photos.fetch import Fetcher, check_url
+from facenapi.photos.fetch import Fetcher
 from facenapi.photos.targets import Targets, is_public
+from facenapi.photos.urls import check_url
 from tests.support.rawserver import RawServer
 
 LIMIT = 1000
