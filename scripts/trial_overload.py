@@ -157,10 +157,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30, help="of each part")
     parser.add_argument("--places", type=int, default=2 * (os.cpu_count() or 1))
-    parser.add_argument("--quick", action="store_true", help="10 seconds")
+    parser.add_argument("--quick", action="store_true", help="6 seconds")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    rows, figures, held = asyncio.run(run(10 if chosen.quick else chosen.seconds, chosen.places))
+    rows, figures, held = asyncio.run(run(6 if chosen.quick else chosen.seconds, chosen.places))
     report(rows, f"overload: {'held' if held else 'BOUND MISSED'}", figures, chosen.json)
     return 0 if held else 1
 

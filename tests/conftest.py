@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -43,6 +44,13 @@ def pytest_xdist_auto_num_workers(config):
     return min(4, os.cpu_count() or 1) if set(config.args) <= whole else 0
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Do not even load files that are slow as a whole where the slow ones are left out: some load much."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py" or str(collection_path) in config.args:
+        return None
+    return bool(re.search(r"^pytestmark = \[?pytest\.mark\.slow\b", collection_path.read_text("utf-8"), re.M)) or None
+
+
 @pytest.fixture
 def io_loop():
     """A loop for one test; replaces pytest-tornado's, whose calls current Tornado deprecates."""
@@ -75,7 +83,15 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
         if inspect.iscoroutinefunction(getattr(item, "function", None)):
             item.add_marker(pytest.mark.gen_test(timeout=120))
-    items.sort(key=lambda item: ("test_soak" not in item.nodeid, item.get_closest_marker("slow") is None))
+    items.sort(key=_how_soon)
+
+
+def _how_soon(item):
+    return (
+        "test_soak" not in item.nodeid,
+        "tests/trials" not in item.nodeid,
+        item.get_closest_marker("slow") is None,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,9 @@ import re
 import time
 from contextlib import asynccontextmanager
 
+import pytest
+
+from facenapi.process import linger
 from tests.support.server import RED, multipart, picture, serving
 from tests.test_app import SlowDetector, until
 
@@ -56,6 +59,13 @@ async def drip(writer, data, pause=0.02):
         await asyncio.sleep(pause)
 
 
+@pytest.fixture
+def brief(monkeypatch):
+    """Let a connection that was refused linger for a moment only."""
+    monkeypatch.setattr(linger, "_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("brief")
 async def test_a_slow_head_is_cut_off(tmp_path):
     async with serving(tmp_path, head_timeout=0.3) as client, connected(client) as (reader, writer):
         dripping = asyncio.create_task(drip(writer, head(client, X_Filler="x" * 1000)))
@@ -66,6 +76,7 @@ async def test_a_slow_head_is_cut_off(tmp_path):
         assert (await client("GET", "/v1/galleries")).status == 200
 
 
+@pytest.mark.usefixtures("brief")
 async def test_a_slow_body_is_cut_off_and_its_place_is_free(tmp_path):
     async with serving(tmp_path, body_timeout=0.3, max_requests=1) as client, connected(client) as (reader, writer):
         kind, body = multipart({"photo": picture(RED)})

@@ -164,7 +164,7 @@ def test_quality_of_an_original_is_far_from_that_of_a_blurred_copy(tmp_path, mod
 
 
 def test_the_same_photo_gives_the_same_answer(facenapi, astronaut):
-    answers = {str(facenapi.detect(astronaut, age=True, gender=True, emotions=True)) for _ in range(5)}
+    answers = {str(facenapi.detect(astronaut, age=True, gender=True, emotions=True)) for _ in range(3)}
     assert len(answers) == 1
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.effort import daily
 from tests.support.server import BLUE, GREEN, RED, picture, serving
 
 DATABASE = "facenapi.sqlite"
@@ -75,6 +76,7 @@ async def test_a_copy_is_of_one_moment_and_comes_back_with_tokens_and_photos(fac
         assert (await client("GET", thumbnail[thumbnail.index("/uploads") :])).status == 200
 
 
+@pytest.mark.slow
 async def test_photos_that_cannot_be_put_aside_stop_a_restore(facenapi, tmp_path, monkeypatch):
     data, copy = tmp_path / "data", tmp_path / "copy"
     async with serving(data, photo_storage="files") as client:
@@ -93,7 +95,7 @@ async def test_photos_that_cannot_be_put_aside_stop_a_restore(facenapi, tmp_path
     assert sorted(data.rglob("*")) == before
 
 
-@pytest.mark.parametrize("damage", ["emptied", "cut", "of something else", "of a newer release"])
+@pytest.mark.parametrize("damage", daily(["cut", "emptied", "of something else", "of a newer release"]))
 async def test_what_cannot_be_restored_changes_nothing(facenapi, tmp_path, damage):
     data, copy = tmp_path / "data", tmp_path / "copy"
     async with serving(data) as client:
@@ -126,6 +128,7 @@ def facenapi_in_thread(facenapi, *arguments):
     return said[0]
 
 
+@pytest.mark.slow
 async def test_all_owners_go_into_one_file(facenapi, tmp_path):
     data, other, file = tmp_path / "data", tmp_path / "other", tmp_path / "all.ndjson"
     async with serving(data) as client:
@@ -146,6 +149,7 @@ async def test_all_owners_go_into_one_file(facenapi, tmp_path):
     shutil.rmtree(other)
 
 
+@pytest.mark.slow
 async def test_a_store_is_in_a_new_epoch_after_each_of_them(facenapi, tmp_path):
     """So that no snapshot of search takes it for what it was."""
     data, copy, file = tmp_path / "data", tmp_path / "copy", tmp_path / "all.ndjson"

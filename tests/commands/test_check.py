@@ -48,6 +48,7 @@ def test_faces_of_another_model_are_counted(facenapi, tmp_path, model_pack):
     assert said.out.endswith("; facenapi regenerate moves them\n")
 
 
+@pytest.mark.slow
 def test_a_gpu_that_is_asked_for_and_not_there_is_said(facenapi, data, model_pack, monkeypatch):
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     said = facenapi("check", "models", data, f"--model_pack={model_pack}", "--device=cuda")
@@ -115,6 +116,7 @@ def test_dead_shards_are_named(facenapi, data, tmp_path):
     assert f"1 of 1 shards do not serve: {dead}" in said.out
 
 
+@pytest.mark.slow
 def test_milvus_is_asked(facenapi, data, tmp_path):
     lite = MilvusLite(tmp_path)
     uri = f"--milvus_uri=http://127.0.0.1:{lite.port}"

@@ -38,6 +38,7 @@ def test_a_missing_pack_says_how_to_make_it(facenapi, tmp_path):
     assert facenapi("models", "verify", f"--model_pack={tmp_path}/none").status == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_found(facenapi, pack):
     assert facenapi("models", "verify", f"--model_pack={pack}").status == 0
     (pack / "onet.onnx").write_bytes(b"nothing")

@@ -10,6 +10,7 @@ import pytest
 from facenapi import cli
 from facenapi.config.options import Config
 from facenapi.config.reader import EXIT_CONFIG, load
+from tests.support.effort import daily
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ROOT / "conf" / "systemd"
@@ -113,7 +114,7 @@ def test_users_and_folders_are_those_of_the_units():
     assert all(len(words) == 6 and words[0] in "dz" for words in kept)
 
 
-@pytest.mark.parametrize("name", ["api", "several", "shard", "gpu"])
+@pytest.mark.parametrize("name", daily(["api", "several", "shard", "gpu"]))
 def test_systemd_finds_nothing_wrong_and_little_exposed(name, tmp_path):
     """With systemd's own judgement where it is installed; the tests above read the directives in any case."""
     analyze = shutil.which("systemd-analyze")

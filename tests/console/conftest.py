@@ -8,7 +8,6 @@ import json
 import pytest
 from PIL import Image, ImageOps
 
-from tests.console.browser import launched
 from tests.support import photos
 from tests.support.live import Server, form, jpeg
 
@@ -16,6 +15,8 @@ from tests.support.live import Server, form, jpeg
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """A browser with a webcam in front of which somebody sits."""
+    from tests.console.browser import launched  # noqa: PLC0415 - it brings Playwright
+
     frame = Image.new("RGB", (640, 480), "gray")
     frame.paste(Image.open(io.BytesIO(photos.astronaut())).resize((480, 480)), (80, 0))
     film = tmp_path_factory.mktemp("film") / "film.mjpeg"

@@ -9,6 +9,8 @@ from tests.console.browser import Visitor
 from tests.support.fake_server import ForkedServer
 from tests.support.server import GREEN, RED, picture
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):

@@ -7,10 +7,11 @@ import pytest
 from tests.console.browser import ROOT, SCREENSHOTS, Visitor
 from tests.support.fake_server import ForkedServer
 
+pytestmark = pytest.mark.slow
+
 FETCHED = ROOT / "var" / "api-page"
 
 
-@pytest.mark.slow
 def test_without_swagger_the_page_says_how_to_get_it(browser, tmp_path):
     with ForkedServer(tmp_path) as server, Visitor(browser, server.url) as visitor:
         page = visitor.page
@@ -20,7 +21,6 @@ def test_without_swagger_the_page_says_how_to_get_it(browser, tmp_path):
         assert server.call("GET", "/docs/v2/try")[0] == server.call("GET", "/docs/v1/try/../x.py")[0] == 404
 
 
-@pytest.mark.slow
 def test_a_method_is_called_with_the_token(browser, tmp_path):
     if not (FETCHED / "swagger-ui.css").exists():
         pytest.fail(
@@ -42,7 +42,6 @@ def test_a_method_is_called_with_the_token(browser, tmp_path):
         page.screenshot(path=SCREENSHOTS / "try-dark-desktop.png")
 
 
-@pytest.mark.slow
 def test_the_pages_for_reading_fit_a_phone(browser, tmp_path):
     sizes = "[...document.querySelectorAll('p, td, pre')].map((part) => parseFloat(getComputedStyle(part).fontSize))"
     with ForkedServer(tmp_path) as server, Visitor(browser, server.url, size="phone") as visitor:

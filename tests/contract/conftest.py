@@ -16,6 +16,11 @@ APP = "https://app.example.com"
 STORES = ("sqlite", pytest.param("mongo", marks=pytest.mark.slow))
 
 
+# Every path has these forms, which lead to one handler (tests/test_urls.py): two of them for every day.
+DAILY_FORMS = (("/v1", "", "face"), ("/v0", "/", "faces"))
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Modules that say ONE_STORE are about requests, not about what is stored: the second would say the same."""
 
@@ -24,6 +29,13 @@ def pytest_collection_modifyitems(items):
         return not (getattr(item.module, "ONE_STORE", False) and call and call.params.get("server") == "mongo")
 
     items[:] = filter(wanted, items)
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if "base" in params and not any(
+            (base, params.get("slash", slash), params.get("word", word)) == (params["base"], slash, word)
+            for base, slash, word in DAILY_FORMS
+        ):
+            item.add_marker(pytest.mark.slow)
 
 
 @contextmanager

@@ -131,6 +131,7 @@ def test_with_photo_access_token_they_are_their_owners(tmp_path):
         assert api.refusal("GET", url, headers={"Authorization": None}) == (401, "AUTH_FAILED", None)
 
 
+@pytest.mark.slow
 def test_upload_path_is_what_urls_begin_with(tmp_path):
     options = ("--photo_storage=files", "--upload_path=https://cdn.example.com/f")
     with serving("sqlite", tmp_path, *options) as server:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.client import Api, ids
-from tests.contract.conftest import serving
+from tests.contract.conftest import STORES, serving
 from tests.support.server import BLUE, GREEN, RED
 
 
-@pytest.fixture(scope="module", params=("sqlite", "mongo"))
+@pytest.fixture(scope="module", params=STORES)
 def persons(request, tmp_path_factory):
     """A server that makes persons."""
     with serving(request.param, tmp_path_factory.mktemp("merge"), "--person_identify=True",

@@ -20,7 +20,6 @@ from facenapi.handlers.openapi_strict import strict_document
 from facenapi.urls import API
 from tests.support.fake_server import ForkedServer
 from tests.support.live import ROOT, form
-from tests.support.schemathesis_hooks import GALLERY, PERSON
 from tests.support.server import RED, picture
 
 EXACT, STRICT = "openapi.json", "openapi.json?strict=1"
@@ -38,6 +37,8 @@ OPTIONS = {EXACT: (), STRICT: ("--gae=False", "--max_boxes=7")}
 @pytest.fixture
 def server(tmp_path, path):
     """A live server with the gallery and the person that the hooks speak of."""
+    from tests.support.schemathesis_hooks import GALLERY, PERSON  # noqa: PLC0415 - it loads schemathesis
+
     options = ("--fetch_allow_private=True", "--person_identify=True", *OPTIONS[path.partition("/")[2]])
     with ForkedServer(tmp_path / "server", *options) as server:
         assert server.call("POST", f"/v1/galleries/{GALLERY}")[0] == 201

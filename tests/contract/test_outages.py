@@ -94,7 +94,8 @@ def test_ferretdb_goes_and_comes_back(tmp_path, driver):
         with ForkedServer(tmp_path / "server", f"--mongo_driver={driver}", *options) as server:
             api = Api(server)
             faces = [api.face(meta="before")]
-            for name, (go, come) in OUTAGES.items():
+            for name in OUTAGES if driver == "pymongo" else ["killed"]:
+                go, come = OUTAGES[name]
                 go(database)
                 assert_unavailable(
                     api,

@@ -121,6 +121,7 @@ def test_a_person_goes_with_the_last_face_however_it_goes(world):
         assert world.refusal("GET", f"/person/history/id/{person}") == (404, "NOT_FOUND", None)
 
 
+@pytest.mark.slow
 def test_persons_that_come_and_go_at_once_keep_their_faces(world):
     def one(number):
         face = world.face(RED, person_id=3)

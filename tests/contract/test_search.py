@@ -230,27 +230,32 @@ def test_a_photo_of_a_crowd_is_searched_for_every_face(api):
     assert len(reply.json["results"]["[0, 60, 40, 100]"]) == 1
 
 
-def test_an_answer_that_holds_as_many_as_the_server_gives_says_so(tmp_path):
-    with serving("sqlite", tmp_path, "--max_identify_limit=2") as server:
-        api = Api(server)
-        for _ in range(3):
-            api.face()
-        for n, limit in ((0, 2), (3, 2), (2, None), (1, None)):
-            found = api.good("POST", "/identify", parts={"photo": picture(RED), "n": n})
-            assert found.get("limit") == limit, n
-        api("DELETE", f"/face/id/{api.good('GET', '/faces')['results'][0]['id']}")
-        api("DELETE", f"/face/id/{api.good('GET', '/faces')['results'][0]['id']}")
-        assert "limit" not in api.good("POST", "/identify", parts={"photo": picture(RED), "n": 0})
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory):
+    """A server that gives, and takes, two of everything."""
+    with serving("sqlite", tmp_path_factory.mktemp("narrow"), "--max_identify_limit=2", "--max_faces=2") as server:
+        yield server
 
 
-def test_an_answer_with_as_many_faces_as_the_server_takes_says_so(tmp_path):
-    with serving("sqlite", tmp_path, "--max_faces=2") as server:
-        api = Api(server)
-        one = picture((RED, SMALL))
-        for path in ("/detect", "/face"):
-            everyone = {"mf_selector": "all"}
-            assert api.good("POST", path, parts={"photo": two()} | everyone)["limit"] == 2
-            assert "limit" not in api.good("POST", path, parts={"photo": one} | everyone)
-            boxes = "[[80, 20, 140, 80], [10, 10, 40, 40]]"
-            assert "limit" not in api.good("POST", path, parts={"photo": two(), "bbox": boxes} | everyone)
-        assert "limit" not in api.good("POST", "/face", parts={"photo": two()})  # the biggest
+def test_an_answer_that_holds_as_many_as_the_server_gives_says_so(narrow):
+    api = Api(narrow)
+    for _ in range(3):
+        api.face()
+    for n, limit in ((0, 2), (3, 2), (2, None), (1, None)):
+        found = api.good("POST", "/identify", parts={"photo": picture(RED), "n": n})
+        assert found.get("limit") == limit, n
+    api("DELETE", f"/face/id/{api.good('GET', '/faces')['results'][0]['id']}")
+    api("DELETE", f"/face/id/{api.good('GET', '/faces')['results'][0]['id']}")
+    assert "limit" not in api.good("POST", "/identify", parts={"photo": picture(RED), "n": 0})
+
+
+def test_an_answer_with_as_many_faces_as_the_server_takes_says_so(narrow):
+    api = Api(narrow)
+    one = picture((RED, SMALL))
+    for path in ("/detect", "/face"):
+        everyone = {"mf_selector": "all"}
+        assert api.good("POST", path, parts={"photo": two()} | everyone)["limit"] == 2
+        assert "limit" not in api.good("POST", path, parts={"photo": one} | everyone)
+        boxes = "[[80, 20, 140, 80], [10, 10, 40, 40]]"
+        assert "limit" not in api.good("POST", path, parts={"photo": two(), "bbox": boxes} | everyone)
+    assert "limit" not in api.good("POST", "/face", parts={"photo": two()})  # the biggest

@@ -16,6 +16,7 @@ from facenapi.detector.pipeline import FaceDetector
 from facenapi.errors import StartupError
 from facenapi.geometry import Box
 from tests.support import photos
+from tests.support.effort import daily
 
 ARCFACE = [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 WANTED = frozenset({"age", "gender", "emotions"})
@@ -94,7 +95,7 @@ async def test_joined_embedders_weigh_their_cosines(plug, make_photo):
     assert cosines[2] == pytest.approx((cosines[0] + 6 * cosines[1]) / 7, abs=1e-5)
 
 
-@pytest.mark.parametrize("border", ["black", "replicate"])
+@pytest.mark.parametrize("border", daily(["black", "replicate"]))
 async def test_crop_beyond_the_photo_is_as_the_manifest_says(plug, make_photo, border):
     """The network tells how dark its crop is: of a white photo, black where the photo ends."""
     buffer = io.BytesIO()
@@ -112,7 +113,7 @@ async def test_crop_beyond_the_photo_is_as_the_manifest_says(plug, make_photo, b
     await detector.close()
 
 
-@pytest.mark.parametrize("provisional", [True, False])
+@pytest.mark.parametrize("provisional", daily([True, False]))
 async def test_provisional_confidences_are_said_in_one_line(plug, caplog, provisional):
     detector = plug({}, lambda m: m["embedder"]["calibration"].update(provisional=provisional))
     await detector.start()
@@ -140,11 +141,11 @@ MOBILEFACENET = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surpris
 
 @pytest.mark.parametrize(
     ("spec", "labels", "logits", "expected"),
-    [
+    daily([
         (input_spec(64, "box", color="grey"), FERPLUS, [0, 1, 4, 0, 0, 0, 3, 9], ("surprise", "fear")),
         (input_spec(112, mean=127.5, std=127.5), MOBILEFACENET, [5, 0, 0, 0, 2, 0, 1], ("angry", "neutral")),
-    ],
-)
+    ]),
+)  # fmt: skip
 async def test_expression_networks(plug, make_photo, spec, labels, logits, expected):  # noqa: PLR0917 - a table
     def change(manifest):
         entry = {"kind": "emotions", "file": "e.onnx", "zooms": [1.0], "labels": labels, "input": spec}

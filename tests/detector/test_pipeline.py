@@ -12,6 +12,7 @@ from facenapi.errors import Overloaded, StartupError
 from facenapi.geometry import Box
 from tests.detector.conftest import DETECTORS
 from tests.support import photos
+from tests.support.effort import daily
 
 WANTED = frozenset({"age", "gender", "emotions"})
 UPSTREAM = {"astronaut": Box(181.6, 63.7, 264.6, 171.1), "grace_hopper": Box(178.4, 109.9, 351.4, 329.8)}
@@ -76,7 +77,7 @@ async def test_box_that_the_caller_drew(detector, make_photo):
     assert detector.confidence(float(vectors[0] @ vectors[1])) > 0.75
 
 
-@pytest.mark.parametrize("box", [Box(10, 10, 60, 60), Box(-50, 300, 90, 430), Box(420, 400, 600, 700)])
+@pytest.mark.parametrize("box", daily([Box(-50, 300, 90, 430), Box(10, 10, 60, 60), Box(420, 400, 600, 700)]))
 async def test_box_without_a_face_still_gives_a_vector(detector, make_photo, box):
     photo = make_photo(photos.astronaut())
     located = await detector.locate(photo, box)
@@ -95,7 +96,7 @@ def wall(noise):
     return photos.encode(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
 
 
-@pytest.mark.parametrize("noise", [0, 3])
+@pytest.mark.parametrize("noise", daily([3, 0]))
 async def test_there_is_nothing_on_a_wall(default, make_photo, noise):
     assert await default.locate(make_photo(wall(noise)), Box(100, 100, 200, 220)) is None
 
@@ -197,8 +198,8 @@ def turning(request, packs):
     asyncio.run(running.close())
 
 
-@pytest.mark.parametrize("name", UPSTREAM)
-@pytest.mark.parametrize("degrees", [90, *(pytest.param(other, marks=pytest.mark.slow) for other in (180, 270))])
+@pytest.mark.parametrize("name", daily(UPSTREAM))
+@pytest.mark.parametrize("degrees", daily([90, 180, 270]))
 async def test_photo_on_its_side(turning, make_photo, degrees, name):
     """A detector may see a face that lies on its side; its points must be right all the same."""
     image = Image.open(io.BytesIO(getattr(photos, name)())).convert("RGB")
@@ -234,6 +235,7 @@ async def test_full_queue_is_refused_and_a_caller_that_left_is_dropped(model_pac
     await running.close()
 
 
+@pytest.mark.slow
 async def test_views_are_part_of_the_embedding_name(model_pack, make_photo):
     one = started(model_pack, embedding_views=1)
     assert one.embedding_name == "mobilefacenet-192-1view"

@@ -7,6 +7,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from facenapi.geometry import Box
 from tests.support import photos
+from tests.support.effort import daily
 
 FACES = {"astronaut": (165, 40, 285, 195), "grace_hopper": (150, 60, 385, 365)}
 # The two are more alike than nine of ten pairs of strangers: altered, one may be the other at "low" (1 in 10).
@@ -66,7 +67,7 @@ DRAWN = {
 }
 
 
-@pytest.mark.parametrize("how", DRAWN)
+@pytest.mark.parametrize("how", daily(DRAWN))
 @pytest.mark.parametrize("name", FACES)
 async def test_a_face_is_found_in_a_box_drawn_by_hand(detector, make_photo, name, how):
     """Where the detector was not allowed to see it, the vector is as good as that of the face it does see."""

@@ -7,6 +7,7 @@ import pytest
 
 from facenapi.errors import Unavailable
 from facenapi.photos.photo import Photo
+from tests.support.effort import daily
 from tests.support.server import RED, picture, serving
 
 REFUSED = {
@@ -18,7 +19,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("how", REFUSED)
+@pytest.mark.parametrize("how", daily(REFUSED, 2))
 async def test_it_is_not_kept(tmp_path, how):
     path, parts = REFUSED[how]
     async with serving(tmp_path) as client:

@@ -140,6 +140,7 @@ def test_another_gallery_does_not_enrol_twice_what_was_in_doubt(here, monkeypatc
     assert [face["galleries"] for face in server.faces] == [["default", "a"], ["default", "b"]]
 
 
+@pytest.mark.slow
 def test_figures_are_said_at_intervals(here, monkeypatch, server, capsys):
     post = Stub.keep
 

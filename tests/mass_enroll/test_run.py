@@ -13,6 +13,7 @@ from facenapi.mass_enroll import runner
 from facenapi.mass_enroll.jobfile import Journal, journal_path, read_state, write_jobs
 from tests.commands.conftest import launch
 from tests.mass_enroll.stub import Stub
+from tests.support.effort import daily
 from tests.support.pictures_server import serve_pictures
 
 
@@ -66,7 +67,7 @@ def test_all_are_enrolled_and_a_second_run_does_nothing(tmp_path, server, photos
     assert capsys.readouterr().out.endswith("10 photos: 10 enrolled with 10 faces, 0 failed, 0 to do\n")
 
 
-@pytest.mark.parametrize("meta", [["--meta=staff"], ["--meta-name"], []], ids=["constant", "name", "none"])
+@pytest.mark.parametrize("meta", daily([["--meta=staff"], ["--meta-name"], []]), ids=["constant", "name", "none"])
 @pytest.mark.parametrize("word", ["lost", "cut", "late", "500", "503", "429"])
 def test_an_unknown_outcome_is_looked_up(tmp_path, server, photos, word, meta):
     job = prepared(tmp_path, photos, *meta)
@@ -96,7 +97,7 @@ def test_refused_photos_fail_and_only_they_are_tried_again(tmp_path, server, pho
     assert len(server.faces) == 10
 
 
-@pytest.mark.parametrize("word", ["500", "cut"])
+@pytest.mark.parametrize("word", daily(["500", "cut"]))
 def test_a_photo_that_always_breaks_the_server_fails_alone(tmp_path, server, photos, word):
     job = prepared(tmp_path, photos)
     server.script = ["ok", word, word, word]
@@ -263,6 +264,7 @@ def test_a_job_file_with_a_journal_is_kept(tmp_path, photos, capsys):
     assert "exists already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_ends_the_list_quietly(tmp_path):
     job = tmp_path / "long.job"
     write_jobs(job, [{"photo": f"/photos/{number:0100}.jpg"} for number in range(5000)])

@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from facenapi.errors import BadImage
 from facenapi.photos.photo import Photo
+from tests.support.effort import daily
 from tests.support.photos import encode
 
 
@@ -75,8 +76,8 @@ def test_a_large_jpeg_is_reduced_and_knows_its_scale():
     assert photo.md5 == hashlib.md5(data).hexdigest()
 
 
-@pytest.mark.parametrize("orientation", UPRIGHT)
-@pytest.mark.parametrize("detect_side", [100, 1280])
+@pytest.mark.parametrize("orientation", daily([6, 1, 8, 2, 3, 4, 5, 7], 3))
+@pytest.mark.parametrize("detect_side", daily([100, 1280]))
 def test_parts_of_a_photo_are_those_of_the_whole(orientation, detect_side):
     stored = np.random.default_rng(2).integers(0, 256, (150, 230, 3)).repeat(4, axis=0).repeat(4, axis=1)
     exif = Image.Exif()

@@ -29,6 +29,7 @@ from tests.photos.pools import (
     until,
 )
 from tests.support import hostile
+from tests.support.effort import daily
 from tests.support.photos import encode
 
 
@@ -62,14 +63,14 @@ def test_what_is_refused_is_refused_with_the_same_reason(pool):
     assert pool.deaths == 0
 
 
-@pytest.mark.parametrize("action", [*NONSENSE, *DYING])
+@pytest.mark.parametrize("action", daily([NONSENSE[-1], DYING[1], *NONSENSE[:-1], DYING[0], DYING[2]], 2))
 def test_a_child_that_dies_or_lies_is_replaced_and_its_photo_read_all_the_same(pool, odd, action):
     odd(action)
     np.testing.assert_array_equal(open_photo(pool, SMALL).reduced.pixels, PIXELS[:40, :60])
     assert pool.deaths == 1
 
 
-@pytest.mark.parametrize("action", [NONSENSE[0], DYING[1]])
+@pytest.mark.parametrize("action", daily([DYING[1], NONSENSE[0]]))
 def test_a_photo_that_two_children_die_of_is_refused(pool, odd, action):
     odd(action, 2)
     with pytest.raises(BadImage, match="cannot be decoded") as caught:
@@ -107,6 +108,7 @@ def test_children_that_do_not_start_are_the_servers_fault(pool, odd, monkeypatch
         open_photo(pool, SMALL)
 
 
+@pytest.mark.slow
 def test_a_child_that_was_killed_while_idle_is_replaced(pool):
     open_photo(pool, SMALL)
     for pid in children():

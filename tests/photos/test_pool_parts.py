@@ -12,18 +12,19 @@ from facenapi.errors import BadImage
 from facenapi.photos.photo import Photo
 from facenapi.photos.pool import DecodePool
 from tests.photos.pools import DYING, FILES, NONSENSE, SMALL, children, open_photo
+from tests.support.effort import daily
 
 
-@pytest.mark.parametrize("action", [
-    NONSENSE[0],
+@pytest.mark.parametrize("action", daily([
     DYING[1],
     """answer('{"region": [500, 300, 540, 340]}')""",  # another one
+    NONSENSE[0],
     """answer('{"region": [0, 0, 100000, 100000]}')""",
     """answer('{"region": [0, 0, true, null]}')""",
     """answer('{"region": [0, 0, 920, 600]}')""",  # and not so many pixels
     """answer('{"region": [0, 0]}')""",
     "os.ftruncate(pixels, 0)",  # which is sealed
-])  # fmt: skip
+], 2))  # fmt: skip
 def test_a_part_is_had_although_a_child_dies_of_it_or_lies_about_it(pool, odd, action):
     photo = open_photo(pool, FILES["JPEG"], 300)
     pool._idle.pop().close()
@@ -34,6 +35,7 @@ def test_a_part_is_had_although_a_child_dies_of_it_or_lies_about_it(pool, odd, a
     assert pool.deaths == 1
 
 
+@pytest.mark.slow
 def test_a_part_is_refused_when_the_child_was_killed_and_the_next_one_hangs(odd):
     pool = DecodePool(2, 0.2)
     try:

@@ -30,7 +30,7 @@ NONSENSE = {
 
 
 async def of_a_shard(server):
-    shard = RemoteShard(server.url.split("/")[2], ping_s=0.01)
+    shard = RemoteShard(server.url.split("/")[2], ping_s=0.01, connect_timeout_s=0.3)
     await shard.start()
     for _ in range(200):
         await asyncio.sleep(0.01)
@@ -44,14 +44,14 @@ async def of_a_shard(server):
 
 
 async def of_a_photo(server):
-    fetcher = Fetcher(2.0, 10_000, 4, targets=Targets(private=True))
+    fetcher = Fetcher(0.5, 10_000, 4, targets=Targets(private=True))
     with pytest.raises(BadImage):
         await fetcher.fetch(server.url, "photo")
     fetcher.close()
 
 
 async def of_a_photo_storage(server):
-    files = WebDavFiles(server.url.rpartition("/")[0], 2.0, 4, server.folder)
+    files = WebDavFiles(server.url.rpartition("/")[0], 0.5, 4, server.folder)
     await files.start()
     with pytest.raises(Unavailable):
         await files.put("0123456789abcdef-2026112800-0123456789012345678901_thumb.jpg", b"b")

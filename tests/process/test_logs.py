@@ -8,6 +8,7 @@ import re
 import pytest
 
 from facenapi.errors import Unavailable
+from tests.support.effort import daily
 from tests.support.fakes import FakeDetector
 from tests.support.rawserver import RawServer
 from tests.support.server import RED, picture, serving
@@ -41,7 +42,7 @@ def failing(error):
     return fail
 
 
-@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+@pytest.mark.parametrize("level", daily([logging.DEBUG, logging.INFO]))
 async def test_no_token_reaches_the_log(tmp_path, caplog, level):
     caplog.set_level(level)
     async with serving(tmp_path, detector=BrokenDetector(), fetch_allow_private=True, max_body_size=30000) as client:

@@ -48,7 +48,7 @@ async def test_who_gives_up_loses_no_place():
         async with places.held_async(owner):
             await asyncio.sleep(dice.random() / 100)
 
-    for _ in range(20):
+    for _ in range(8):
         tasks = [asyncio.ensure_future(one(dice.choice("abcd"))) for _ in range(30)]
         for task in dice.sample(tasks, 15):
             asyncio.get_running_loop().call_later(dice.random() / 50, task.cancel)

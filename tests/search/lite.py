@@ -1,14 +1,19 @@
-"""Milvus for tests: Milvus Lite behind a real socket, and shards in it."""
+"""Milvus for tests: Milvus Lite behind a real socket, and shards in it.
+
+What brings pymilvus, pandas, pyarrow and faiss is imported where it is used: most tests do without.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from facenapi.search.milvus.engine import Engine
-from facenapi.search.milvus.shard import MilvusShard
 from facenapi.search.shard import Query
+
+if TYPE_CHECKING:
+    from facenapi.search.milvus.engine import Engine
+    from facenapi.search.milvus.shard import MilvusShard
 
 
 class MilvusLite:
@@ -21,7 +26,6 @@ class MilvusLite:
 
     def start(self) -> None:
         """Serve what the folder has, on the port of before."""
-        # Imported here: it brings pandas, pyarrow and faiss, and most tests do without.
         from milvus_lite.adapter.grpc.server import start_server_in_thread  # noqa: PLC0415
 
         self._server, self._data, self.port = start_server_in_thread(str(self._folder / "lite.db"), port=self.port)
@@ -33,6 +37,8 @@ class MilvusLite:
 
     def engine(self, **more: Any) -> Engine:
         """Return a client's engine, not connected yet."""
+        from facenapi.search.milvus.engine import Engine  # noqa: PLC0415
+
         return Engine(f"http://127.0.0.1:{self.port}", **more)
 
 
@@ -75,6 +81,8 @@ class Valve:
 
 async def started(lite: MilvusLite, store: Any, **more: Any) -> MilvusShard:
     """Return a shard that follows a store closely."""
+    from facenapi.search.milvus.shard import MilvusShard  # noqa: PLC0415
+
     shard = MilvusShard(lite.engine(**more), store, poll_s=0.05)
     await shard.start()
     return shard

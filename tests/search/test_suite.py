@@ -11,8 +11,6 @@ from facenapi.search.index.index import Index
 from facenapi.search.index.parts import Part
 from facenapi.search.index.segment import Segment
 from facenapi.search.local import LocalShard
-from facenapi.search.milvus.engine import Engine
-from facenapi.search.milvus.shard import MilvusShard
 from facenapi.search.remote.client import RemoteShard
 from facenapi.search.remote.server import ShardServer
 from facenapi.search.shard import Query
@@ -131,6 +129,9 @@ async def remote(tmp_path, store, capacity):
 
 
 async def milvus(tmp_path, store, capacity):
+    from facenapi.search.milvus.engine import Engine  # noqa: PLC0415 - it loads much
+    from facenapi.search.milvus.shard import MilvusShard  # noqa: PLC0415
+
     lite = None if REAL_MILVUS else MilvusLite(tmp_path)
     engine = Engine(REAL_MILVUS) if lite is None else lite.engine()
     client = ShardClient([(MilvusShard(engine, store, poll_s=0.5), None)], timeout_s=60)

@@ -3,6 +3,7 @@
 import pytest
 
 from facenapi.errors import Overloaded, Unavailable
+from tests.support.effort import daily
 from tests.support.server import BLUE, GREEN, RED, picture, serving
 
 
@@ -13,7 +14,9 @@ def deaf(error):
     return apply
 
 
-@pytest.mark.parametrize("error", [Unavailable("It is away"), Overloaded("It is busy"), ValueError("It is mad")])
+@pytest.mark.parametrize(
+    "error", daily([Unavailable("It is away"), Overloaded("It is busy"), ValueError("It is mad")])
+)
 async def test_a_shard_that_does_not_hear_makes_no_lie(tmp_path, error):
     async with serving(tmp_path) as client:
         await client("POST", "/v1/galleries/g")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.effort import daily
 from tests.support.server import GREEN, RED, picture, serving
 
 DULL, MISTY = (130, 0, 0), (250, 0, 150)
@@ -21,7 +22,7 @@ async def refusal(client, photo, **fields):
 
 @pytest.mark.parametrize(
     ("options", "face", "reason"),
-    [
+    daily([
         ({"min_quality": 0.6}, SMALL, "[10, 10, 30, 30] is too small (size 0.33, at least 0.60)"),
         ({"min_enrol_size": 21}, SMALL, "[10, 10, 30, 30] is too small (20 pixels, at least 21)"),
         ({"min_quality": 0.6}, MISTY, "[50, 20, 110, 80] is blurred (sharpness 0.41, at least 0.60)"),
@@ -31,7 +32,7 @@ async def refusal(client, photo, **fields):
         ({"min_quality": 0.3, "min_pose": 0.2}, NARROW, "[10, 10, 25, 70] is turned away (pose 0.25, at least 0.30)"),
         ({"min_enrol_size": 21, "min_quality": 0.5}, SMALL,
          "[10, 10, 30, 30] is too small (20 pixels, at least 21), too small (size 0.33, at least 0.50)"),
-    ],
+    ], 3),
 )  # fmt: skip
 async def test_a_bad_face_is_refused_with_what_is_wrong(tmp_path, options, face, reason):
     async with serving(tmp_path, **options) as client:

@@ -1,7 +1,5 @@
 """Moving faces to another embedding model, beside a server that works."""
 
-import asyncio
-
 import pytest
 
 from facenapi.config.options import Config
@@ -10,7 +8,7 @@ from facenapi.services.photos import PhotoLoader
 from facenapi.services.regenerate import Regenerator, count_models
 from tests.support.fakes import FakeDetector
 from tests.support.pictures_server import serve_pictures
-from tests.support.server import BLUE, GREEN, RED, YELLOW, picture, serving
+from tests.support.server import BLUE, GREEN, RED, YELLOW, picture, serving, use_spare_decoders
 
 
 class NewDetector(FakeDetector):
@@ -29,6 +27,7 @@ class NewDetector(FakeDetector):
 @pytest.fixture
 def photos(tmp_path, io_loop):
     loader = PhotoLoader(Config(data_dir=str(tmp_path), fetch_allow_private=True))
+    use_spare_decoders(loader)
     yield loader
     loader.close()
 
@@ -72,7 +71,8 @@ async def test_faces_move_and_both_generations_of_servers_find_them(tmp_path, ph
         [token] = await client.app.store.list_tokens()
         assert await count_models(client.app.store, token.owner) == {"newer": 2, "fake": 1}
         # The server that runs with the old model goes on as before.
-        await asyncio.sleep(1.2)
+        [shard] = client.app.searcher.shards
+        await shard._follow()
         assert [await name_of(client, color) for color in (RED, GREEN, BLUE)] == [["by url"], ["kept"], ["lost"]]
         key = client.key
     async with serving(tmp_path / "data", detector=NewDetector()) as client:

@@ -17,6 +17,7 @@ from facenapi.config.options import Config
 from facenapi.errors import StartupError
 from facenapi.services import sweep
 from facenapi.storage.base import FaceFilter
+from tests.support.effort import daily
 from tests.support.pictures_server import DavServer
 from tests.support.server import BLUE, RED, serving
 from tests.test_app import until
@@ -130,7 +131,7 @@ async def test_what_is_young_after_a_crash_goes_at_the_next_look(tmp_path, dav, 
         assert len(dav.files) == 3
 
 
-@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("a mistake")])
+@pytest.mark.parametrize("error", daily([OSError(5, "Input/output error"), ValueError("a mistake")]))
 @pytest.mark.usefixtures("hasty")
 async def test_a_sweep_that_fails_comes_again(tmp_path, dav, monkeypatch, caplog, error):
     async with serving(tmp_path, photo_storage="webdav", ffupload_url=dav.url) as client:
@@ -152,7 +153,7 @@ async def test_a_sweep_that_fails_comes_again(tmp_path, dav, monkeypatch, caplog
         await until(lambda: not client.app.pictures.left_over)
 
 
-@pytest.mark.parametrize("interrupted", [False, True])
+@pytest.mark.parametrize("interrupted", daily([False, True]))
 async def test_what_a_command_could_not_remove_is_removed_by_the_running_server(tmp_path, dav, hasty, interrupted):
     async with serving(tmp_path, photo_storage="webdav", ffupload_url=dav.url) as client:
         await client.enrol(RED)
@@ -189,6 +190,7 @@ async def test_a_photo_that_could_not_be_written_leaves_nothing(tmp_path, dav):
         assert [path.name for path in (tmp_path / "webdav").rglob("*.*")] == []
 
 
+@pytest.mark.slow
 async def test_what_another_machine_sent_is_swept_up_where_its_removal_failed(tmp_path, dav, hasty):
     async with serving(tmp_path, photo_storage="webdav", ffupload_url=dav.url) as client:
         face = await client.enrol(RED)

@@ -137,6 +137,7 @@ async def test_an_export_that_was_stopped_goes_on(other, tmp_path, monkeypatch, 
     await fresh.close()
 
 
+@pytest.mark.slow
 async def test_an_export_cut_down_to_anything_can_be_finished(other, tmp_path):
     await fill(other, 3)
     path, part = tmp_path / "a", tmp_path / "a.part"

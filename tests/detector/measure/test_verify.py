@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import onnx
+import pytest
 from onnx import numpy_helper
 
 from facenapi.detector.measure.verify import verify_pack
@@ -26,6 +27,7 @@ def test_damaged_file_is_named(model_pack, tmp_path):
     assert "emotions.onnx" in problems[0]
 
 
+@pytest.mark.slow
 def test_other_weights_are_noticed(model_pack, tmp_path):
     copy = shutil.copytree(model_pack, tmp_path / "pack")
     for name in ("mobilefacenet", "centerface", "age_gender"):

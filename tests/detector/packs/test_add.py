@@ -27,6 +27,7 @@ def offered(monkeypatch, tmp_path):
     return paths
 
 
+@pytest.mark.slow
 async def test_networks_take_their_places(offered, model_pack, tmp_path, make_photo):
     asked = []
     with_sface, both = tmp_path / "with-sface", tmp_path / "both"

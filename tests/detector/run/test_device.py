@@ -168,6 +168,7 @@ class Refusing(Runtime):
         raise RuntimeError("no kernel image is available for execution on the device\nand more")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["made", "run"])
 async def test_libraries_that_fail_are_no_traceback(install, model_pack, caplog, when):
     install(Refusing(when))

@@ -7,6 +7,7 @@ from facenapi.search.index import codes as codes_module
 from facenapi.search.index.codes import Codes, Floats, encode, rounding
 from facenapi.search.index.scan import Best, scan
 from tests.search.support import faces_like
+from tests.support.effort import daily
 
 
 def unit(vectors):
@@ -58,7 +59,7 @@ def searched(rough, vectors, probes, n, floor, allowed=None):  # noqa: PLR0917
     return pairs, sum(len(rows) for rows, _ in best.found)
 
 
-@pytest.mark.parametrize("dim", [16, 192])
+@pytest.mark.parametrize("dim", daily([192, 16]))
 @pytest.mark.parametrize("kind", DATA)
 def test_answers_are_those_of_comparing_all_to_the_last_bit(rough, kind, dim):
     vectors = DATA[kind](1200, dim)

@@ -15,6 +15,8 @@ from tests.search.lite import found, query, started, until
 from tests.search.support import FeedStore, faces_like
 from tests.support.server import GREEN, RED, picture, serving
 
+pytestmark = pytest.mark.slow
+
 VECTORS = faces_like(1000)
 
 
@@ -108,7 +110,6 @@ async def test_the_vector_of_an_older_model_stays_and_follows_the_face(lite, sto
     await shard.close()
 
 
-@pytest.mark.slow
 async def test_a_long_answer_is_whole(lite, store):
     shard = await started(lite, store)
     await shard.apply([store.put(number, vector) for number, vector in enumerate(VECTORS)])

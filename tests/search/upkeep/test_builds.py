@@ -66,6 +66,7 @@ async def test_builds_that_fall_behind_stop_new_faces_but_not_deletes(tmp_path, 
     await shard.close()
 
 
+@pytest.mark.slow
 async def test_what_a_first_load_leaves_may_wait_only_until_it_is_built(tmp_path, monkeypatch):
     monkeypatch.setattr("facenapi.search.upkeep.maintenance.WAITING_BUFFERS", 3)
     store = FeedStore()
@@ -127,6 +128,7 @@ async def test_a_segment_that_cannot_be_built_keeps_no_other_owner_waiting(tmp_p
     await shard.close()
 
 
+@pytest.mark.slow
 async def test_a_release_that_is_replaced_under_the_server_takes_no_faces_away(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("facenapi.search.upkeep.builder.FORMAT", 99)  # of this process, not of the child
     shard = await started(tmp_path, store := FeedStore(), capacity=20)

@@ -6,6 +6,7 @@ import pytest
 from facenapi.errors import Unavailable
 from facenapi.search.shard import Query
 from tests.search.support import FeedStore, faces_like, query, started, until
+from tests.support.effort import daily
 
 VECTORS = faces_like(3000)
 
@@ -20,7 +21,7 @@ async def snapshot_of_700(tmp_path):
     await shard.close()
 
 
-@pytest.mark.parametrize(("rev", "said"), [(0, "is of another store"), (5000, "650 faces were searched for")])
+@pytest.mark.parametrize(("rev", "said"), daily([(0, "is of another store"), (5000, "650 faces were searched for")]))
 async def test_a_snapshot_of_another_store_is_put_right(tmp_path, caplog, rev, said):
     await snapshot_of_700(tmp_path)
     store = FeedStore()

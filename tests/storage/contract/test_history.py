@@ -63,7 +63,7 @@ async def test_any_filters_find_what_is_there_page_by_page(store, request):
     flux = Flux(store, seed=15)
     await flux.begin()
     filters = [*WORLD.history().values(), *WORLD.lists().values()]
-    some = filters if "sqlite" in request.node.name else flux.random.sample(filters, 25)
+    some = filters if "sqlite-normal" in request.node.name else flux.random.sample(filters, 25)
     for where in some:
         await flux.walk(where, flux.random.choice((1, 7, 40)))
     for gallery in (None, HALF, FEW):

@@ -14,10 +14,14 @@ def kind(request):
     return request.param
 
 
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    """Let the driver look at once at a server again that it has lost."""
+    monkeypatch.setattr(pymongo.common, "MIN_HEARTBEAT_INTERVAL", 0.01)
+
+
 @pytest.fixture
 def store(io_loop, double, kind, monkeypatch):
-    # How long the driver waits before it looks at a server again that it has lost.
-    monkeypatch.setattr(pymongo.common, "MIN_HEARTBEAT_INTERVAL", 0.01)
     monkeypatch.setattr(base, "PAUSES", (0.0, 0.0, 0.0))
     monkeypatch.setattr(faces, "PAUSES", (0.0, 0.0, 0.0))
     store = MongoStore(mongo_config(double, mongo_driver=kind))

@@ -54,7 +54,7 @@ async def test_a_read_is_tried_again(store, double, fault):
 
 
 async def test_a_slow_answer_keeps_nobody_else_waiting(store, double):
-    double.faults = [Fault("find", "slow", seconds=2, collection="tokens")]
+    double.faults = [Fault("find", "slow", seconds=0.5, collection="tokens")]
     slow = asyncio.ensure_future(store.find_token("h"))
     await asyncio.sleep(0.05)
     await asyncio.gather(*(store.count_faces("ann") for _ in range(5)))

@@ -56,6 +56,7 @@ def test_an_index_leads_to_the_ids_of_every_list_in_their_order(folder):
     db.close()
 
 
+@pytest.mark.slow
 def test_a_list_costs_what_it_returns_whatever_is_asked_for(folder):
     """At most twice the steps of the first page without filters; scripts/bench_history.py has it for 1,000,000."""
     found = bench_history.measure(folder, WORLD, limit=100, rounds=0)

