@@ -101,7 +101,7 @@ def reach(page, name: str) -> None:
 def test_the_keyboard_is_enough(browser, server):
     with Visitor(browser, server.url) as visitor:
         page = visitor.open()
-        # Long before the key is pressed: a busy page handles keys first, and later that its file choosers are asked for.
+        # Long before the key is pressed: a busy page handles keys first, and later who asks for its file choosers.
         page.on("filechooser", lambda _: None)
         press = page.keyboard.press
         page.keyboard.type(server.key)  # the field has the focus
