@@ -31,6 +31,11 @@ def ending() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def pause_after(failures: int, most_s: float = MOST_PAUSE_S) -> float:
+    """Return for how many seconds to leave alone what has failed so many times in a row."""
+    return min(most_s, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 20))
+
+
 @dataclass(slots=True, eq=False)
 class Loop:
     """A work under way, and how it has gone so far. ``patience_s``: how long one run may take."""
@@ -98,8 +103,7 @@ class Loop:
             self.began = None
         if not self.in_a_row:
             return self.every_s
-        grown: float = FIRST_PAUSE_S * 2 ** min(self.in_a_row - 1, 10)
-        return max(self.every_s, min(MOST_PAUSE_S, grown))
+        return max(self.every_s, pause_after(self.in_a_row))
 
     def _note(self, error: Exception) -> None:
         self.failures += 1

@@ -105,7 +105,7 @@ class LocalShard(Hosted):
             return await self._catch_up()
         try:
             if await self._follower.restore():
-                self._upkeep.begin()
+                self._upkeep.rest()
             await self._follower.follow(lagging=self._upkeep.lags())
         except StoreChangedError as error:
             self._ready = False
@@ -189,6 +189,7 @@ class LocalShard(Hosted):
             "collections": len(collections),
             "searching": self._threads.searching,
             "segments": sum(len(c.parts) - 1 - c.waiting for c in collections),
+            "damages": self._upkeep.damages,
             "waiting_buffers": sum(c.waiting for c in collections),
         }
 

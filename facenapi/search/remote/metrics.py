@@ -24,6 +24,6 @@ class Metrics:
         )
         self.applied = Counter("facenapi_shard_changes", "Changes taken.", registry=self.registry)
         self.refused = Counter("facenapi_shard_refused", "Calls that failed.", ["status"], registry=self.registry)
-        for name in ("ready", "faces", "segments", "waiting_buffers", "revision"):
+        for name in ("ready", "faces", "segments", "waiting_buffers", "damages", "revision"):
             gauge = Gauge(f"facenapi_shard_{name}", f"The shard's {name}.", registry=self.registry)
             gauge.set_function(lambda name=name: float(shard.info()[name]))  # type: ignore[misc]

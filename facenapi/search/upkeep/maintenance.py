@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facenapi.process.folder_lock import FolderLock
+from facenapi.process.supervised import pause_after
 from facenapi.search.index.stored import DamagedError
 from facenapi.search.upkeep.builder import Builder, BuildError
 from facenapi.search.upkeep.snapshot import Snapshots, state_of
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_S = 60.0  # after a build that failed
+MOST_REST_S = 600.0  # after one whose files were found damaged later: many faces take minutes to read again
+CALM_S = 86_400.0  # damage that is found so long after the last one does not count as a repetition
 WAITING_BUFFERS = 60  # sealed buffers are scanned in float32: sixty cost a search about 2 ms
 
 
@@ -55,6 +58,8 @@ class Upkeep:
         self._most_waiting = WAITING_BUFFERS  # and, until that is built, whatever the first load has left
         self._built_nothing_until = 0.0
         self._saved_at = time.monotonic()
+        self.damages = 0  # how often something damaged was read anew
+        self._damaged_in_a_row, self._damaged_at = 0, 0.0
 
     # -- life -----------------------------------------------------------------------------------
     async def load(self) -> StoreIdentity:
@@ -85,6 +90,26 @@ class Upkeep:
         """Allow the buffers to wait that the start has left: they are built as soon as can be."""
         self._most_waiting = WAITING_BUFFERS + self._index.waiting
         self._saved_at = time.monotonic()
+
+    def rest(self) -> None:
+        """Build nothing for a while: files of segments were found damaged, and all was read anew into buffers.
+
+        Each time for longer, as on a disk that damages files all would be built and read again and again, and
+        while it is read searches are refused. They are not while it waits to be built.
+        """
+        now = time.monotonic()
+        self.damages += 1
+        self._damaged_in_a_row = 1 + (self._damaged_in_a_row if now - self._damaged_at < CALM_S else 0)
+        self._damaged_at = now
+        pause = pause_after(self._damaged_in_a_row, MOST_REST_S)
+        self._built_nothing_until = max(self._built_nothing_until, now + pause)
+        log.warning(
+            "Files of the search index were found damaged, %d times in a row: look at the disk. Nothing is built "
+            "for %g s",
+            self._damaged_in_a_row,
+            pause,
+        )
+        self.begin()
 
     def stop(self) -> None:
         """End a running build, and any that is asked for later."""

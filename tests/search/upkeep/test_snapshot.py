@@ -2,23 +2,26 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from prometheus_client import generate_latest
 
 from facenapi.errors import Unavailable
 from facenapi.search.index.index import Index
 from facenapi.search.index.stored import DamagedError
 from facenapi.search.local import LocalShard
+from facenapi.search.remote.metrics import Metrics
 from facenapi.search.shard import Query, upsert_of
 from facenapi.search.upkeep import files
 from facenapi.search.upkeep.builder import Builder, BuildError, load_segment
 from facenapi.search.upkeep.snapshot import Snapshots, state_of
 from tests.conftest import ROOT
 from tests.search import corrupt
-from tests.search.support import FeedStore, built_with_a_graph, face, faces_like
+from tests.search.support import FeedStore, built_with_a_graph, face, faces_like, query, started, until
 from tests.support.effort import LONG, daily
 
 
@@ -197,6 +200,36 @@ async def test_nothing_is_built_of_a_damaged_segment(tmp_path, caplog, damage):
         await asyncio.sleep(0.02)
     assert "is rebuilt from the store" in caplog.text
     await answers_rightly(shard, vectors, range(0, 1000, 7))
+    await shard.close()
+
+
+@pytest.mark.slow
+async def test_where_every_segment_is_damaged_builds_wait_ever_longer_and_searches_do_not(
+    tmp_path, monkeypatch, caplog
+):
+    build = Builder.build
+
+    def damaging(builder, plan, folder):
+        segment = build(builder, plan, folder)
+        overwrite(folder / "vectors")
+        return segment
+
+    monkeypatch.setattr(Builder, "build", damaging)
+    store, vectors = FeedStore(), faces_like(400)
+    shard = await started(tmp_path, store, capacity=300)
+    await shard.apply([store.put(number, vector) for number, vector in enumerate(vectors)])
+    for times, pause_s in enumerate((0.01, 0.01, 0.01, 3600), 1):
+        monkeypatch.setattr("facenapi.process.supervised.FIRST_PAUSE_S", pause_s)
+        await until(lambda: shard.info()["segments"] == 1)
+        with pytest.raises(Unavailable):
+            await shard.search(query(vectors[3]))
+        await until(lambda times=times: shard.info()["damages"] == times)
+    rests = re.findall(r"damaged, (\d) times in a row: .* for (\S+) s", caplog.text)
+    assert rests == [("1", "0.01"), ("2", "0.02"), ("3", "0.04"), ("4", "600")]
+    assert await answers_rightly(shard, vectors, range(0, 400, 7)) == 0
+    await asyncio.sleep(0.2)  # ten looks at what is to be built
+    assert (shard.info()["segments"], shard.info()["waiting_buffers"]) == (0, 1)
+    assert b"facenapi_shard_damages 4.0" in generate_latest(Metrics(shard).registry)
     await shard.close()
 
 
