@@ -92,6 +92,7 @@ class Rough(Protocol):
     """Rows that tell products of all, and similarities of some."""
 
     slack: float
+    firsts: NDArray[np.int32] | None  # of each row the first one that has the same vector, if that is known
 
     def ask(self, probes: Sequence[Vectors]) -> Asked:
         """Prepare for probes (dim,)."""
@@ -107,6 +108,7 @@ class Floats:
     """The vectors themselves; their products are similarities but for the rounding."""
 
     slack = 0.0
+    firsts = None
 
     def __init__(self, vectors: Vectors) -> None:
         self._vectors = vectors
@@ -166,9 +168,10 @@ def _greatest(rows: Vectors) -> float:
 class Codes:
     """The rows of a segment: in eight bits, in blocks as the kernel wants them, and in sixteen."""
 
-    def __init__(self, codes: NDArray[np.int16], coding: Coding) -> None:
+    def __init__(self, codes: NDArray[np.int16], coding: Coding, firsts: NDArray[np.int32] | None = None) -> None:
         """``codes``: (count, dim)."""
         dim = codes.shape[1]
+        self.firsts = firsts
         self._coding, self._fine = coding, codes
         self._centre = np.array(coding.centre, np.float32)
         self._step = np.float32(coding.scale / 256)

@@ -30,7 +30,8 @@ _NOBODY = np.empty(0, np.int64), np.empty(0, np.float32)
 
 class Best:
     """For each of some probes the best ``n`` rows at or above a threshold among those that it was shown, and all
-    others that may be among them as far as ``near`` can tell: without slack only those as similar as the last one."""
+    others that may be among them as far as ``near`` can tell: without slack only those as similar as the last one.
+    Of copies of a vector, where ``near`` knows them, only the first ``n``: they have the least ids."""
 
     def __init__(self, near: Rough | Stored, probes: Sequence[Vectors], n: int, floor: float | None) -> None:
         self.probes, self.n, self.floor = probes, n, floor
@@ -41,6 +42,8 @@ class Best:
 
     def show(self, shown: Sequence[tuple[int, Rows]]) -> None:
         """Compare probes, by their numbers, with some more rows each."""
+        if self._near.firsts is not None:
+            shown = [(number, _first_copies(rows, self._near.firsts, self.n)) for number, rows in shown]
         counts = [len(rows) for _, rows in shown]
         if sum(counts) > _GATHERED:
             for number, rows in shown:
@@ -64,6 +67,18 @@ class Best:
             self.cuts[number] = max(self.cuts[number], float(np.partition(sims, -self.n)[-self.n]) - self._slack)
         good = sims >= self.cuts[number] - self._slack
         self.found[number] = rows[good], sims[good]
+
+
+def _first_copies(rows: Rows, firsts: NDArray[np.int32], n: int) -> Rows:
+    """Return those of some rows before which fewer than ``n`` have the same vector."""
+    if len(rows) <= n:
+        return rows
+    of_copies = firsts[rows]
+    order = np.lexsort((rows, of_copies))
+    of_copies = of_copies[order]
+    kept = np.ones(len(rows), np.bool_)
+    kept[n:] = of_copies[n:] != of_copies[:-n]
+    return np.sort(rows[order[kept]])
 
 
 def scan(rough: Rough, best: Best, count: int, allowed: NDArray[np.bool_] | None = None) -> None:

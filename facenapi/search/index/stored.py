@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from facenapi.search.index.codes import Rows, Vectors
 
+_BLOCK = 8192
 _FEW = 32  # rows for which looking for neighbours would take longer than reading them one by one
 
 
@@ -29,13 +30,18 @@ class DamagedError(Exception):
 
 
 class Stored:
-    """Vectors (count, dim) in a file, float32, row after row. ``sums``: the CRC-32 of each row, uint32 (count,)."""
+    """Vectors (count, dim) in a file, float32, row after row. ``sums``: the CRC-32 of each row, uint32 (count,).
+
+    ``firsts``: of each row the first one that has the same vector, int32 (count,); None where all differ.
+    """
 
     slack = 0.0
 
-    def __init__(self, path: Path, sums: NDArray[np.uint32], dim: int) -> None:
+    def __init__(
+        self, path: Path, sums: NDArray[np.uint32], dim: int, firsts: NDArray[np.int32] | None = None
+    ) -> None:
         """Open the file, which may be renamed or removed from now on; raise DamagedError if it is too short."""
-        self.path, self.sums, self.dim = path, sums, dim
+        self.path, self.sums, self.dim, self.firsts = path, sums, dim, firsts
         try:
             self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -76,3 +82,18 @@ def sums_of(data: bytes | memoryview, size: int) -> list[int]:
     """Return the CRC-32 of each ``size`` bytes."""
     view = memoryview(data)
     return [crc32(view[start : start + size]) for start in range(0, len(view), size)]
+
+
+def firsts_of(vectors: Vectors, sums: NDArray[np.uint32]) -> NDArray[np.int32] | None:
+    """Return of each row the first one with the same vector, itself unless it is a copy; None if none is.
+
+    ``sums``: checksums of the vectors, which tell where to look.
+    """
+    _, begins, which = np.unique(sums, return_index=True, return_inverse=True)
+    firsts = begins[which].astype(np.int32)
+    copies = np.flatnonzero(firsts != np.arange(len(firsts)))
+    for start in range(0, len(copies), _BLOCK):
+        some = copies[start : start + _BLOCK]
+        other = some[(vectors[some] != vectors[firsts[some]]).any(axis=1)]  # that has the same sum by chance
+        firsts[other] = other
+    return firsts if (firsts[copies] != copies).any() else None

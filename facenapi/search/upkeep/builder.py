@@ -5,8 +5,9 @@ than twice the memory of the result. In a child it cannot slow the searches down
 gives all of its memory back.
 
 A segment's folder holds arrays row by row: ``vectors`` (float32), ``sums`` (the CRC-32 of each vector), ``ids``
-(ascending) and ``codes`` (the vectors in sixteen bits); perhaps ``graph.nms``; and at last ``segment.json`` with what
-was measured and the fingerprints of all files but the vectors, which are checked row by row when they are read.
+(ascending) and ``codes`` (the vectors in sixteen bits); perhaps ``graph.nms``; where vectors are the same ``firsts``,
+of each row the first one that has its vector; and at last ``segment.json`` with what was measured and the
+fingerprints of all files but the vectors, which are checked row by row when they are read.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from facenapi.search.index.codes import Codes, Coding, encode
 from facenapi.search.index.graph import LEAST_ROWS, LEFT_OUT, SHORT_S, Graph, build_graph, measure, scan_seconds
 from facenapi.search.index.parts import Buffer
 from facenapi.search.index.segment import Segment
-from facenapi.search.index.stored import DamagedError, Stored, sums_of
+from facenapi.search.index.stored import DamagedError, Stored, firsts_of, sums_of
 from facenapi.search.upkeep import files
 
 if TYPE_CHECKING:
@@ -122,9 +123,13 @@ def fill_folder(folder: Path) -> None:
     order = files.read_json(folder / "order.json", FORMAT)
     vectors, ids = _gather(folder, order["sources"], order["dim"])
     codes, coding = encode(vectors)
-    graph, left_out = _add_graph(folder / "graph.nms", vectors, Codes(codes, coding))
+    sums = _sums(vectors)
+    firsts = firsts_of(vectors, sums)
+    if firsts is not None:
+        firsts.tofile(folder / "firsts")
+    graph, left_out = _add_graph(folder / "graph.nms", vectors, Codes(codes, coding, firsts))
     vectors.tofile(folder / "vectors")
-    _sums(vectors).tofile(folder / "sums")
+    sums.tofile(folder / "sums")
     ids.tofile(folder / "ids")
     codes.tofile(folder / "codes")
     for spent in (*folder.glob("source*"), folder / "order.json"):
@@ -200,12 +205,15 @@ def load_segment(folder: Path, expected: list[int] | None = None) -> Segment:
         sums = files.read_array(folder / "sums", marks["sums"], np.uint32, shape[:1])
         ids = files.read_array(folder / "ids", marks["ids"], np.int64, shape[:1])
         codes = files.read_array(folder / "codes", marks["codes"], np.int16, shape)
-        vectors = Stored(folder / "vectors", sums, about["dim"])
+        firsts = None  # no copies, or built by a version that did not look for them
+        if "firsts" in marks:
+            firsts = files.read_array(folder / "firsts", marks["firsts"], np.int32, shape[:1])
+        vectors = Stored(folder / "vectors", sums, about["dim"], firsts)
         if about["graph"] is not None:
             files.verify(folder / "graph.nms", marks["graph.nms"])
             left_out = np.array(about["left_out"])
             graph = Graph(folder / "graph.nms", left_out, vectors.read(left_out), *about["graph"])
-        return Segment(folder, vectors, ids, Codes(codes, Coding(**about["coding"])), graph)
+        return Segment(folder, vectors, ids, Codes(codes, Coding(**about["coding"]), firsts), graph)
 
 
 class _once:  # noqa: N801 - a context manager, named like the function it is used as

@@ -6,6 +6,7 @@ import pytest
 from facenapi.search.index import codes as codes_module
 from facenapi.search.index.codes import Codes, Floats, encode, rounding
 from facenapi.search.index.scan import Best, scan
+from facenapi.search.index.stored import firsts_of, sums_of
 from tests.search.support import faces_like
 from tests.support.effort import daily
 
@@ -47,7 +48,11 @@ def rough(request, monkeypatch):
             pytest.skip("this processor has no fast path for eight bits")
     elif request.param == "codes by BLAS":
         monkeypatch.setattr(codes_module, "has_fast_path", lambda: False)
-    return Floats if request.param == "floats" else lambda vectors: Codes(*encode(vectors))
+    return Floats if request.param == "floats" else lambda vectors: Codes(*encode(vectors), firsts(vectors))
+
+
+def firsts(vectors):
+    return firsts_of(vectors, np.array(sums_of(vectors.data.cast("B"), vectors.strides[0]), np.uint32))
 
 
 def searched(rough, vectors, probes, n, floor, allowed=None):  # noqa: PLR0917
@@ -88,6 +93,35 @@ def test_few_rows_are_compared_again_and_few_more_than_asked_for_are_read(monkey
         pairs, read = searched(rows, vectors, [probe], 10, None)
         assert len(pairs[0]) == 10 <= read <= 12
     assert sum(shown) < 0.01 * 50 * len(vectors)
+
+
+def test_of_many_copies_no_more_than_are_asked_for_are_compared(monkeypatch):
+    vectors, shown = faces_like(10_000, 192, shots=10), []
+    vectors[np.random.default_rng(1).random(10_000) < 0.5] = vectors[3]
+    monkeypatch.setattr("facenapi.search.index.scan.BLOCK", 2000)
+    monkeypatch.setattr(codes_module, "BLOCK", 2000)
+    rows = Codes(*encode(vectors), firsts(vectors))
+    compare = rows.similarities
+    monkeypatch.setattr(rows, "similarities", lambda some, probes: shown.append(len(some)) or compare(some, probes))
+    alive = np.arange(10_000) % 3 > 0
+    for n in (1, 10):
+        ((pairs,), read) = searched(rows, vectors, [vectors[3]], n, None, alive)
+        same = np.flatnonzero(alive & (vectors == vectors[3]).all(axis=1))
+        assert [row for _, row in pairs] == same[:n].tolist()
+        assert read <= 10 * n  # of each block at most twice
+    assert sum(shown) < 500
+
+
+def test_vectors_of_the_same_checksum_are_not_taken_for_copies():
+    vectors = faces_like(20)
+    vectors[[5, 7]] = vectors[3]
+    assert firsts_of(vectors, np.arange(20, dtype=np.uint32)) is None
+    assert firsts_of(vectors[:3], np.zeros(3, np.uint32)) is None
+    same = firsts(vectors)
+    assert same.tolist() == [3 if row in (5, 7) else row for row in range(20)]
+    by_chance = np.arange(20, dtype=np.uint32)
+    by_chance[[3, 4, 5, 7]] = 3
+    assert np.array_equal(firsts_of(vectors, by_chance), same)
 
 
 @pytest.mark.parametrize("kind", DATA)
