@@ -1,48 +1,30 @@
-"""Files that are whole or absent: written aside, synced and renamed, and known by size and checksum."""
+"""Files that are known by size and checksum."""
 
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facenapi.process.durable import sync
+from facenapi.process.durable import replace_synced
 from facenapi.search.index.stored import DamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-    from typing import BinaryIO
 
     from numpy.typing import DTypeLike, NDArray
 
 _CHUNK = 1 << 20
 
 
-def write_file(path: Path, write: Callable[[BinaryIO], None]) -> list[int]:
-    """Write a file so that after a crash the old or the new one is there whole; return its fingerprint."""
-    aside = path.with_name(path.name + ".new")
-    with aside.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    sync(path.parent)
-    return fingerprint(path)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> list[int]:
-    """Write a JSON object that carries its own checksum, for :func:`read_json`."""
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object that carries its own checksum, for :func:`read_json`; after a crash it is there whole, or
+    the one that was there before."""
     body = json.dumps(content, sort_keys=True)
     text = json.dumps({"crc32": zlib.crc32(body.encode()), "content": content}, sort_keys=True)
-    return write_file(path, lambda file: _write_all(file, text.encode()))
-
-
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    file.write(data)
+    replace_synced(path, text.encode())
 
 
 def read_json(path: Path, layout: int) -> dict[str, Any]:
@@ -57,12 +39,6 @@ def read_json(path: Path, layout: int) -> dict[str, Any]:
     if content.get("format") != layout:
         raise DamagedError(f"{path.name}: format {content.get('format')!r} instead of {layout}")
     return content
-
-
-def demand(condition: bool, otherwise: str) -> None:
-    """Raise DamagedError unless a condition holds."""
-    if not condition:
-        raise DamagedError(otherwise)
 
 
 def fingerprint(path: Path) -> list[int]:
@@ -97,5 +73,6 @@ def read_array(path: Path, expected: list[int], dtype: DTypeLike, shape: tuple[i
             longer = file.read(1)
     except OSError as error:
         raise DamagedError(f"{path.name}: {error.strerror}") from error
-    demand(not longer and done == len(data) and [done, crc32] == expected, f"{path.name}: wrong size or checksum")
+    if longer or done < len(data) or [done, crc32] != expected:
+        raise DamagedError(f"{path.name}: wrong size or checksum")
     return array

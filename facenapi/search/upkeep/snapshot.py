@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyroaring import BitMap
 
+from facenapi.process.durable import sync
 from facenapi.search.index.collection import Collection, buffer_rows
 from facenapi.search.index.parts import Buffer, Part
 from facenapi.search.index.segment import Segment
@@ -101,13 +102,15 @@ class Snapshots:
     def _write_state(self, key: tuple[str, str], collection: Collection, state: State) -> dict[str, Any]:
         self._number += 1
         path = self.folder / f"state-{self._number:08d}.npz"
+        np.savez(path, allow_pickle=False, **state)
+        sync(path)  # its name is sure when the manifest is there
         names = json.loads(state["about"].tobytes())["segments"]
         return {
             "owner": key[0],
             "model": key[1],
             "dim": collection.dim,
             "state": path.name,
-            "mark": files.write_file(path, lambda file: np.savez(file, allow_pickle=False, **state)),
+            "mark": files.fingerprint(path),
             "segments": [[name, files.fingerprint(self.folder / name / "segment.json")] for name in names],
         }
 
