@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -68,7 +67,6 @@ class Builder:
         """
         if not plan.rows:
             return None
-        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write_order(plan, folder)
         self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module

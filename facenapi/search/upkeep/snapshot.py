@@ -13,6 +13,7 @@ import logging
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 from pyroaring import BitMap
@@ -53,12 +54,10 @@ class Snapshots:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._entries: dict[tuple[str, str], tuple[Collection, int, dict[str, Any]]] = {}
-        self._number = 0
 
     def segment_folder(self) -> Path:
         """Return a folder for a new segment that no older one has used."""
-        self._number += 1
-        return self.folder / f"segment-{self._number:08d}"
+        return self.folder / f"segment-{uuid4().hex}"
 
     def forget(self) -> None:
         """Take nothing on disk for current: the index begins anew."""
@@ -89,7 +88,6 @@ class Snapshots:
                 "rev": rev,
                 "source": source,
                 "cells": None if cells is None else sorted(cells),
-                "number": self._number,
                 "collections": entries,
             },
         )
@@ -100,8 +98,7 @@ class Snapshots:
         return key in self._entries and self._entries[key][:2] == (collection, collection.version)
 
     def _write_state(self, key: tuple[str, str], collection: Collection, state: State) -> dict[str, Any]:
-        self._number += 1
-        path = self.folder / f"state-{self._number:08d}.npz"
+        path = self.folder / f"state-{uuid4().hex}.npz"
         np.savez(path, allow_pickle=False, **state)
         sync(path)  # its name is sure when the manifest is there
         names = json.loads(state["about"].tobytes())["segments"]
@@ -139,9 +136,7 @@ class Snapshots:
             manifest = files.read_json(self.folder / "manifest.json", FORMAT)
         except DamagedError as error:
             log.warning("The search snapshot is rebuilt from the store: %s", error)
-            self._number = self._highest_number()
             return Loaded(0, None)
-        self._number = max(manifest["number"], self._highest_number())
         rev = int(manifest["rev"])
         for entry in manifest["collections"]:
             key = (entry["owner"], entry["model"])
@@ -160,10 +155,6 @@ class Snapshots:
         segments = [builder.load_segment(self.folder / name, mark) for name, mark in entry["segments"]]
         with np.load(self.folder / entry["state"], allow_pickle=False) as state:
             return restore(entry["dim"], capacity, segments, dict(state))
-
-    def _highest_number(self) -> int:
-        numbers = [path.stem.partition("-")[2] for path in self.folder.iterdir()]
-        return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def state_of(collection: Collection) -> State:
