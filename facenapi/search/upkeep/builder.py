@@ -17,9 +17,10 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +33,8 @@ from facenapi.search.index.stored import DamagedError, Stored, firsts_of, sums_o
 from facenapi.search.upkeep import files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from numpy.typing import NDArray
 
     from facenapi.search.index.collection import Plan
@@ -40,16 +43,11 @@ FORMAT = 8
 NICENESS = 10  # at 19 a busy machine starves the build and the buffers pile up
 _BLOCK = 8192
 _DAMAGED = 3  # exit status of a child that found a segment damaged
-_OPEN = "/dev/fd/"  # where a child finds what the parent has open: segments
 _PACKAGE = Path(__file__).resolve().parents[2]
 
 
 class BuildError(Exception):
     """The child failed; the message has its last words."""
-
-
-class SourceError(DamagedError):
-    """A segment is damaged that another one was to be made of."""
 
 
 class Builder:
@@ -98,30 +96,23 @@ class Builder:
 
 
 def write_order(plan: Plan, folder: Path) -> None:
-    """Write what the child needs: ids of the rows, and where each finds its vector."""
-    sources = []
+    """Write what the child needs: ids of the rows, and of each source their vectors or where these are."""
     for number, (part, rows) in enumerate(plan.sources):
-        np.save(folder / f"source{number}.ids.npy", part.ids[rows])
-        np.save(folder / f"source{number}.rows.npy", rows)
         if isinstance(part, Segment):
-            sources.append(f"{_OPEN}{part.vectors.fd}")
-            sums = part.vectors.sums
+            source: dict[str, Any] = {"fd": part.vectors.fd, "sums": part.vectors.sums, "rows": rows}
         else:
             assert isinstance(part, Buffer)
-            sources.append(str(folder / f"source{number}.vectors"))
-            vectors = part.vectors[: part.count]
-            vectors.tofile(sources[-1])
-            sums = _sums(vectors)
-        np.save(folder / f"source{number}.sums.npy", sums)
-    files.write_json(folder / "order.json", {"format": FORMAT, "dim": plan.sources[0][0].dim, "sources": sources})
+            source = {"vectors": part.vectors[rows]}
+        np.savez(folder / f"source{number}.npz", allow_pickle=False, **source)
+    ids = np.concatenate([part.ids[rows] for part, rows in plan.sources])
+    np.savez(folder / "order.npz", format=FORMAT, dim=plan.sources[0][0].dim, sources=len(plan.sources), ids=ids)
 
 
 def fill_folder(folder: Path) -> None:
-    """Do what an order says. This is what the child runs."""
-    order = files.read_json(folder / "order.json", FORMAT)
-    vectors, ids = _gather(folder, order["sources"], order["dim"])
+    """Do what an order says. This is what the child runs. Raises DamagedError if a source is damaged."""
+    vectors, ids = _gather(folder)
     codes, coding = encode(vectors)
-    sums = _sums(vectors)
+    sums = np.array(sums_of(vectors.data.cast("B"), vectors.strides[0]), np.uint32)
     firsts = firsts_of(vectors, sums)
     if firsts is not None:
         firsts.tofile(folder / "firsts")
@@ -130,7 +121,7 @@ def fill_folder(folder: Path) -> None:
     sums.tofile(folder / "sums")
     ids.tofile(folder / "ids")
     codes.tofile(folder / "codes")
-    for spent in (*folder.glob("source*"), folder / "order.json"):
+    for spent in folder.glob("*.npz"):
         spent.unlink()
     for path in folder.iterdir():
         sync(path)
@@ -146,10 +137,6 @@ def fill_folder(folder: Path) -> None:
             "files": {path.name: files.fingerprint(path) for path in folder.iterdir() if path.name != "vectors"},
         },
     )
-
-
-def _sums(vectors: NDArray[np.float32]) -> NDArray[np.uint32]:
-    return np.array(sums_of(vectors.data.cast("B"), vectors.strides[0]), np.uint32)
 
 
 def _add_graph(
@@ -169,24 +156,30 @@ def _add_graph(
     return good_for, left_out
 
 
-def _gather(folder: Path, sources: list[str], dim: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _gather(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return vectors (count, dim) and ids (count,) of all sources in the order of ids."""
-    ids = np.concatenate([np.load(folder / f"source{number}.ids.npy") for number in range(len(sources))])
-    place = np.empty(len(ids), np.int64)
-    place[np.argsort(ids, kind="stable")] = np.arange(len(ids))
+    order = np.load(folder / "order.npz")
+    if order["format"] != FORMAT:
+        raise BuildError(f"the order has format {order['format']} instead of {FORMAT}")
+    ids, dim, done = order["ids"], int(order["dim"]), 0
+    places = np.empty(len(ids), np.int64)
+    places[np.argsort(ids, kind="stable")] = np.arange(len(ids))
     vectors = np.empty((len(ids), dim), np.float32)
-    done = 0
-    for number, path in enumerate(sources):
-        rows, sums = (np.load(folder / f"source{number}.{name}.npy") for name in ("rows", "sums"))
-        try:
-            source = Stored(Path(path), sums, dim)
-            for start in range(0, len(rows), _BLOCK):
-                some = rows[start : start + _BLOCK]
-                vectors[place[done + start : done + start + len(some)]] = source.read(some)
-        except DamagedError as error:  # what was written for this build alone says nothing of the collection
-            raise SourceError(str(error)) if path.startswith(_OPEN) else error from None
-        done += len(rows)
+    for number in range(int(order["sources"])):
+        for some in _read_source(np.load(folder / f"source{number}.npz"), dim):
+            vectors[places[done : done + len(some)]] = some
+            done += len(some)
     return vectors, np.sort(ids)
+
+
+def _read_source(source: Mapping[str, NDArray[Any]], dim: int) -> Iterator[NDArray[np.float32]]:
+    """Yield the vectors of a source in blocks."""
+    if "vectors" in source:
+        yield source["vectors"]
+        return
+    stored, rows = Stored(Path(f"/dev/fd/{source['fd']}"), source["sums"], dim), source["rows"]
+    for start in range(0, len(rows), _BLOCK):
+        yield stored.read(rows[start : start + _BLOCK])
 
 
 def load_segment(folder: Path, expected: list[int] | None = None) -> Segment:
@@ -214,21 +207,17 @@ def load_segment(folder: Path, expected: list[int] | None = None) -> Segment:
         return Segment(folder, vectors, ids, Codes(codes, Coding(**about["coding"]), firsts), graph)
 
 
-class _once:  # noqa: N801 - a context manager, named like the function it is used as
+@contextmanager
+def _once(mark: Path) -> Iterator[None]:
     """Mark an attempt to load; a file at which the process died twice is not tried a third time."""
-
-    def __init__(self, mark: Path) -> None:
-        self._mark = mark
-
-    def __enter__(self) -> None:
-        tries = self._mark.stat().st_size if self._mark.exists() else 0
-        if tries >= 2:
-            raise DamagedError(f"{self._mark.parent.name}: the process died twice while loading it")
-        with self._mark.open("ab") as file:
-            file.write(b".")
-
-    def __exit__(self, *_: object) -> None:
-        self._mark.unlink()
+    if mark.exists() and mark.stat().st_size >= 2:
+        raise DamagedError(f"{mark.parent.name}: the process died twice while loading it")
+    with mark.open("ab") as file:
+        file.write(b".")
+    try:
+        yield
+    finally:
+        mark.unlink()
 
 
 def main() -> None:
@@ -237,7 +226,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     try:
         fill_folder(Path(sys.argv[1]))
-    except SourceError as error:
+    except DamagedError as error:
         sys.stderr.write(str(error))
         sys.exit(_DAMAGED)
 
