@@ -21,7 +21,7 @@ from facenapi.search.milvus.schema import State
 from facenapi.search.run.batching import Batcher
 from facenapi.search.run.hosted import Hosted
 from facenapi.search.run.threads import Threads
-from facenapi.search.upkeep.feed import Feed, StoreChangedError, changes_of, tell_refused
+from facenapi.search.upkeep.feed import PAUSE_S, Feed, StoreChangedError, changes_of, tell_refused
 from facenapi.storage.base import StoreIdentity
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class MilvusShard(Hosted):
         """``threads``: searches at a time, ``queue``: searches that may wait or be under way."""
         self._engine = engine
         self._index = MilvusIndex(engine)
-        self._feed = Feed(store, PAGE)
+        self._store, self._feed = store, Feed(store, PAGE)
         self._poll_s, self._compare_s = poll_s, compare_s
         self._rev, self._made, self._faces = 0, 0, 0
         searchers = Batcher(lambda queries: [*map(self._index.search, queries)], threads, most=1)
@@ -145,7 +145,7 @@ class MilvusShard(Hosted):
         return self._begin(begun.made)  # what other servers have written in between may be gone
 
     async def _is_foreign(self, state: State) -> bool:
-        known = await self._feed.last_rev()
+        known = await self._store.last_rev()
         newest = await self._threads.background(self._engine.any_newer, known)
         # The store is asked again after that: other servers write meanwhile.
         return not await self._feed.begin(StoreIdentity.parse(state.source), state.rev, newest)
@@ -208,7 +208,7 @@ class MilvusShard(Hosted):
             known.update((face.id, face.rev) for face in page.faces)
             await self._threads.write(self._take, changes_of(page), False)
 
-        await self._feed.read_all(count)
+        await self._feed.read(0, count, PAUSE_S)
         in_store = np.array(sorted(known.items()), np.int64).reshape(-1, 2)
         strangers = await self._threads.background(self._index.strangers, in_store, began)
         for name, ids in strangers:

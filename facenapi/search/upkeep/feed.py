@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROGRESS_S = 5.0
-PAUSE_S = 0.02  # between pages of a comparison, which nobody waits for
+PAUSE_S = 0.02  # in comparisons
 
 
 class StoreChangedError(Exception):
@@ -34,14 +34,6 @@ class Feed:
         self._cells = cells
         self.identity: StoreIdentity | None = None
 
-    async def last_rev(self) -> int:
-        """Return the latest revision of the whole store."""
-        return await self._store.last_rev()
-
-    async def news_since(self, mark: int) -> tuple[int, bool]:
-        """Return whether other servers have acknowledged changes since a mark, and the mark to ask next."""
-        return await self._store.news_since(mark)
-
     async def begin(self, identity: StoreIdentity | None, rev: int, newest: int) -> bool:
         """Begin to read for who has read up to ``rev`` of a store, and knows of changes up to ``newest``.
 
@@ -53,31 +45,26 @@ class Feed:
             return True
         return identity is not None and lineage.holds(identity, rev, newest) and rev >= lineage.floor
 
-    async def read(self, rev: int, take: Callable[[Changes], Awaitable[None]]) -> int:
+    async def read(self, rev: int, take: Callable[[Changes], Awaitable[object]], pause_s: float = 0.0) -> int:
         """Give all that has changed since ``rev``, all that there is for 0, to ``take``; return the latest revision.
 
-        Raises StoreChangedError.
+        ``pause_s``: after each page, where nobody waits. Raises StoreChangedError.
         """
         more, whole, said = True, rev == 0, time.monotonic()
         while more:
-            rev, more = await self._read_page(rev, take, whole=whole)
-            if time.monotonic() - said > PROGRESS_S:
+            page = await self._store.changes_since(rev, self._page, self._cells)
+            await self._check(page, rev, whole=whole)
+            await take(page)
+            rev, more = page.next_rev, page.more
+            if pause_s:
+                await asyncio.sleep(pause_s)
+            elif time.monotonic() - said > PROGRESS_S:
                 said = time.monotonic()
                 log.info("Search reads the store: revision %d", rev)
         return rev
 
-    async def read_all(self, take: Callable[[Changes], Awaitable[None]]) -> int:
-        """Give the whole feed to ``take``, at leisure; return the latest revision."""
-        rev, more = 0, True
-        while more:
-            rev, more = await self._read_page(rev, take, whole=True)
-            await asyncio.sleep(PAUSE_S)
-        return rev
-
-    async def _read_page(
-        self, rev: int, take: Callable[[Changes], Awaitable[None]], *, whole: bool
-    ) -> tuple[int, bool]:
-        page = await self._store.changes_since(rev, self._page, self._cells)
+    async def _check(self, page: Changes, rev: int, *, whole: bool) -> None:
+        """Raise StoreChangedError if a page is not what follows ``rev``."""
         if page.identity != self.identity:
             lineage = await self._store.lineage()
             if self.identity is not None and not lineage.holds(self.identity, rev):
@@ -86,8 +73,6 @@ class Feed:
         # Who began with nothing needs no older deletion, and is through long before a newer one is forgotten.
         if rev < page.floor and not whole:
             raise StoreChangedError(f"what was deleted before revision {page.floor} is forgotten")
-        await take(page)
-        return page.next_rev, page.more
 
 
 def changes_of(page: Changes) -> list[Change]:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from facenapi.search.shard import delete_of
-from facenapi.search.upkeep.feed import Feed, changes_of, tell_refused
+from facenapi.search.upkeep.feed import PAUSE_S, Feed, changes_of, tell_refused
 from facenapi.search.upkeep.reconciliation import Reconciliation
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Follower:
     def __init__(
         self, index: Index, store: Store, cells: frozenset[int] | None, threads: Threads, compare_s: float
     ) -> None:
-        self._index = index
+        self._index, self._store = index, store
         self._feed = Feed(store, PAGE, cells)
         self._threads = threads
         self._compare_s = compare_s
@@ -55,7 +55,10 @@ class Follower:
     async def follow(self, *, lagging: bool) -> None:
         """Take what is new, of that only the deletes while builds are ``lagging``, and compare if it is time."""
         if lagging:
-            self._heard = await self._feed.read(max(self._heard, self._index.rev), self._take_deletes)
+            self._heard = await self._feed.read(
+                max(self._heard, self._index.rev),
+                lambda page: self.take([*map(delete_of, page.tombstones)]),  # the rest is read later
+            )
         else:
             await self.catch_up()
             self._heard = 0
@@ -71,13 +74,13 @@ class Follower:
         if not self._index.unfit:
             return False
         unfit = await self._threads.write(self._index.drop_unfit)
-        await self._feed.read(0, self._take_again)
+        await self._feed.read(0, lambda page: self.take(changes_of(page)))
         self._index.unfit -= unfit
         return True
 
     async def catch_up(self) -> None:
         """Take all that is new."""
-        mark, _ = await self._feed.news_since(self._mark)
+        mark, _ = await self._store.news_since(self._mark)
         async with self._reading:
             await self._read(mark)
 
@@ -95,7 +98,7 @@ class Follower:
             if self._asked_at >= since:  # somebody else has asked since, and all that there was has been taken
                 return
             asked_at = time.monotonic()
-            mark, news = await self._feed.news_since(self._mark)
+            mark, news = await self._store.news_since(self._mark)
             if news:
                 async with self._reading:
                     await self._read(mark)
@@ -120,12 +123,6 @@ class Follower:
         await self.take(changes_of(page))
         self._index.rev = page.next_rev
 
-    async def _take_again(self, page: Changes) -> None:
-        await self.take(changes_of(page))
-
-    async def _take_deletes(self, page: Changes) -> None:
-        await self.take([*map(delete_of, page.tombstones)])  # the rest is read later
-
     async def _compare(self) -> None:
         """Read the whole feed at leisure; put right what differs."""
         reconciliation = Reconciliation(self._index.rev)
@@ -134,7 +131,7 @@ class Follower:
             reconciliation.count(page)
             await self.take(changes_of(page))
 
-        await self._feed.read_all(count)
+        await self._feed.read(0, count, PAUSE_S)
         removed = await self._threads.write(reconciliation.remove_strangers, self._index)
         if removed:
             log.warning("%d faces were searched for that the store does not have so: they are read anew", removed)
