@@ -36,7 +36,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -88,43 +88,27 @@ class Asked:
         return math.ceil(min(max(least, -(2**31)), 2**31 - 1)) if self.whole else least
 
 
-class Rough(Protocol):
-    """Rows that tell products of all, and similarities of some."""
-
-    slack: float
-    firsts: NDArray[np.int32] | None  # of each row the first one that has the same vector, if that is known
-
-    def ask(self, probes: Sequence[Vectors]) -> Asked:
-        """Prepare for probes (dim,)."""
-
-    def products(self, asked: Asked, start: int) -> Products:
-        """Return the products of each probe with up to ``BLOCK`` rows from ``start`` on, (probes, rows)."""
-
-    def similarities(self, rows: Rows, probes: Vectors) -> Vectors:
-        """Return, to within ``slack``, the similarities (count,) of some rows to a probe, or of each to its own."""
-
-
 class Floats:
     """The vectors themselves; their products are similarities but for the rounding."""
 
     slack = 0.0
-    firsts = None
+    firsts = None  # it is not known which are copies
 
     def __init__(self, vectors: Vectors) -> None:
         self._vectors = vectors
 
     def ask(self, probes: Sequence[Vectors]) -> Asked:
-        """Prepare for probes."""
+        """Prepare for probes (dim,)."""
         slack = 3 * rounding(self._vectors.shape[1])  # of the product, of the similarity, of the comparison
         count = len(probes)
         return Asked(np.array(probes), [0.0] * count, [1.0] * count, [slack] * count)
 
     def products(self, asked: Asked, start: int) -> Products:
-        """Return the products with some rows."""
+        """Return the products of each probe with up to ``BLOCK`` rows from ``start`` on, (probes, rows)."""
         return _products(asked.operand, self._vectors[start : start + BLOCK])
 
     def similarities(self, rows: Rows, probes: Vectors) -> Vectors:
-        """Return the similarities of some rows, as they are in answers."""
+        """Return the similarities (count,) of some rows to a probe, or of each to its own, as they are in answers."""
         sims: Vectors = np.vecdot(self._vectors.take(rows, axis=0), probes)
         return sims
 
@@ -188,7 +172,7 @@ class Codes:
         return numkong.dots_pack(upper) if self._fast else upper
 
     def ask(self, probes: Sequence[Vectors]) -> Asked:
-        """Prepare for probes."""
+        """Prepare for probes (dim,)."""
         coding, rows = self._coding, np.array(probes)
         steps = np.maximum.reduce(np.abs(rows), axis=1, keepdims=True) / np.float32(127)
         codes = np.rint(rows / steps)
@@ -203,18 +187,21 @@ class Codes:
         return Asked(codes.astype(np.int8 if self._fast else np.float32), base, unit, slack, self._fast)
 
     def products(self, asked: Asked, start: int) -> Products:
-        """Return the products with some rows."""
+        """Return the products of each probe with up to ``BLOCK`` rows from ``start`` on, (probes, rows)."""
         block = self._blocks[start // BLOCK]
         if self._fast:
             return np.asarray(numkong.dots_packed(asked.operand, block))
         return _products(asked.operand, block)
 
     def similarities(self, rows: Rows, probes: Vectors) -> Vectors:
-        """Return the similarities of some rows by their sixteen bits."""
+        """Return, to within ``slack``, the similarities (count,) of some rows to a probe, or of each to its own."""
         near: Vectors = np.vecdot(self._fine.take(rows, axis=0).astype(np.float32), probes)
         near *= self._step
         near += probes @ self._edge
         return near
+
+
+Rough = Codes | Floats
 
 
 def _products(probes: Vectors, rows: Vectors) -> Products:
