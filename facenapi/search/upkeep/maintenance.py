@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ALL = frozenset(range(CELL_COUNT))
 RETRY_S = 60.0  # after a build that failed
 MOST_REST_S = 600.0  # after one whose files were found damaged later: many faces take minutes to read again
 CALM_S = 86_400.0  # damage that is found so long after the last one does not count as a repetition
@@ -73,12 +74,12 @@ class Upkeep:
         self._lock.acquire()
         loaded = self._snapshots.load(self._index)
         self._index.rev = loaded.rev
-        mine = _cell_mask(self._cells)
-        if (mine & ~_cell_mask(loaded.cells)).any():
+        mine, theirs = (_ALL if cells is None else cells for cells in (self._cells, loaded.cells))
+        if mine - theirs:
             self._index.rev = 0  # cells have come: read the whole feed, what is known already costs little
-        if (~mine & _cell_mask(loaded.cells)).any():
+        if theirs - mine:
             for collection in self._index.collections.values():
-                collection.discard(lambda ids, _: ~mine[ids % CELL_COUNT])
+                collection.discard(lambda ids, _: ~np.isin(ids % CELL_COUNT, [*mine]))
         return loaded.source
 
     def forget(self) -> None:
@@ -176,9 +177,3 @@ class Upkeep:
             (key, c.version, c, None if self._snapshots.is_current(key, c) else state_of(c))
             for key, c in self._index.collections.items()
         ]
-
-
-def _cell_mask(cells: frozenset[int] | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    mask = np.full(CELL_COUNT, cells is None)
-    mask[list(cells or ())] = True
-    return mask
