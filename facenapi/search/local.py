@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 from facenapi.errors import Unavailable
 from facenapi.process.supervised import Loops
 from facenapi.search.index.index import Index
-from facenapi.search.run.batching import Batcher
-from facenapi.search.run.hosted import Hosted
-from facenapi.search.run.threads import Threads
+from facenapi.search.threads import Batcher, Hosted, Threads
 from facenapi.search.upkeep.builder import NICENESS
 from facenapi.search.upkeep.feed import StoreChangedError
 from facenapi.search.upkeep.follower import Follower
@@ -61,7 +59,7 @@ class LocalShard(Hosted):
         self._poll_s = poll_s
         self._hears = hears
         self._index = Index(capacity)
-        searchers = Threads("search", Batcher(self._index.search, threads), queue)
+        searchers = Threads("search", Batcher(self._index.search, threads, queue))
         super().__init__(searchers, Loops("Search"), "The search index is still being loaded")
         self._follower = Follower(self._index, store, cells, self._threads, compare_s)
         self._upkeep = Upkeep(
@@ -187,7 +185,7 @@ class LocalShard(Hosted):
             "faces": self._index.live,
             "revision": self._index.rev,
             "collections": len(collections),
-            "searching": self._threads.searching,
+            "searching": self._threads.searchers.searching,
             "segments": sum(len(c.parts) - 1 - c.waiting for c in collections),
             "damages": self._upkeep.damages,
             "waiting_buffers": sum(c.waiting for c in collections),

@@ -18,9 +18,7 @@ from facenapi.errors import Overloaded, Unavailable
 from facenapi.process.supervised import Loops
 from facenapi.search.milvus.index import MilvusIndex
 from facenapi.search.milvus.schema import State
-from facenapi.search.run.batching import Batcher
-from facenapi.search.run.hosted import Hosted
-from facenapi.search.run.threads import Threads
+from facenapi.search.threads import Batcher, Hosted, Threads
 from facenapi.search.upkeep.feed import PAUSE_S, Feed, StoreChangedError, changes_of, tell_refused
 from facenapi.storage.base import StoreIdentity
 
@@ -57,9 +55,9 @@ class MilvusShard(Hosted):
         self._store, self._feed = store, Feed(store, PAGE)
         self._poll_s, self._compare_s = poll_s, compare_s
         self._rev, self._made, self._faces = 0, 0, 0
-        searchers = Batcher(lambda queries: [*map(self._index.search, queries)], threads, most=1)
+        searchers = Batcher(lambda queries: [*map(self._index.search, queries)], threads, queue, most=1)
         super().__init__(
-            Threads("milvus", searchers, queue, background=3),  # for each of the works below
+            Threads("milvus", searchers, background=3),  # for each of the works below
             Loops("Search in Milvus"),
             "The search engine is not ready",
         )
@@ -110,7 +108,7 @@ class MilvusShard(Hosted):
             "lagging": False,
             "faces": self._faces,
             "revision": self._rev,
-            "searching": self._threads.searching,
+            "searching": self._threads.searchers.searching,
         }
 
     # -- following the store --------------------------------------------------------------------

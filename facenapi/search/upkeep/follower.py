@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from facenapi.search.index.index import Index
-    from facenapi.search.run.threads import Threads
     from facenapi.search.shard import Change
+    from facenapi.search.threads import Threads
     from facenapi.storage.base import Changes, Store, StoreIdentity
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from facenapi.search.index.collection import Collection
     from facenapi.search.index.index import Index
-    from facenapi.search.run.threads import Threads
+    from facenapi.search.threads import Threads
 
 log = logging.getLogger(__name__)
 

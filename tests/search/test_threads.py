@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from facenapi.search.index.index import Index
-from facenapi.search.run.batching import MOST, Batcher
 from facenapi.search.shard import Query, Upsert
+from facenapi.search.threads import MOST, Batcher
 from tests.search.support import faces_like
 
 VECTORS = faces_like(400)
@@ -35,7 +35,7 @@ class Held:
 
     async def ask(self, threads, queries):
         """Return what a search for each query comes to, when all wait while each thread has one to do."""
-        batcher = Batcher(self, threads)
+        batcher = Batcher(self, threads, 256)
         first = [asyncio.create_task(batcher.search(query(0))) for _ in range(threads)]
         while len(self.batches) < threads:
             await asyncio.sleep(0.001)
