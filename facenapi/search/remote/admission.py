@@ -11,7 +11,7 @@ from tornado.web import HTTPError
 from facenapi.errors import Overloaded, Unavailable
 from facenapi.process.supervised import Loops, faults
 from facenapi.search.remote.client import FOREIGN
-from facenapi.search.remote.peers import WIRE, Hello, digest, fault_of_server, is_authorized
+from facenapi.search.remote.peers import WIRE, Hello, digest, fault_of_server
 
 if TYPE_CHECKING:
     from facenapi.search.local import LocalShard
@@ -26,13 +26,10 @@ class Admission:
 
     def __init__(self, shard: LocalShard, secret: str, loops: Loops) -> None:
         self.waits = "It is being loaded"
-        self._shard, self._secret, self._loops = shard, secret, loops
+        self.secret = secret
+        self._shard, self._loops = shard, loops
         self._refused = ""
         self._accepted: dict[tuple[str, str], float] = {}
-
-    def knows(self, authorization: str | None) -> bool:
-        """Whether a header shows the secret."""
-        return is_authorized(authorization, self._secret)
 
     def about(self) -> dict[str, Any]:
         """Return all that the shard says of itself."""

@@ -102,15 +102,8 @@ class RemoteShard:
     async def _look(self, client: SimpleAsyncHTTPClient) -> dict[str, Any]:
         """Return what the shard says of itself; not ready, with the reason, if it cannot be used."""
         await self._introduce()
-        request = HTTPRequest(
-            f"http://{self.address}/health",
-            headers=self._headers(),
-            connect_timeout=self._connect_s,
-            request_timeout=self._connect_s,
-            follow_redirects=False,
-        )
         try:
-            answer = await client.fetch(request, raise_error=False)
+            answer = await client.fetch(self._request("/health", self._connect_s), raise_error=False)
             if answer.code == UNAUTHORIZED:
                 return {"ready": False, "reason": "it asks for another shard_secret"}
             about = json.loads(answer.body)
@@ -136,8 +129,16 @@ class RemoteShard:
                 source = str((await self._store.lineage()).identity)
                 self._hello = Hello(source=source, cells=self._cells, model=model, dimension=dimension)
 
-    def _headers(self) -> dict[str, str]:
-        return {HEADER: self._hello.text(), **authorization(self._secret)}
+    def _request(self, path: str, timeout_s: float, body: bytes | None = None) -> HTTPRequest:
+        return HTTPRequest(
+            f"http://{self.address}{path}",
+            "GET" if body is None else "POST",
+            body=body,
+            headers={HEADER: self._hello.text(), **authorization(self._secret)},
+            connect_timeout=self._connect_s,
+            request_timeout=timeout_s,
+            follow_redirects=False,
+        )
 
     # -- the protocol ---------------------------------------------------------------------------
     async def apply(self, changes: Sequence[Change]) -> None:
@@ -176,16 +177,7 @@ class RemoteShard:
     async def _post(self, path: str, body: bytes) -> bytes:
         if self._client is None or not self._about["ready"]:
             raise Unavailable(f"Search shard {self.address} is not there")
-        request = HTTPRequest(
-            f"http://{self.address}{path}",
-            "POST",
-            body=body,
-            headers=self._headers(),
-            connect_timeout=self._connect_s,
-            request_timeout=self._request_s,
-            follow_redirects=False,
-        )
-        fetched = self._client.fetch(request, raise_error=False)
+        fetched = self._client.fetch(self._request(path, self._request_s, body), raise_error=False)
         fetched.add_done_callback(_retrieve)
         try:
             answer: HTTPResponse = await asyncio.shield(fetched)  # Tornado logs a cancelled one as an error

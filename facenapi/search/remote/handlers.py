@@ -23,7 +23,7 @@ from tornado.web import HTTPError, RequestHandler
 from facenapi.errors import Overloaded, Unavailable
 from facenapi.search.remote import wire
 from facenapi.search.remote.client import FOREIGN, OVERLOADED, UNAUTHORIZED, UNUSABLE
-from facenapi.search.remote.peers import HEADER
+from facenapi.search.remote.peers import HEADER, is_authorized
 from facenapi.search.shard import Query
 from facenapi.storage.base import CELL_COUNT
 
@@ -56,7 +56,7 @@ class _Handler(RequestHandler):
 
     def is_known(self) -> bool:
         """Whether the secret was shown."""
-        return self.admission.knows(self.request.headers.get("Authorization"))
+        return is_authorized(self.request.headers.get("Authorization"), self.admission.secret)
 
     async def attempt(self, call: Awaitable[Any]) -> Any:
         """Wait for a call to the shard; turn its errors into those of HTTP."""
