@@ -187,7 +187,9 @@ def restore(dim: int, capacity: int | None, segments: list[Segment], state: Stat
             room = capacity if number == len(about["tags"]) - 1 else 0
             parts.append(_restore_buffer(room, state[f"ids{number}"], state[f"vectors{number}"]))
         part = parts[number]
-        _set_alive(part, np.unpackbits(state[f"alive{number}"], count=part.count).astype(np.bool_))
+        alive = np.unpackbits(state[f"alive{number}"], count=part.count)
+        for row in np.flatnonzero(alive == 0).tolist():
+            part.kill(row)
         part.revs[: part.count] = state[f"revs{number}"]
         part.tags = {
             name: BitMap.deserialize(state[f"tag{number}.{which}"].tobytes()) for which, name in enumerate(names)
@@ -200,8 +202,3 @@ def _restore_buffer(room: int, ids: np.ndarray[Any, Any], vectors: np.ndarray[An
     for face_id, vector in zip(ids.tolist(), vectors, strict=True):
         buffer.append(face_id, 0, (), vector)
     return buffer
-
-
-def _set_alive(part: Part, alive: np.ndarray[Any, Any]) -> None:
-    for row in np.flatnonzero(~alive).tolist():
-        part.kill(row)
