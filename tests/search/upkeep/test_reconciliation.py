@@ -1,5 +1,7 @@
 """After a change of models: old vectors stay while they are searched, and go when they are not."""
 
+import tracemalloc
+
 import numpy as np
 
 from facenapi.search.index.index import Index
@@ -49,3 +51,31 @@ async def test_a_silent_owner_keeps_everything():
         collection.searched_at -= 100 * RETIRE_S
     (await reconciliation_of(store)).remove_strangers(index)
     assert {model: len(found(index, model)) for model in ("old", "new")} == {"old": 1, "new": 1}
+
+
+async def test_the_newest_revision_counts_whatever_the_order_of_pages():
+    store, index = FeedStore(), Index(10)
+    for number in range(4):
+        index.take(store.put(number, VECTORS[number]))
+    reconciliation, pages = Reconciliation(store.rev + 4), [await store.changes_since(0)]
+    for number in (2, 0):
+        index.take(store.put(number, VECTORS[number], ("g",)))
+    pages.append(await store.changes_since(4))
+    for page in reversed(pages):
+        reconciliation.count(page)
+    assert reconciliation.remove_strangers(index) == 0
+    assert Reconciliation(store.rev).remove_strangers(index) == 4
+
+
+async def test_millions_of_faces_are_no_objects():
+    store = FeedStore()
+    for number in range(2000):
+        store.put(1_000_000 + number, VECTORS[number % 40])
+    page, reconciliation = await store.changes_since(0, 5000), Reconciliation(store.rev)
+    assert len(page.faces) == 2000
+    reconciliation.count(page)  # Python keeps tuples to be used again
+    tracemalloc.start()
+    reconciliation.count(page)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 24 * len(page.faces)
