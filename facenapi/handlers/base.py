@@ -100,21 +100,21 @@ class ApiHandler(Intake):
     # -- the answer -----------------------------------------------------------------------------
     def answer(self, value: Any, status: int = 200) -> None:
         """Finish with a JSON body."""
-        self.answer_text(jsonio.dumps(value), status)
+        self.answer_whole(jsonio.dumps(value), status)
 
-    def answer_text(self, text: str | bytes, status: int = 200) -> None:
-        """Finish with a body that is JSON already. Raises Overloaded if too much waits for clients to read."""
-        if len(text) > _LARGE:  # a change that is done is never answered as if it were not
-            self.place.hold_answer(len(text), needed=self.method not in self.reading)
+    def answer_whole(self, body: str | bytes, status: int = 200) -> None:
+        """Finish with a body as it is. Raises Overloaded if too much waits for clients to read."""
+        if len(body) > _LARGE:  # a change that is done is never answered as if it were not
+            self.place.hold_answer(len(body), needed=self.method not in self.reading)
         self.set_status(status)
-        self.finish(text)
+        self.finish(body)
 
     async def answer_made(self, make: Callable[[], Any], rows: int) -> None:
         """Finish with the JSON of what ``make`` returns; many rows of it are made beside the event loop."""
         if rows < _MANY_ROWS:
             self.answer(make())
         else:
-            self.answer_text(await asyncio.to_thread(lambda: jsonio.dumps(make())))
+            self.answer_whole(await asyncio.to_thread(lambda: jsonio.dumps(make())))
 
     def say_live(self, live: int, total: int) -> None:
         """Tell how many search shards took part, and how many there are."""

@@ -42,9 +42,9 @@ class _ConsoleHandler(ApiHandler):
             self.finish()
         elif "gzip" in self.request.headers.get("Accept-Encoding", ""):
             self.set_header("Content-Encoding", "gzip")
-            self.finish(packed)
+            self.answer_whole(packed)
         else:
-            self.finish(plain)
+            self.answer_whole(plain)
 
 
 class ConsoleHandler(_ConsoleHandler):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from facenapi.api.operation import operation
 from facenapi.api.params import BOOLEAN, Param
@@ -30,10 +30,9 @@ class DocumentedHandler(ApiHandler):
 
     def answer_page(self, page: str) -> None:
         """Finish with HTML that needs nothing from elsewhere."""
-        content: Any = page
         self.set_header("Content-Type", "text/html; charset=UTF-8")
         self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-        self.finish(content)
+        self.answer_whole(page)
 
     @property
     def offered(self) -> Offered:

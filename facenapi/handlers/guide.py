@@ -24,4 +24,4 @@ class GuideHandler(ApiHandler):
         self.set_header("Content-Security-Policy", self.app.guide.policy)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-cache")
-        self.finish(content)
+        self.answer_whole(content)

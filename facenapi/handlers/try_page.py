@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from facenapi.api.operation import operation
 from facenapi.errors import NotFound
@@ -54,10 +53,10 @@ class TryHandler(DocumentedHandler):
         there = all((self.app.config.api_page_folder / name).is_file() for name in _FETCHED)
         content = '<div id="swagger-ui"></div>' if there else _MISSING.format(base=base)
         parts = _PARTS.format(base=base) if there else ""
-        page: Any = _PAGE.format(version=version, base=base, fetched=parts, content=content)
+        page = _PAGE.format(version=version, base=base, fetched=parts, content=content)
         self.set_header("Content-Type", "text/html; charset=UTF-8")
         self.set_header("Content-Security-Policy", _POLICY)
-        self.finish(page)
+        self.answer_whole(page)
 
 
 class TryFileHandler(DocumentedHandler):
@@ -71,8 +70,8 @@ class TryFileHandler(DocumentedHandler):
         kind = (_OWN | _FETCHED).get(file)
         if kind is None or not (folder / file).is_file():
             raise NotFound("There is nothing at this path")
-        data: Any = await asyncio.to_thread((folder / file).read_bytes)
+        data = await asyncio.to_thread((folder / file).read_bytes)
         self.set_header("Content-Type", f"{kind}; charset=UTF-8")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "public, max-age=3600")
-        self.finish(data)
+        self.answer_whole(data)

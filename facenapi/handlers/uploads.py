@@ -33,4 +33,4 @@ class UploadHandler(ApiHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         # A name is never used twice.
         self.set_header("Cache-Control", "private, max-age=31536000, immutable")
-        self.finish(data)
+        self.answer_whole(data)

@@ -9,6 +9,7 @@ import logging
 import socket
 from contextlib import AsyncExitStack
 
+import numpy as np
 import pytest
 
 from facenapi.config.options import Config
@@ -18,6 +19,7 @@ from facenapi.process import descriptors, listener
 from facenapi.process.acceptor import Acceptor
 from facenapi.process.admission import Admission, Shares
 from facenapi.services.auth import create_token
+from tests.support.photos import encode
 from tests.support.server import RED, multipart, picture, serving
 from tests.test_app import until
 from tests.test_clients import connected, head, one_answer, refused
@@ -206,3 +208,30 @@ async def test_a_connection_that_is_over_is_forgotten(tmp_path):
         await until(lambda: not client.app._http.connections)
         await asyncio.sleep(0.05)
         assert client.app._http.idle == {}
+
+
+async def test_files_and_pages_are_answers_too(tmp_path):
+    """Whoever does not read them, with a token or without, takes no more memory than there is for answers."""
+    large = bytes(100_000)
+    (tmp_path / "guide").mkdir()
+    (tmp_path / "guide" / "large.png").write_bytes(large)
+    (tmp_path / "api-page").mkdir()
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css"):
+        (tmp_path / "api-page" / name).write_bytes(large)
+    options = {"guide_dir": str(tmp_path / "guide"), "photo_storage": "files"}
+    async with serving(tmp_path, **options) as client:
+        noise = np.random.default_rng(1).integers(0, 256, (200, 300, 3), np.uint8)
+        noise[20:80, 50:110] = RED
+        face = (await client("POST", "/v1/face", parts={"photo": encode(noise, "PNG")})).json["results"][0]
+        paths = ["/docs/guide/large.png", "/docs/v1/try/swagger-ui-bundle.js", "/docs/v1", "/docs/v1/openapi.json",
+                 face["photo"].removeprefix(client.base)]  # fmt: skip
+        assert [(await client("GET", path, key="")).status for path in paths] == [200] * 5
+        answers, limit = client.app.requests.answers, client.app.config.max_answer_memory
+        answers.take("others", limit)
+        for path in paths:
+            reply = await client("GET", path, key="")
+            assert (reply.status, reply.json["code"]) == (503, "OVERLOADED"), path
+            assert "Cache-Control" not in reply.headers
+        answers.give_back("others", limit)
+        assert [(await client("GET", path, key="")).status for path in paths] == [200] * 5
+        await until(lambda: answers.used == 0)
