@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from io import BufferedWriter, FileIO, TextIOWrapper
 from logging.handlers import RotatingFileHandler, TimedRotatingFileHandler
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facenapi.errors import StartupError
@@ -85,11 +86,20 @@ class _Opening(logging.FileHandler):
 
 
 class _BySize(_Opening, RotatingFileHandler):
-    pass
+    def doRollover(self) -> None:  # noqa: N802 - logging's name
+        """Begin anew where none is kept: logging would let the file grow for ever."""
+        if not self.backupCount and self.stream is not None:
+            self.stream.truncate(0)
+        super().doRollover()
 
 
 class _ByTime(_Opening, TimedRotatingFileHandler):
-    pass
+    def doRollover(self) -> None:  # noqa: N802 - logging's name
+        """Remove the last one, too, where none is kept: logging would keep all."""
+        super().doRollover()
+        if not self.backupCount:
+            for path in self.getFilesToDelete():
+                Path(path).unlink(missing_ok=True)
 
 
 def _file_handler(config: Config) -> logging.Handler:

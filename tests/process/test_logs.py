@@ -7,7 +7,9 @@ import re
 
 import pytest
 
+from facenapi.config.options import Config
 from facenapi.errors import Unavailable
+from facenapi.process.logs import set_up_logging
 from tests.support.effort import daily
 from tests.support.fakes import FakeDetector
 from tests.support.rawserver import RawServer
@@ -86,3 +88,23 @@ async def test_a_path_cannot_write_a_line_of_its_own(tmp_path, caplog):
     async with serving(tmp_path) as client:
         await client("GET", "/face/id/%0aERROR fake".replace(" ", "%20"))
         assert all("\n" not in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("options", [
+    {"log_file_max_size": 1024},
+    {"log_rotate_mode": "time", "log_rotate_when": "S"},
+])  # fmt: skip
+def test_without_backups_the_log_file_does_not_grow_for_ever(tmp_path, options, monkeypatch):
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    file = tmp_path / "log"
+    set_up_logging(Config(log_file_prefix=str(file), log_file_num_backups=0, log_to_stderr=False, **options))
+    [handler] = root.handlers
+    for number in range(300):
+        if number % 30 == 0:
+            handler.rolloverAt = 0  # by time: it is time
+        handler.emit(logging.makeLogRecord({"msg": f"line {number}", "levelname": "INFO"}))
+    handler.close()
+    assert [*tmp_path.iterdir()] == [file]
+    assert file.stat().st_size < 2048
+    assert file.read_text().endswith("line 299\n")
