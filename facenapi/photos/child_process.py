@@ -40,7 +40,7 @@ class DiedError(Exception):
 
 
 class NotStartedError(DiedError):
-    """It has never been ready: no photo can be blamed."""
+    """It has never been ready, or the system does not give what it needs: no photo can be blamed."""
 
 
 class TooSlowError(Exception):
@@ -53,11 +53,14 @@ class Memory:
     The first 2 MB stay, to be used again: the system takes longer to clear pages than anybody to fill them.
     """
 
+    descriptor = -1
+
     def __init__(self) -> None:
         self.descriptor = os.memfd_create("photo", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
     def __del__(self) -> None:
-        os.close(self.descriptor)
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
 
     def write(self, data: bytes) -> None:
         """Put a file at the beginning."""
@@ -118,13 +121,17 @@ class ChildProcess:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-            self._process = subprocess.Popen(  # noqa: S603 - nothing of it is from outside
-                [sys.executable, "-P", "-m", "facenapi.photos.child", str(theirs.fileno())],
-                stdin=subprocess.PIPE,  # closed with this process: see child.py
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                env=os.environ | _MEMORY | {"PYTHONPATH": path},
-            )
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - nothing of it is from outside
+                    [sys.executable, "-P", "-m", "facenapi.photos.child", str(theirs.fileno())],
+                    stdin=subprocess.PIPE,  # closed with this process: see child.py
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    env=os.environ | _MEMORY | {"PYTHONPATH": path},
+                )
+            except OSError:
+                self._control.close()
+                raise
 
     @property
     def pid(self) -> int:

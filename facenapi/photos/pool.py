@@ -113,6 +113,8 @@ class DecodePool:
             self._drop(child)
             if isinstance(error, KeyError | TypeError | ValueError):
                 raise DiedError("answered nonsense") from error
+            if isinstance(error, OSError):
+                raise NotStartedError(f"has no room for its pixels: {error.strerror}") from error
             raise
         self._give_back(child, request["key"] if answer.get("kept") else None)
         return found
@@ -143,7 +145,10 @@ class DecodePool:
             latest = reversed(self._idle)  # what it needs is in the processor's cache, and the others may rest
             child = min(latest, key=lambda idle: (idle.key != key, idle.key is not None), default=None)
             if child is None:
-                child = ChildProcess()
+                try:
+                    child = ChildProcess()
+                except OSError as error:
+                    raise NotStartedError(f"cannot be started: {error.strerror}") from error
             else:
                 self._idle.remove(child)
                 child.rested = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -106,6 +107,22 @@ def test_children_that_do_not_start_are_the_servers_fault(pool, odd, monkeypatch
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(Unavailable):
         open_photo(pool, SMALL)
+
+
+@pytest.mark.parametrize("lacking", ["processes", "descriptors", "memory"])
+def test_what_the_system_does_not_give_is_no_fault_of_the_photo(pool, monkeypatch, lacking):
+    def refuse(*_, **__):
+        raise OSError(errno.EAGAIN, "no more of that")
+
+    large = encode(np.zeros((1200, 920, 3), np.uint8), "PNG")  # more pixels than memory is kept for
+    name = {"processes": "subprocess.Popen", "descriptors": "os.memfd_create", "memory": "mmap.mmap"}[lacking]
+    if lacking == "memory":
+        open_photo(pool, SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"facenapi.photos.child_process.{name}", refuse)
+        with pytest.raises(Unavailable):
+            open_photo(pool, large)
+    assert open_photo(pool, large).width == 920
 
 
 @pytest.mark.slow
