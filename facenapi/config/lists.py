@@ -1,4 +1,4 @@
-"""Options that are lists: of ports, host names, networks and origins; and paths."""
+"""Options that are lists: of ports, host names, networks and origins; paths, and what must not be empty."""
 
 from __future__ import annotations
 
@@ -42,6 +42,13 @@ def origins_of(text: str) -> frozenset[str]:
     """Return the origins of ``https://app.example.com,http://localhost:3000``, or ``*``; ValueError if it is none."""
     pattern = r"\*|null|[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?/?"
     return frozenset(word.rstrip("/").lower() for word in _words(text, pattern))
+
+
+def filled(text: str) -> str:
+    """Return a text that is more than space; ValueError if it is not."""
+    if not text.strip():
+        raise ValueError(text)
+    return text
 
 
 def path_of(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from facenapi.config.lists import hosts_of, networks_of, origins_of, path_of, ports_of
+from facenapi.config.lists import filled, hosts_of, networks_of, origins_of, path_of, ports_of
 
 
 def option(
@@ -42,10 +42,18 @@ class Config:
     """
 
     # -- Server ---------------------------------------------------------------------------------
-    host: str = option("Server", "127.0.0.1", "Address to listen on; 0.0.0.0 for all interfaces.")
+    host: str = option(
+        "Server",
+        "127.0.0.1",
+        "Address to listen on; 0.0.0.0 for all interfaces.",
+        form=("an address or the name of a host", filled),
+    )
     port: int = option("Server", 8000, "Port to listen on; 0 lets the system choose.", low=0, high=65535)
     data_dir: str = option(
-        "Server", "/var/lib/findface-facenapi", "Folder for the embedded database, index snapshots and photos."
+        "Server",
+        "/var/lib/findface-facenapi",
+        "Folder for the embedded database, index snapshots and photos.",
+        form=("the path of a folder", filled),
     )
     guide_dir: str = option(
         "Server",

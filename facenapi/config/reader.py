@@ -154,8 +154,15 @@ def _read_file(path: Path) -> tuple[list[_Setting], list[str]]:
         if name in seen:
             errors.append(f"{where}: {name}: is set already in line {seen[name]}")
         seen.setdefault(name, number)
-        settings.append(_Setting(where, name, _without_comment(match[2])))
+        text = _without_comment(match[2])
+        if _is_text(name) and text[:1] in ("'", '"') and (len(text) == 1 or text[-1] != text[0]):
+            errors.append(f"{where}: {name}: the quotation mark at the beginning of {text[:60]} has none at the end")
+        settings.append(_Setting(where, name, text))
     return settings, errors
+
+
+def _is_text(name: str) -> bool:
+    return name in TABLE and isinstance(TABLE[name].default, str)
 
 
 def _without_comment(text: str) -> str:

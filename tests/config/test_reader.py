@@ -96,6 +96,17 @@ def test_all_mistakes_are_reported_at_once(tmp_path):
     ]
 
 
+def test_quotation_marks_come_in_pairs_and_places_have_names(tmp_path):
+    assert refused(tmp_path, "data_dir = '/srv/faces  # note\nmongo_db = \"x'\nhost =\n", "--data_dir=") == [
+        "facenapi.ini:1: data_dir: the quotation mark at the beginning of '/srv/faces  # note has none at the end",
+        "facenapi.ini:2: mongo_db: the quotation mark at the beginning of \"x' has none at the end",
+        "facenapi.ini:3: host: must be an address or the name of a host",
+        "command line: data_dir: must be the path of a folder",
+    ]
+    config, _ = read(tmp_path, "data_dir = it's\nmilvus_token = '#\"'\n")
+    assert (config.data_dir, config.milvus_token) == ("it's", '#"')
+
+
 @pytest.mark.parametrize(
     "value",
     [
