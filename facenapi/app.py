@@ -124,6 +124,11 @@ class Application:
         port: int = sockets[0].getsockname()[1]
         return port
 
+    @property
+    def listening(self) -> bool:
+        """Whether the port is open."""
+        return self._http is not None
+
     def reload(self, config: Config) -> tuple[list[str], list[str]]:
         """Take over what can change at run time; return what changed, and what needs a restart."""
         self.auth.forget()

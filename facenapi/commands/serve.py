@@ -78,7 +78,8 @@ async def _serve(config: Config, arguments: Sequence[str]) -> int:
 
 def _reload(app: Application, arguments: Sequence[str]) -> None:
     """Read the configuration again; a mistake in it changes nothing."""
-    systemd.reloading()
+    if app.listening:  # before, "ready" would be a lie
+        systemd.reloading()
     try:
         config, _ = load(arguments)
     except ConfigError as error:
@@ -90,7 +91,8 @@ def _reload(app: Application, arguments: Sequence[str]) -> None:
         log.info("Reloaded; changed: %s", ", ".join(changed) or "nothing")
         if restart:
             log.warning("These options change with a restart only: %s", ", ".join(restart))
-    systemd.ready()
+    if app.listening:
+        systemd.ready()
 
 
 def _on_signal(stop: asyncio.Event) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+from types import SimpleNamespace
 
+from facenapi.commands.serve import _reload
+from facenapi.config.options import Config
 from facenapi.process import systemd
 
 
@@ -28,3 +31,14 @@ def test_the_abstract_namespace_and_no_manager_at_all(monkeypatch):
         monkeypatch.setenv("NOTIFY_SOCKET", "@facenapi-test-notify")
         systemd.status("busy")
         assert manager.recv(100) == b"STATUS=busy"
+
+
+def test_a_reload_during_the_start_does_not_say_that_it_is_over(monkeypatch):
+    said = []
+    monkeypatch.setattr(systemd, "send", said.append)
+    app = SimpleNamespace(listening=False, config=Config(logging="none"), reload=lambda _: ([], []))
+    _reload(app, ["--config=/dev/null"])
+    assert said == []
+    app.listening = True
+    _reload(app, ["--config=/dev/null"])
+    assert [message.split("\n")[0] for message in said] == ["RELOADING=1", "READY=1"]
