@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -44,7 +43,8 @@ def _without_advice() -> Iterator[None]:
     """Hold back what the wheel writes to file descriptor 2 when it is loaded; pass on anything else."""
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
+    # In memory: a disk that is full, or may not be written, must not keep a server from its start.
+    with os.fdopen(os.memfd_create("words", os.MFD_CLOEXEC), "w+b") as caught:
         os.dup2(caught.fileno(), 2)
         try:
             yield

@@ -1,5 +1,9 @@
 """Graphs: used for what they were measured to find, and for nothing else."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -112,3 +116,8 @@ def test_no_graph_is_built_where_a_scan_takes_no_time(tmp_path, vectors, monkeyp
     builder.write_order(plan_of(vectors), tmp_path / "segment")
     builder.fill_folder(tmp_path / "segment")
     assert builder.load_segment(tmp_path / "segment").graph is None
+
+
+def test_it_is_loaded_where_no_temporary_file_can_be_made():
+    code = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere']; import " + graph_module.__name__
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ, timeout=60)
