@@ -72,8 +72,8 @@ async def make(driver: Driver) -> None:
                 raise
             names = ", ".join(f"{collection}.{model.document['name']}" for model in models)
             raise StartupError(
-                f"MongoDB has another index in the place of one of {names}: drop it, or have it as docs/operations "
-                f"says; MongoDB: {str((error.details or {}).get('errmsg', ''))[:200]}"
+                f"MongoDB has another index in the place of one of {names}: drop it, or make it as "
+                f"docs/howto/mongodb.rst says; MongoDB: {str((error.details or {}).get('errmsg', ''))[:200]}"
             ) from None
 
 
