@@ -18,7 +18,16 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from facenapi.storage.base import Camera, Face, FaceFilter, IdTakenError, Page, Store
+from facenapi.storage.base import (
+    Camera,
+    Face,
+    FaceFilter,
+    IdTakenError,
+    Page,
+    Store,
+    UnknownGalleryError,
+    UnknownPersonError,
+)
 from facenapi.storage.ids import MAX_ID, cell_of
 
 VERSION = 1
@@ -251,6 +260,11 @@ class _Import:
             self._new += await self._store.restore_faces(self._faces)
         except IdTakenError as error:
             raise TransferError(f"face {error} belongs to another owner of this store") from error
+        except (UnknownGalleryError, UnknownPersonError) as error:
+            what = "gallery" if isinstance(error, UnknownGalleryError) else "person"
+            raise TransferError(
+                f"a face has the {what} {error}, which the file does not name before, or which has just been removed"
+            ) from error
         self._faces, self._persons = [], []
         if self._progress is not None:
             self._progress(self._read, max(self._read, self._total))

@@ -10,7 +10,7 @@ from facenapi.storage import transfer
 from facenapi.storage.base import Camera, FaceChange, FaceFilter, Page
 from facenapi.storage.sqlite import SqliteStore
 from facenapi.storage.transfer import TransferError, export_owner, import_owner
-from tests.storage.samples import new_face
+from tests.storage.samples import add, new_face
 from tests.storage.test_differential import unrevised
 
 
@@ -204,3 +204,18 @@ async def test_a_damaged_file_is_refused_with_its_line(other, tmp_path, damage, 
     path.write_text(damage(path.read_text()))
     with pytest.raises(TransferError, match=message):
         await import_owner(other, path)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("gallery", "staff"), ("person", 1)])
+async def test_a_file_that_does_not_name_what_its_faces_have_is_refused(other, tmp_path, kind, value):
+    await other.add_gallery("ann", "staff")
+    await add(other, "a", galleries=("staff",), person_id=await other.new_person("ann"))
+    path = tmp_path / "a"
+    await export_owner(other, "ann", path)
+    lines = [line for line in path.read_text().splitlines() if json.loads(line) != {kind: value}]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    fresh = SqliteStore(tmp_path / "fresh")
+    await fresh.start()
+    with pytest.raises(TransferError, match=f"the {kind} {value}"):
+        await import_owner(fresh, path)
+    await fresh.close()
