@@ -5,7 +5,7 @@ from __future__ import annotations
 from facenapi import clock
 from facenapi.api.kinds import CAMERA, GALLERIES, GALLERY_EDIT, PhotoSource
 from facenapi.api.operation import operation
-from facenapi.api.params import TIME, Param, integer, text
+from facenapi.api.params import LARGEST_ID, TIME, Param, integer, text
 from facenapi.errors import BadParam
 from facenapi.geometry import Box
 from facenapi.handlers.base import ApiHandler
@@ -26,7 +26,10 @@ from facenapi.handlers.views import ADDED_FACE, FACE_LIMIT, FACE_REF, array, qua
 from facenapi.services.enrol import Enrolment
 from facenapi.storage.base import DEFAULT_GALLERY, FaceChange
 
-_PERSON = Param("person_id", integer(1), "The person whose face it is; one who is new comes into being")
+# Half of all numbers stay above: the counter goes on from the highest that was given.
+_PERSON = Param(
+    "person_id", integer(1, LARGEST_ID // 2), "The person whose face it is; one who is new comes into being"
+)
 
 
 class FacesHandler(FaceListHandler):

@@ -55,6 +55,18 @@ def test_the_same_face_at_a_camera_is_the_same_person_counted_up_from_one(camera
     assert seen == [1, 2, 1, 2, 3]
 
 
+def test_there_are_always_ids_for_more_persons(cameras):
+    for person in (2**53 - 1, 2**52):
+        for method, path, more in (
+            ("POST", "/v1/face", {"parts": {"photo": picture(RED), "person_id": person}}),
+            ("PUT", f"/v1/face/id/{cameras.face(RED)['id']}", {"json_body": {"person_id": person}}),
+        ):
+            assert cameras.refusal(method, path, **more) == (400, "BAD_PARAM", "person_id")
+    assert cameras.face(RED, person_id=2**52 - 1)["person_id"] == 2**52 - 1
+    new = cameras.face(BLUE)["person_id"]
+    assert cameras.good("GET", f"/v1/person/id/{new}")["count"] == 1
+
+
 def test_each_camera_has_persons_of_its_own(cameras):
     assert [cameras.face(RED, cam_id=cam)["person_id"] for cam in (DOOR, GATE, DASHED, GATE)] == [1, 2, 1, 2]
     assert [cameras.face(RED)["person_id"] for _ in range(2)] == [3, 3]  # faces without a camera among themselves
