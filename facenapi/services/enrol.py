@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from facenapi.errors import BadParam, Overloaded, Unavailable
 from facenapi.process.stages import stage
 from facenapi.search.shard import upsert_of
-from facenapi.services.persons import given_person
+from facenapi.services.persons import given_person, person_gone
 from facenapi.services.selection import is_many, select_faces
-from facenapi.storage.base import DEFAULT_GALLERY, NewFace, UnknownGalleryError
+from facenapi.storage.base import DEFAULT_GALLERY, NewFace, UnknownGalleryError, UnknownPersonError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,6 +168,9 @@ class Enroller:
         except UnknownGalleryError as error:
             await self._pictures.drop(pictures)
             raise _unknown_gallery(error.name) from error
+        except UnknownPersonError as error:
+            await self._pictures.drop(pictures)
+            raise person_gone() from error
         except (Unavailable, Overloaded):
             self._pictures.left_over += bool(pictures)  # the faces may be stored: their pictures must stay
             raise

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from facenapi.errors import ApiError, BadParam, NotFound
 from facenapi.search.shard import delete_of, upsert_of
-from facenapi.services.persons import given_person, remove_faceless
-from facenapi.storage.base import FaceFilter, UnknownGalleryError
+from facenapi.services.persons import given_person, person_gone, remove_faceless
+from facenapi.storage.base import FaceFilter, UnknownGalleryError, UnknownPersonError
 
 if TYPE_CHECKING:
     from facenapi.search.client import ShardClient
@@ -59,6 +59,8 @@ class FaceKeeper:
             face = await self._store.update_face(owner, face_id, change)
         except UnknownGalleryError as error:
             raise BadParam("galleries", error.name, f"There is no gallery {error.name}") from error
+        except UnknownPersonError as error:
+            raise person_gone() from error
         if face is None:
             raise _no_face(face_id)
         return face

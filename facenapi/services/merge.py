@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from facenapi.errors import BadParam, NotFound
 from facenapi.search.shard import upsert_of
-from facenapi.storage.base import FaceChange, FaceFilter, Page
+from facenapi.services.persons import person_gone
+from facenapi.storage.base import FaceChange, FaceFilter, Page, UnknownPersonError
 
 if TYPE_CHECKING:
     from facenapi.search.client import ShardClient
@@ -35,8 +36,8 @@ class PersonMerger:
         if other == person_id:
             raise BadParam("other", other, "A person cannot be merged with itself")
         await self._person(owner, person_id)
-        found = await self._store.get_person(owner, other)
-        if found is None or not found.count:
+        # One without a face is what is left where the last step was interrupted, or is about to get the first.
+        if await self._store.get_person(owner, other) is None:
             raise BadParam("other", other, f"There is no person {other}")
         while await self._step(owner, person_id, other):
             pass
@@ -49,7 +50,10 @@ class PersonMerger:
             await self._person(owner, person_id)
             faces = await self._store.list_faces(owner, FaceFilter(person_id=other), Page(_STEP))
             change = FaceChange(person_id=person_id)
-            moved = await asyncio.gather(*(self._store.update_face(owner, face.id, change) for face in faces))
+            try:
+                moved = await asyncio.gather(*(self._store.update_face(owner, face.id, change) for face in faces))
+            except UnknownPersonError as error:
+                raise person_gone() from error
             if not faces:
                 await self._store.remove_persons(owner, [other])
         await self._searcher.apply([upsert_of(face) for face in moved if face is not None])

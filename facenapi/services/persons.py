@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from facenapi.clock import MILLISECONDS_A_DAY
-from facenapi.errors import ApiError, Unavailable
+from facenapi.errors import ApiError, Overloaded, Unavailable
 from facenapi.search.shard import PERSON_TAG, Query, person_tag
 
 if TYPE_CHECKING:
@@ -39,6 +39,12 @@ async def given_person(store: Store, owner: str, person_id: int) -> AsyncIterato
                 with suppress(ApiError):
                     await store.remove_persons(owner, [person_id])
             raise
+
+
+def person_gone() -> Overloaded:
+    """Return what to say where a person went between two steps: with the last face, by a command that has no part in
+    the locks of a server with the embedded store (``facenapi expire``)."""
+    return Overloaded("The person of this face has just gone; nothing was done")
 
 
 async def remove_faceless(store: Store, faces: Sequence[Face]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from facenapi.errors import Unavailable
-from facenapi.storage.base import Page, UnknownGalleryError
+from facenapi.storage.base import Page, UnknownGalleryError, UnknownPersonError
 from tests.support.server import BLUE, RED, picture, serving
 
 TWO = picture((RED, (10, 10, 60, 60)), (BLUE, (100, 10, 140, 50)))
@@ -30,6 +30,19 @@ async def test_persons_go_again_when_their_faces_are_refused(tmp_path, monkeypat
         assert await refused(client) == (400, 0)
 
 
+async def test_a_person_who_has_just_gone_is_no_mistake_of_the_server(tmp_path, monkeypatch):
+    async with serving(tmp_path, person_identify=True) as client:
+        face, other = await client.enrol(RED), (await client.enrol(BLUE))["person_id"]
+        with monkeypatch.context() as patch:
+            for name in ("add_faces", "update_face"):  # a command removes faces, and persons with them
+                patch.setattr(client.app.store, name, failing(UnknownPersonError(1)))
+            replies = [await client("POST", "/v1/face", parts={"photo": picture(RED)}),
+                       await client("PUT", f"/v1/face/id/{face['id']}", json_body={"person_id": 7}),
+                       await client("POST", "/v1/person/id/1/merge", json_body={"other": other})]  # fmt: skip
+        assert [(reply.status, reply.json["code"]) for reply in replies] == [(503, "OVERLOADED")] * 3
+        assert [person["id"] for person in (await client("GET", "/v1/persons")).json["results"]] == [other, 1]
+
+
 async def test_persons_go_again_when_search_fails_before_all_faces_have_one(tmp_path, monkeypatch):
     async with serving(tmp_path, person_identify=True) as client:
         searches = [failing(Unavailable("away")), client.app.searcher.search]
@@ -46,3 +59,16 @@ async def test_persons_stay_when_nobody_knows_whether_their_faces_are_stored(tmp
     async with serving(tmp_path, person_identify=True) as client:
         monkeypatch.setattr(client.app.store, "add_faces", failing(Unavailable("away")))
         assert await refused(client) == (503, 2)
+
+
+async def test_a_merge_that_search_did_not_hear_of_is_repeated_to_its_end(tmp_path, monkeypatch):
+    async with serving(tmp_path, person_identify=True) as client:
+        one, other = [(await client.enrol(color))["person_id"] for color in (RED, BLUE)]
+        path, body = f"/v1/person/id/{one}/merge", {"other": other}
+        with monkeypatch.context() as patch:
+            patch.setattr(client.app.searcher, "apply", failing(Unavailable("away")))
+            assert (await client("POST", path, json_body=body)).status == 503
+        reply = await client("POST", path, json_body=body)
+        assert (reply.status, reply.json["count"]) == (200, 2)
+        assert [person["id"] for person in (await client("GET", "/v1/persons")).json["results"]] == [one]
+        assert (await client("POST", path, json_body=body)).status == 400
