@@ -103,13 +103,13 @@ async def _open_and_ask(config: Config) -> str:
             if not finding.well:
                 raise ProblemError(": ".join(filter(None, (finding.text, finding.advice))))
         tokens = await store.list_tokens()
-        owners = {token.owner for token in tokens}
+        owners = await store.list_owners()
         faces = sum([await store.count_faces(owner) for owner in owners])
     finally:
         await store.close()
     active = sum(token.active for token in tokens)
     hint = "" if active else "; facenapi token makes the first token"
-    return f"{faces} faces of {len(owners)} owners with tokens, {active} active tokens{hint}"
+    return f"{faces} faces of {len(owners)} owners, {active} active tokens{hint}"
 
 
 def _models(config: Config) -> str:
@@ -138,7 +138,7 @@ async def _count_models(config: Config) -> Counter[str]:
     store, counts = open_store(config, shared=True), Counter[str]()
     await store.start()
     try:
-        for owner in {token.owner for token in await store.list_tokens()}:
+        for owner in await store.list_owners():
             counts += await count_models(store, owner)
     finally:
         await store.close()

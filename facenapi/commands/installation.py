@@ -28,9 +28,9 @@ async def open_owners(config: Config, owner: str = "") -> AsyncIterator[tuple[St
     store = open_store(config, shared=True)
     await store.start()
     try:
-        owners = list(dict.fromkeys(token.owner for token in await store.list_tokens()))
+        owners = await store.list_owners()
         if owner and owner not in owners:
-            raise StartupError(f"there is no owner {owner}; facenapi token list shows them")
+            raise StartupError(f"there is no owner {owner}; facenapi token list shows those with tokens")
         if not owners:
             raise StartupError("there is no owner: facenapi token makes one")
         yield store, [owner] if owner else owners

@@ -39,7 +39,7 @@ class ForeignFaces:
             return
         before, self._missing, self._total = self._missing, 0, 0
         if self._others():
-            owners = {token.owner for token in await self._store.list_tokens()}
+            owners = await self._store.list_owners()
             self._total = sum([await self._store.count_faces(owner) for owner in owners])
             # A face that has moved keeps its old vector in the index for a while: only the own model's count.
             self._missing = max(0, self._total - self._models()[self._model])

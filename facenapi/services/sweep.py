@@ -130,7 +130,7 @@ class SweepingKeeper(FlaggingKeeper):
     async def sweep(self, before: float) -> int:
         """Remove files older than ``before`` (seconds since 1970) whose face there is not; return how many."""
         removed = 0
-        for owner in sorted({token.owner for token in await self._store.list_tokens()}):
+        for owner in await self._store.list_owners():
             orphans: list[str] = []
             for start, names in await asyncio.to_thread(self._listed.batches, tag_of(owner), before):
                 known = await self._stems(owner, start, start + _HOUR + _SLACK)

@@ -95,6 +95,9 @@ class Store(Protocol):
     async def list_tokens(self) -> list[Token]:
         """Return all tokens, oldest first."""
 
+    async def list_owners(self) -> list[str]:
+        """Return whoever has anything here, by name; one whose faces were imported may have no token yet."""
+
     async def set_token_active(self, key_hash: str, active: bool) -> bool:
         """Revoke or revive a token; false if there is none."""
 

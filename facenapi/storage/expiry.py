@@ -22,7 +22,7 @@ async def expire_history(
     """
     deleted = 0
     where = FaceFilter(events=True, end_ms=before_ms - 1)
-    for owner in sorted({token.owner for token in await store.list_tokens()}):
+    for owner in await store.list_owners():
         while faces := await store.delete_faces(owner, where, batch):
             await forget(faces)
             deleted += len(faces)

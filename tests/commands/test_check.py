@@ -136,7 +136,7 @@ def test_beside_a_running_server(facenapi, data, tmp_path):
         said = facenapi("check", "store", "port", "data_dir", data, f"--port={port}")
     assert said.status == 0, said.out
     found = lines(said)
-    assert "0 faces of 1 owners with tokens, 1 active tokens" in found["store"]
+    assert "0 faces of 1 owners, 1 active tokens" in found["store"]
     assert "a facenapi server has" in found["port"]
 
 

@@ -49,8 +49,10 @@ def test_an_import_may_be_the_beginning(server, facenapi, tmp_path):
     said = facenapi("import", file, fresh)
     assert said.out == f"{file}: 3 new faces in {tmp_path}/fresh/store/facenapi.sqlite\n"
     advice = re.search(r"facenapi (token) (--owner=\S+) makes one", said.err)
+    again = tmp_path / "again.ndjson"
+    assert facenapi("export", again, fresh).out.startswith(f"{again}: 3 faces of ")  # with or without a token
     assert facenapi(*advice.groups(), fresh).status == 0
-    assert "3 faces of 1 owners with tokens" in facenapi("check", "store", fresh).out
+    assert "3 faces of 1 owners" in facenapi("check", "store", fresh).out
     assert (
         "token --owner=me makes one" in facenapi("import", file, f"--data_dir={tmp_path / 'other'}", "--owner=me").err
     )

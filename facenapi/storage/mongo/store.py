@@ -105,7 +105,7 @@ class MongoStore(Faces, Persons, Tokens, Cameras, Leases):
 
     async def _class_events(self) -> None:
         """Give events of an earlier release their class; until then lists look through all of them for a time."""
-        for owner in sorted({token.owner for token in await self.list_tokens()}):
+        for owner in await self.list_owners():
             query = {"owner": owner, "event": True, "late": None}
             while found := await self.faces.find(query, {"timestamp": 1}, hint="history").limit(500).to_list(500):
                 classes = [(one["_id"], lateness(int(one["_id"]), int(one["timestamp"]))) for one in found]

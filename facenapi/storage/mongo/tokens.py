@@ -35,6 +35,13 @@ class Tokens(MongoBase):
         return sorted(found, key=lambda token: (token.created_ms, token.key_hash))
 
     @operation
+    async def list_owners(self) -> list[str]:
+        """Return whoever has anything here; with a face comes its meta."""
+        places = (self.galleries, self.persons, self.cameras, self.metas)
+        owners = {owner for place in places for owner in await place.distinct("owner", {})}
+        return sorted(owners | {token.owner for token in await self.list_tokens()})
+
+    @operation
     async def set_token_active(self, key_hash: str, active: bool) -> bool:
         """Revoke or revive a token."""
         result = await self.repeated(lambda: self.tokens.update_one({"_id": key_hash}, {"$set": {"active": active}}))

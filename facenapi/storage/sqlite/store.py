@@ -171,6 +171,10 @@ class SqliteStore:
         """Return all tokens, oldest first."""
         return await self._read(tokens.tokens)
 
+    async def list_owners(self) -> list[str]:
+        """Return whoever has anything here."""
+        return await self._read(tokens.owners)
+
     async def set_token_active(self, key_hash: str, active: bool) -> bool:
         """Revoke or revive a token."""
         return await self._write(lambda db: tokens.set_token_active(db, key_hash, active))

@@ -25,6 +25,12 @@ def tokens(db: sqlite3.Connection, key_hash: str | None = None) -> list[Token]:
     return [Token(key, owner, label, created, bool(active)) for key, owner, label, created, active in found]
 
 
+def owners(db: sqlite3.Connection) -> list[str]:
+    """Return whoever has anything; with a face comes the gallery "default"."""
+    found = " UNION ".join(f"SELECT owner FROM {table}" for table in ("tokens", "galleries", "persons", "cameras"))  # noqa: S608
+    return [owner for (owner,) in db.execute(f"{found} ORDER BY owner")]
+
+
 def set_token_active(db: sqlite3.Connection, key_hash: str, active: bool) -> bool:
     """Revoke or revive a token."""
     return db.execute("UPDATE tokens SET active = ? WHERE key_hash = ?", (active, key_hash)).rowcount == 1

@@ -36,6 +36,16 @@ async def test_tokens_are_found_by_hash_listed_by_age_and_revoked(store):
     assert not await store.set_token_active("h3", False)
 
 
+async def test_an_owner_is_whoever_has_anything(store):
+    assert await store.list_owners() == []
+    await store.add_token(Token("h1", "tom", "", 1))
+    await store.add_gallery("gil", "g")
+    await store.new_person("pia")
+    await store.add_camera(Camera("c", "cam", {}))
+    await add(store, "a", "b", owner="fay")
+    assert await store.list_owners() == ["cam", "fay", "gil", "pia", "tom"]
+
+
 # -- galleries ------------------------------------------------------------------------------------
 
 
