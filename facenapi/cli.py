@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from facenapi import __version__
 from facenapi.config.reader import EXIT_CONFIG, ConfigError
@@ -58,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 1 for a failure, 78 for a configuration error."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     keep_private()
+    if isinstance(sys.stdout, TextIOWrapper):  # what a terminal's encoding lacks is written as an escape
+        sys.stdout.reconfigure(errors="backslashreplace")
     name = "serve"
     if arguments and not arguments[0].startswith("-"):
         name = arguments.pop(0)

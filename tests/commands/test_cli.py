@@ -1,6 +1,7 @@
 """What all commands have in common: help, errors in one line, exit statuses."""
 
 import configparser
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -48,6 +49,12 @@ def test_help_that_needs_no_command(facenapi):
     assert facenapi("serve", "--help").out == facenapi("-h").out == facenapi("--help").out
     assert "--port=8000" in facenapi("--help-options").out
     assert facenapi("--sample-config").out == sample_file()
+
+
+def test_a_terminal_that_lacks_letters_gets_escapes():
+    said = subprocess.run([sys.executable, "-m", "facenapi", "--help-options"], capture_output=True, check=True,
+                          cwd=ROOT, env=os.environ | {"PYTHONIOENCODING": "latin-1"})  # fmt: skip
+    assert b"\\u2026" in said.stdout
 
 
 def test_the_names_of_the_original_lead_to_functions():
