@@ -288,7 +288,8 @@ class Methods:
     @_Call
     def merge_persons(self, person_id: int, other: int) -> Request[Person]:
         """Give all faces of another person to this one, which is returned; the other is gone then."""
-        return Request("POST", f"/person/id/{person_id:d}/merge", {"other": other})
+        # Done twice it does no harm, but the second time there is no such person any more.
+        return Request("POST", f"/person/id/{person_id:d}/merge", {"other": other}, repeatable=False)
 
     @_Pages
     def person_history(

@@ -77,14 +77,18 @@ def test_what_was_surely_not_done_is_tried_again(client, step):
 
 @pytest.mark.parametrize("step", [AWAY, (502, {}), (504, {}), (408, {}), httpx.ReadError, httpx.ReadTimeout])
 def test_what_nobody_knows_about_is_tried_again_only_if_that_does_no_harm(client, step):
-    facenapi, asked, pauses = client(step, step, (200, FACE), step, step)
+    facenapi, asked, pauses = client(step, step, (200, FACE), step, step, step)
     assert facenapi.face(1) == FACE
     assert len(pauses) == 2
-    for adding in (lambda: facenapi.add_face(b"photo"), lambda: facenapi.add_gallery("x")):
+    for adding in (
+        lambda: facenapi.add_face(b"photo"),
+        lambda: facenapi.add_gallery("x"),
+        lambda: facenapi.merge_persons(1, 2),
+    ):
         with pytest.raises((Unavailable, ApiError) if isinstance(step, tuple) else NoAnswer) as caught:
             adding()
         assert getattr(caught.value, "sent", True)
-    assert len(asked.asked) == 5
+    assert len(asked.asked) == 6
 
 
 def test_the_last_refusal_is_raised_and_pauses_grow(client):
