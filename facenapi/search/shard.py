@@ -55,8 +55,13 @@ PERSON_TAG = "person:"
 
 
 def person_tag(cam_id: str | None) -> str:
-    """Return the tag of a camera's faces that have a person; those without a camera share one."""
-    return f"{PERSON_TAG}{cam_id or 'none'}"
+    """Return the tag of a camera's faces that have a person; those without a camera share one.
+
+    >>> person_tag("door"), person_tag(None), person_tag("none")
+    ('person:door', 'person:none', 'person:/none')
+    """
+    names = {None: "none", "none": "/none"}  # which is a name that a camera may have; one with a slash is not
+    return f"{PERSON_TAG}{names.get(cam_id, cam_id)}"
 
 
 def upsert_of(face: Face) -> Upsert:

@@ -70,6 +70,8 @@ def test_there_are_always_ids_for_more_persons(cameras):
 def test_each_camera_has_persons_of_its_own(cameras):
     assert [cameras.face(RED, cam_id=cam)["person_id"] for cam in (DOOR, GATE, DASHED, GATE)] == [1, 2, 1, 2]
     assert [cameras.face(RED)["person_id"] for _ in range(2)] == [3, 3]  # faces without a camera among themselves
+    named_none = {"cam_id": "none"}
+    assert [cameras.face(RED, **more)["person_id"] for more in (named_none, {}, named_none)] == [4, 3, 4]
 
 
 def test_with_global_all_cameras_share_them(world):
