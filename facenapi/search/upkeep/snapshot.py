@@ -169,7 +169,8 @@ def state_of(collection: Collection) -> State:
             segments.append(part.folder.name)
         elif isinstance(part, Buffer):
             state[f"ids{number}"] = part.ids[:count].copy()
-            state[f"vectors{number}"] = part.vectors[:count].copy()
+            # What is deleted is no longer anybody's to keep.
+            state[f"vectors{number}"] = np.where(part.alive[:count, None], part.vectors[:count], np.float32(0))
         for which, rows in enumerate(part.tags.values()):
             state[f"tag{number}.{which}"] = np.frombuffer(rows.serialize(), np.uint8)
     about = {"segments": segments, "tags": [list(part.tags) for part in collection.parts]}

@@ -15,7 +15,7 @@ from facenapi.search.index.index import Index
 from facenapi.search.index.stored import DamagedError
 from facenapi.search.local import LocalShard
 from facenapi.search.remote.metrics import Metrics
-from facenapi.search.shard import Query, upsert_of
+from facenapi.search.shard import Delete, Query, upsert_of
 from facenapi.search.upkeep import files
 from facenapi.search.upkeep.builder import Builder, BuildError, load_segment
 from facenapi.search.upkeep.snapshot import Snapshots, state_of
@@ -291,3 +291,17 @@ async def test_a_snapshot_of_an_older_version_is_made_anew_from_the_store(tmp_pa
     assert "format 1 instead of" in caplog.text
     assert [hit.id for hit in await shard.search(Query("o", "m", vectors[7], 1))] == [changes[7].id]
     await shard.close()
+
+
+def test_what_is_deleted_is_not_written_again(tmp_path):
+    index, snapshots, vectors = Index(100), Snapshots(tmp_path), faces_like(3)
+    changes = [upsert_of(face(number, vector, number + 1)) for number, vector in enumerate(vectors)]
+    for change in (*changes, Delete("o", 1, 9)):
+        index.take(change)
+    collection = index.collections["o", "m"]
+    snapshots.save([(("o", "m"), collection.version, collection, state_of(collection))], 9, None)
+    [written] = tmp_path.glob("state-*.npz")
+    assert [vector.tobytes() in written.read_bytes() for vector in vectors] == [True, False, True]
+    again = Index(100)
+    assert Snapshots(tmp_path).load(again).rev == 9
+    assert {hit.id for hit in again.search([Query("o", "m", vectors[1], 9)])[0]} == {0, 2}
