@@ -52,6 +52,7 @@ export async function show({ root, signal, info }) {
       return;
     }
     if (signal.aborted) return end();
+    stream.getTracks().forEach((track) => track.addEventListener("ended", end)); // the camera was pulled out
     video.srcObject = stream;
     await video.play();
     hint.hidden = true;

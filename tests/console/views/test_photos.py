@@ -74,6 +74,11 @@ def test_live_shows_who_is_in_sight(visitor):
     visitor.sees("frames per second")
     page.get_by_role("button", name="Stop").click()
     visitor.sees("The camera is off")
+    page.get_by_role("button", name="Start the camera").click()
+    page.locator(".stage .box.known").wait_for()
+    pulled_out = "document.querySelector('video').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
+    page.evaluate(pulled_out)
+    visitor.sees("The camera is off")
 
 
 def test_compare_puts_every_pair_on_the_scale(visitor):
