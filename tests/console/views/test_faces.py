@@ -55,6 +55,19 @@ def test_a_page_and_what_is_deleted_are_of_the_list_not_of_the_form(visitor, ser
     assert [len(faces) for faces in left] == [0, 3]
 
 
+def test_what_no_browser_can_ask_for_is_neither_shown_nor_deleted_as_something_else(visitor, server):
+    server.call("POST", "/v1/face", *form({"photo": photos.astronaut()}))
+    page = visitor.open("faces?meta=.")
+    assert 'No browser can ask for "."' in page.get_by_role("alert").inner_text()
+    expect(page.get_by_role("button", name="Delete all with this meta")).to_be_hidden()
+    assert page.evaluate("""async () => {
+        const api = await import(document.querySelector("script[type=module]").src.replace("app.js", "api.js"));
+        try { await api.deleteMeta("."); } catch (error) { return error.code; }
+    }""") == "BAD_PARAM"  # fmt: skip
+    assert len(server.call("GET", "/v1/faces/meta/")[1]["results"]) == 1
+    server.call("DELETE", "/v1/faces/meta/")
+
+
 def test_a_photo_is_loaded_once_and_let_go(visitor):
     page = visitor.open("search")
     page.evaluate("""() => {
