@@ -31,7 +31,7 @@ def snapshot(tmp_path_factory):
     folder = tmp_path_factory.mktemp("snapshot")
     index, snapshots = Index(100), Snapshots(folder)
     for dim in corrupt.DIMS:
-        for number, vector in enumerate(faces_like(corrupt.COUNT, dim)):
+        for number, vector in enumerate(corrupt.photos(dim)):
             assert index.take(upsert_of(face(number, vector, number + 1, owner=str(dim)))) is None
         collection = index.collections[str(dim), "m"]
         plan = collection.plan()
