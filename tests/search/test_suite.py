@@ -23,6 +23,7 @@ from tests.support.effort import LONG
 # thousand operations take it more than three minutes of CPU.
 REAL_MILVUS = os.environ.get("FACENAPI_TEST_MILVUS_URI", "")
 OPERATIONS = 10_000 if LONG else 2_000
+LIMIT_S = 900 if LONG else 280  # ten thousand take three remote shards 100 s of CPU, builds not counted
 OWNERS, TAGS = ("anna", "bert"), ("vip", "staff", "person:1", "person:2", "person:", "all")
 CLOSE = 1e-5  # float32 sums differ in their last digits with the order of adding
 
@@ -258,7 +259,8 @@ async def test_random_operations_through_graphs(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.gen_test(timeout=280)
+@pytest.mark.timeout(LIMIT_S + 20)
+@pytest.mark.gen_test(timeout=LIMIT_S)
 @pytest.mark.parametrize("make", [exact, local, remote])
 async def test_thousands_of_random_operations(tmp_path, make):
     store = FeedStore()
@@ -279,6 +281,7 @@ async def test_thousands_of_random_operations_in_milvus(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.gen_test(timeout=280)
+@pytest.mark.timeout(LIMIT_S + 20)
+@pytest.mark.gen_test(timeout=LIMIT_S)
 async def test_thousands_of_random_operations_through_graphs(tmp_path, monkeypatch):
     await random_operations_through_graphs(tmp_path, monkeypatch, OPERATIONS, 600 if LONG else 200)
