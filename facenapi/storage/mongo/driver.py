@@ -43,6 +43,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 AFTER = ReturnDocument.AFTER
+Ends = tuple[int, int, int]  # how many documents, their lowest and their highest _id
 FERRET_WRITES = 10
 
 
@@ -141,21 +142,24 @@ class Driver:
         for start in range(0, len(writes), size):
             await collection.bulk_write(writes[start : start + size], ordered=False)
 
-    async def extremes(
-        self, collection: Any, match: dict[str, Any], field: str, hint: str
-    ) -> dict[Any, tuple[int, int, int]]:
+    async def extremes(self, collection: Any, match: dict[str, Any], field: str, hint: str) -> dict[Any, Ends]:
         """Return for each value of a field how many documents match, and their lowest and highest _id."""
-        found: dict[Any, tuple[int, int, int]] = {}
+        found: dict[Any, Ends] = {}
         if self.server.ferret:  # it can count groups, not find their ends
             async for entry in collection.find(match, {field: 1}):
                 count, first, last = found.get(entry[field], (0, entry["_id"], entry["_id"]))
                 found[entry[field]] = (count + 1, min(first, entry["_id"]), max(last, entry["_id"]))
             return found
+        return dict(await self.group(collection, match, f"${field}", hint))
+
+    async def group(self, collection: Any, match: dict[str, Any], key: Any, hint: str) -> list[tuple[Any, Ends]]:
+        """Return for each value of an expression how many documents match, and their lowest and highest _id."""
         ends = {"count": {"$sum": 1}, "first": {"$min": "$_id"}, "last": {"$max": "$_id"}}
-        stages = [{"$match": match}, {"$group": {"_id": f"${field}", **ends}}]
-        for entry in await self.aggregate(collection, stages, hint=hint):
-            found[entry["_id"]] = (entry["count"], entry["first"], entry["last"])
-        return found
+        stages = [{"$match": match}, {"$group": {"_id": key, **ends}}]
+        return [
+            (entry["_id"], (entry["count"], entry["first"], entry["last"]))
+            for entry in await self.aggregate(collection, stages, hint=hint)
+        ]
 
     async def indexes(self, name: str) -> dict[str, list[tuple[str, int]]]:
         """Return the keys of a collection's indexes by name; none if nothing was ever stored in it."""

@@ -10,6 +10,9 @@ from facenapi.storage.mongo.driver import int64, operation
 
 REV = {"_id": "rev"}
 TRIES = 200
+# A revision may be committed this long after a later one: as long as a write may take before it is given
+# a new revision (faces.py), with room to spare.
+MARGIN_MS = 10_000
 
 
 class Lineages(MongoBase):

@@ -15,7 +15,8 @@ from facenapi.storage.ids import MAX_ID
 from facenapi.storage.mongo.documents import Document, face_of, tombstone_of
 from facenapi.storage.mongo.driver import int64, operation
 from facenapi.storage.mongo.lateness import window
-from facenapi.storage.mongo.lineage import Lineages
+from facenapi.storage.mongo.lineage import MARGIN_MS
+from facenapi.storage.mongo.tallies import Tallies
 from facenapi.storage.rules import camera_key
 
 # Up to so many events in a time range, and up to a quarter of a page, are looked at one by one, and sorted.
@@ -29,12 +30,9 @@ _HISTORY = {
 }
 # MongoDB merges at most 200 walks of an index: of each camera, each of 14 classes of lateness, 3 values of friend.
 CAMERAS_AT_ONCE = 4
-# A revision may be committed this long after a later one: as long as a write may take before it is given
-# a new revision (faces.py), with room to spare.
-MARGIN_MS = 10_000
 
 
-class Lists(Lineages):
+class Lists(Tallies):
     """The part of the store that reads faces."""
 
     def __init__(self, config: Config) -> None:

@@ -1,7 +1,7 @@
 """Metas: which there are in a gallery and what their first face is, so that they can be paged in order.
 
-A document here is a hint, not the truth: count and first face come from the faces when a page is read,
-by an index that holds nothing else (owner, gallery, meta, id), and a hint that is wrong is put right.
+A document here is a hint, not the truth: count and first face come from the faces when a page is read (tallies.py),
+and a hint that is wrong is put right.
 ``version`` grows with every face that is added, so a correction never undoes what happened meanwhile.
 A face's hints are written before the face, so that it cannot be missed if the server dies in between,
 and again after it, because until then a reader may have found them wrong.
@@ -16,15 +16,16 @@ from pymongo import UpdateOne
 
 from facenapi.errors import Unavailable
 from facenapi.storage.base import DEFAULT_GALLERY, Face, MetaSummary, Page
-from facenapi.storage.mongo.base import MongoBase, key
+from facenapi.storage.mongo.base import key
 from facenapi.storage.mongo.documents import Document, face_of
-from facenapi.storage.mongo.driver import int64, operation
+from facenapi.storage.mongo.driver import Ends, int64, operation
+from facenapi.storage.mongo.tallies import Tallies
 
 MAX_ROUNDS = 50
 AT_ONCE = 16
 
 
-class Metas(MongoBase):
+class Metas(Tallies):
     """The part of the store that lists metas."""
 
     async def hint(self, faces: Iterable[Face]) -> None:
@@ -67,14 +68,19 @@ class Metas(MongoBase):
     async def list_metas(self, owner: str, gallery: str | None, page: Page) -> list[MetaSummary]:
         """Return a page of metas."""
         gallery = gallery or DEFAULT_GALLERY
-        for _ in range(MAX_ROUNDS):
+        for attempt in range(MAX_ROUNDS):
             hints = await self._hints(owner, gallery, page)
-            truth = await self._truth(owner, gallery, [hint["meta"] for hint in hints])
+            faces = {"owner": owner, "galleries": gallery}
+            truth = await self.tally(faces, "meta", [hint["meta"] for hint in hints], "metas")
             wrong = [hint for hint in hints if truth.get(hint["meta"], (0, None))[1] != hint["first"]]
-            if not wrong:
-                return await self._summaries([truth[hint["meta"]] for hint in hints])
             for hint in wrong:
                 await self._correct(hint, truth.get(hint["meta"], (0, None))[1])
+            if not wrong:
+                found = await self._summaries([truth[hint["meta"]] for hint in hints])
+                if len(found) == len(hints):
+                    return found
+                if attempt:  # not just deleted meanwhile: lists show what no majority has yet
+                    self.forget_counts()
         raise Unavailable("The metas change faster than they can be read")
 
     async def _hints(self, owner: str, gallery: str, page: Page) -> list[Document]:
@@ -90,12 +96,6 @@ class Metas(MongoBase):
         found: list[Document] = await cursor.to_list(page.limit)
         return found[::-order]
 
-    async def _truth(self, owner: str, gallery: str, metas: list[str]) -> dict[str, tuple[int, int | None]]:
-        """Return (count, first id) of those metas that have faces."""
-        match = {"owner": owner, "galleries": gallery, "meta": {"$in": metas}}
-        found = await self.driver.extremes(self.faces, match, "meta", "metas") if metas else {}
-        return {meta: (count, first) for meta, (count, first, _) in found.items()}
-
     async def _correct(self, hint: Document, first: int | None) -> None:
         """Put a hint right, unless a face has come meanwhile."""
         unchanged = {"_id": hint["_id"], "version": hint["version"]}
@@ -104,7 +104,7 @@ class Metas(MongoBase):
         elif first != hint["first"]:
             await self.metas.update_one(unchanged, {"$set": {"first": int64(first)}})
 
-    async def _summaries(self, truths: list[tuple[int, int | None]]) -> list[MetaSummary]:
-        firsts = {"_id": {"$in": [first for _, first in truths]}, "gone": None}
+    async def _summaries(self, truths: list[Ends]) -> list[MetaSummary]:
+        firsts = {"_id": {"$in": [int64(first) for _, first, _ in truths]}, "gone": None}
         found = {document["_id"]: face_of(document) async for document in self.faces.find(firsts)}
-        return [MetaSummary(count, found[first]) for count, first in truths if first is not None and first in found]
+        return [MetaSummary(count, found[first]) for count, first, _ in truths if first in found]

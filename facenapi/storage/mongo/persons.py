@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pymongo import UpdateOne
 
+from facenapi.errors import Unavailable
 from facenapi.storage.base import Page, Person, PersonSummary
 from facenapi.storage.mongo.base import key
 from facenapi.storage.mongo.driver import int64, operation
@@ -14,6 +15,7 @@ from facenapi.storage.mongo.lists import Lists
 from facenapi.storage.rules import DAY_MS, camera_key, day_of
 
 AT_ONCE = 16
+MAX_ROUNDS = 50
 
 
 class Persons(Lists):
@@ -56,15 +58,20 @@ class Persons(Lists):
 
     @operation
     async def get_person(self, owner: str, person_id: int) -> Person | None:
-        """Return a person; counts by walking an index alone."""
+        """Return a person."""
         if await self.persons.find_one({"_id": key(owner, person_id)}) is None:
             return None
-        match = {"owner": owner, "person_id": int64(person_id)}
-        seen = await self.driver.extremes(self.faces, match, "person_id", "persons")
-        count, first, last = seen.get(person_id, (0, 0, 0))
-        faces = await self.fetch(owner, [first, last])
-        newest = faces.get(last)
-        return Person(person_id, newest.meta if newest else "", count, faces.get(first))
+        for attempt in range(MAX_ROUNDS):
+            seen = await self.tally({"owner": owner}, "person_id", [int64(person_id)], "persons")
+            if person_id not in seen:
+                return Person(person_id, "", 0, None)
+            count, first, last = seen[person_id]
+            faces = await self.fetch(owner, [first, last])
+            if first in faces and last in faces:
+                return Person(person_id, faces[last].meta, count, faces[first])
+            if attempt:  # not just deleted meanwhile: lists show what no majority has yet
+                self.forget_counts()
+        raise Unavailable("The person's faces change faster than they can be counted")
 
     @operation
     async def list_persons(self, owner: str, page: Page) -> list[PersonSummary]:

@@ -194,6 +194,7 @@ class Commands:
 
     def _aggregate(self, command: Command) -> Answer:
         self.plans.read(command, command["pipeline"][0]["$match"])
+        self.plans.count(command, self._collection(command))
         return self._first_batch(
             command,
             list(self._collection(command).aggregate(command["pipeline"])),

@@ -25,6 +25,7 @@ class Plans:
         self.unhinted: list[Command] = []
         # How many keys of an index were looked at, for what; only if a test sets a list here, for it takes long.
         self.walked: list[tuple[int, Command]] | None = None
+        self.counted: list[int] | None = None  # the same of each group that was made
         self.sorted: list[tuple[str, Command]] = []  # by no index: all that the filter finds is read, and sorted
 
     def walk(self, command: Command, found: list[Any], collection: Any) -> None:
@@ -39,6 +40,13 @@ class Plans:
             end, descending = found[-1][order], next(iter(command["sort"].values())) < 0
             keys = [key for key in keys if (key >= end if descending else key <= end)]
         self.walked.append((len(keys), command))
+
+    def count(self, command: Command, collection: Any) -> None:
+        """Count the keys of an index that an aggregation looks at."""
+        if self.counted is not None:
+            index = self.indexes[command["$db"], next(iter(command.values()))][command["hint"]]
+            led = _led(list(index["key"]), command["pipeline"][0]["$match"])
+            self.counted.append(collection.count_documents(led))
 
     def skip(self, command: Command, query: Command, key: str) -> None:
         """Check that an index leads from one value of a key to the next."""
