@@ -97,7 +97,7 @@ class Application:
         self._http: Listener | None = None
         self._started: list[Any] = []
         self.loops = Loops("The server")
-        self._store_state = "not asked yet"
+        self._store_state = self._store_reason = "not asked yet"  # in full, and what strangers may know
 
     async def start(self) -> None:
         """Start everything, in the order of dependence; raise StartupError with advice."""
@@ -138,7 +138,7 @@ class Application:
         """Return whether requests can be served, and the state of each part."""
         await self._ask_store()
         shards = [shard.info() for shard in self.searcher.shards]
-        reason = self._why_not_ready()
+        reason = self._why_not_ready("" if self._store_state == "ok" else self._store_state)
         return {
             "version": __version__,
             "ready": not reason,
@@ -153,14 +153,15 @@ class Application:
 
     def briefly(self) -> dict[str, Any]:
         """Return whether requests can be served and why not, for strangers: no addresses, nothing is asked for it."""
-        reason = self._why_not_ready()
+        reason = self._why_not_ready(self._store_reason)
         return {"ready": not reason, "reason": reason}
 
-    def _why_not_ready(self) -> str:
+    def _why_not_ready(self, of_store: str) -> str:
+        """Return why not, "" if it is; ``of_store``: what is told of the store that does not work."""
         if self.draining:
             return "The server is being stopped"
-        if self._store_state != "ok":
-            return f"The store does not work: {self._store_state}"
+        if of_store:
+            return f"The store does not work: {of_store}"
         if not any(shard.ready for shard in self.searcher.shards):
             return "No search shard is ready"
         return "; ".join(faults(self._own_loops()))
@@ -179,9 +180,9 @@ class Application:
         try:
             await self.store.ping()
         except ApiError as error:
-            self._store_state = error.reason
+            self._store_state, self._store_reason = str(error), error.reason
         else:
-            self._store_state = "ok"
+            self._store_state, self._store_reason = "ok", ""
 
     async def _forget_tombstones(self) -> None:
         """Let go of what was deleted so long ago that no reader of the feed can have missed it."""
@@ -200,7 +201,7 @@ class Application:
         yield "body_bytes", {}, self.requests.bodies.used
         yield "answer_bytes", {}, self.requests.answers.used
         yield "connections", {}, self._http.connections if self._http else 0
-        yield "ready", {}, not self._why_not_ready()
+        yield "ready", {}, not self._why_not_ready(self._store_reason)
         yield "tasks", {}, len(asyncio.all_tasks())
         yield "threads", {}, threading.active_count()
         yield "decode_queue", {}, self.photos.busy

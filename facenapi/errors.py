@@ -164,10 +164,21 @@ class Overloaded(ApiError):
 
 
 class Unavailable(ApiError):
-    """The database or a search shard is down."""
+    """The database or a search shard is down.
+
+    ``detail``: where, and what it said. For the log and for the operator's health check, never in an answer.
+    """
 
     status = 503
     code = "SERVICE_UNAVAILABLE"
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        """Return all of it."""
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
     def headers(self) -> dict[str, str]:
         """Return a short pause: most outages of a dependency are a restart."""

@@ -85,7 +85,7 @@ CASES = {
 no_faces("photo")),
     "no face to verify": ("POST /v1/verify", {"parts": {"photo1": GOOD, "photo2": picture()}}, no_faces("photo2")),
     "loopback URL": ("POST /v1/face", {"json_body": {"photo": "http://127.0.0.1/x.jpg"}},
-                     bad_image("The URL leads to an address that is not public")),
+                     bad_image("The URL leads to no address that is public")),
     "file URL": ("POST /v1/face", {"json_body": {"photo": "file:///etc/passwd"}},
                  bad_image(NOT_A_URL + "it does not begin with http:// or https://")),
     "no URL": ("POST /v1/face", {"json_body": {"photo": "sample.jpg"}},

@@ -29,7 +29,7 @@ _CURL_TIMEOUT, _CURL_ABORTED, _CURL_TOO_LARGE = 28, 42, 100
 
 
 class ForbiddenTargetError(Exception):
-    """The name leads to an address that must not be fetched from."""
+    """The name leads to nothing or inwards; which it is, is not told, nor what names there are in here."""
 
 
 class GuardedResolver(Resolver):
@@ -43,9 +43,12 @@ class GuardedResolver(Resolver):
     async def resolve(
         self, host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[tuple[int, Any]]:
-        """Return the addresses; raise ForbiddenTargetError if any of them is not allowed."""
+        """Return the addresses; raise ForbiddenTargetError if there is none, or any of them is not allowed."""
         look_up = functools.partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
-        entries = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        try:
+            entries = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        except socket.gaierror:
+            raise ForbiddenTargetError(host) from None
         found = [(int(kind), address) for kind, _, _, _, address in entries]
         if not all(self._targets.allows_address(str(address[0])) for _, address in found):
             raise ForbiddenTargetError(host)
@@ -145,7 +148,7 @@ class Fetcher:
     def _reason(self, error: Exception, seen: _Seen) -> str:
         """Say why a fetch failed."""
         if isinstance(error, ForbiddenTargetError):
-            return "The URL leads to an address that is not public"
+            return "The URL leads to no address that is public"
         errno = getattr(error, "errno", None)
         if isinstance(error, HTTPTimeoutError) or errno == _CURL_TIMEOUT:
             return f"The URL did not answer within {self._timeout_s:g} seconds"

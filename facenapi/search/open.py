@@ -45,6 +45,7 @@ def open_searcher(config: Config, store: Store, model: Callable[[], Model] = lam
         (
             RemoteShard(
                 address,
+                number=number,
                 store=store,
                 cells=cells,
                 model=model,
@@ -55,7 +56,7 @@ def open_searcher(config: Config, store: Store, model: Callable[[], Model] = lam
             ),
             cells,
         )
-        for address, cells in table.items()
+        for number, (address, cells) in enumerate(table.items(), 1)
     ]
     return ShardClient(shards, timeout_s)
 

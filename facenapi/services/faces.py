@@ -91,7 +91,7 @@ class FaceKeeper:
         try:
             await remove_faceless(self._store, faces)
         except ApiError as error:
-            log.warning("Persons without a face may have stayed: %s", error.reason)
+            log.warning("Persons without a face may have stayed: %s", error)
 
 
 def _no_face(face_id: int) -> NotFound:

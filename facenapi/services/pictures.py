@@ -150,7 +150,7 @@ class PictureKeeper:
                 await self._files.delete(name)
             except ApiError as error:  # the face is gone all the same
                 self.left_over += 1
-                log.warning("A kept photo could not be removed: %s", error.reason)
+                log.warning("A kept photo could not be removed: %s", error)
 
     async def read(self, name: str, owner: str | None = None) -> bytes | None:
         """Return a file, of this owner if one is named; None if there is no such file. Its name is the key to it."""

@@ -76,7 +76,7 @@ class Regenerator:
             try:
                 vector = await self._embed(face)
             except (BadImage, BadParam, NoFaces) as error:
-                result.failed[face.id] = error.reason
+                result.failed[face.id] = str(error)
             else:
                 change = FaceChange(embedding=vector, model=self._detector.embedding_name)
                 # None: it was deleted meanwhile, which is as good.

@@ -167,7 +167,7 @@ async def test_no_spelling_of_an_inner_address_is_fetched(host, monkeypatch):
     fetcher = make_fetcher(allow_private=False)
     for url in (f"http://{host}/", f"http://{host}:9/x.jpg"):
         # Some resolvers know no "localhost.", and "127.0.0.1." is no name to them.
-        with pytest.raises(BadImage, match=r"not public|no URL|no host|characters|not reachable"):
+        with pytest.raises(BadImage, match=r"is public|no URL|no host|characters|not reachable"):
             await fetcher.fetch(url, "photo")
     assert connected == []
     fetcher.close()
@@ -176,12 +176,32 @@ async def test_no_spelling_of_an_inner_address_is_fetched(host, monkeypatch):
 async def test_the_guard_stops_a_server_that_is_really_there():
     server = RawServer(ok(b"secret"))
     fetcher = make_fetcher(allow_private=False)
-    with pytest.raises(BadImage, match="not public"):
+    with pytest.raises(BadImage, match="no address that is public"):
         await fetcher.fetch(server.url, "photo")
-    with pytest.raises(BadImage, match="not public"):
+    with pytest.raises(BadImage, match="no address that is public"):
         await fetcher.fetch(server.url.replace("127.0.0.1", "localhost"), "photo")
     fetcher.close()
     server.stop()
+
+
+async def test_nobody_learns_what_names_there_are_inside(monkeypatch):
+    """Where a name leads inwards and where it leads nowhere, a client is told the same."""
+    fetcher = make_fetcher(allow_private=False)
+    said = set()
+    for inside in (True, False):
+        if inside:
+            lookups(monkeypatch, ["10.1.2.3"])
+        else:
+
+            def unknown(*_):
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+            monkeypatch.setattr("facenapi.photos.fetch.socket.getaddrinfo", unknown)
+        with pytest.raises(BadImage) as caught:
+            await fetcher.fetch("http://database.internal/", "photo")
+        said.add((caught.value.reason, caught.value.rule))
+    assert len(said) == 1
+    fetcher.close()
 
 
 def lookups(monkeypatch, *answers):
@@ -209,7 +229,7 @@ async def test_a_name_is_looked_up_once_and_all_that_it_says_must_be_public(monk
     assert asked == ["rebinding.example"]
     for addresses in (["203.0.113.7", "127.0.0.1"], ["127.0.0.1", "203.0.113.7"]):
         lookups(monkeypatch, addresses)
-        with pytest.raises(BadImage, match="not public"):
+        with pytest.raises(BadImage, match="no address that is public"):
             await fetcher.fetch(f"http://mixed.example:{port}", "photo")
     fetcher.close()
     server.stop()
@@ -241,7 +261,7 @@ async def test_hosts_ports_and_networks_can_be_limited():
 
     near = networks_of("10.0.0.0/8,127.0.0.0/8")
     assert await outcome(networks=near, ports=frozenset({port}), hosts=hosts_of("127.0.0.1")) == b"near"
-    assert await outcome(networks=networks_of("10.0.0.0/8,::1")) == "The URL leads to an address that is not public"
+    assert await outcome(networks=networks_of("10.0.0.0/8,::1")) == "The URL leads to no address that is public"
     assert await outcome(private=True, ports=ports_of("80,443")) == "Photos are not fetched from the port of this URL"
     assert await outcome(private=True, hosts=hosts_of("*.0.0.2,localhost")) == (
         "Photos are not fetched from the host of this URL")  # fmt: skip

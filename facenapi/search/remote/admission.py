@@ -58,7 +58,7 @@ class Admission:
         try:
             fault = fault_of_server(hello, self.about(), await self._shard.lineage())
         except (Unavailable, Overloaded) as error:
-            raise HTTPError(503, "The store is away: %s", error.reason, reason="Not ready") from error
+            raise HTTPError(503, "The store is away: %s", error, reason="Not ready") from error
         if fault:
             if fault != self._refused:
                 log.warning("A server was refused: %s", fault)

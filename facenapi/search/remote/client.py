@@ -45,6 +45,7 @@ class RemoteShard:
         self,
         address: str,
         *,
+        number: int = 1,
         store: Store | None = None,
         cells: frozenset[int] | None = None,
         model: Callable[[], Model] = lambda: (None, None),
@@ -54,12 +55,13 @@ class RemoteShard:
         max_clients: int = 100,
         ping_s: float = 1.0,
     ) -> None:
-        """``max_clients``: connections at once; further calls wait until their time is up.
+        """``number``: what clients and strangers know it by. ``max_clients``: connections at once; further calls wait
+        until their time is up.
 
         ``store``, ``cells`` and ``model`` (name and dimension) are what the shard must have as well; what is not
         given is not compared. ``secret``: what the shard asks for.
         """
-        self.address = address
+        self.address, self._name = address, f"Search shard {number}"
         self._store, self._model, self._secret = store, model, secret
         self._cells = None if store is None else digest(cells)
         self._hello = Hello()
@@ -68,7 +70,7 @@ class RemoteShard:
         self._about: dict[str, Any] = {"ready": False}
         self._client: SimpleAsyncHTTPClient | None = None
         self._pings: SimpleAsyncHTTPClient | None = None
-        self.loops = Loops(f"Search shard {address}")
+        self.loops = Loops(self._name)
 
     # -- life -----------------------------------------------------------------------------------
     async def start(self) -> None:
@@ -95,9 +97,9 @@ class RemoteShard:
         lived = self._about["ready"]
         self._about = await self._look(self._pings)
         if lived and not self._about["ready"]:
-            log.warning("Search shard %s is gone: %s", self.address, self._about.get("reason", "not ready"))
+            log.warning("%s (%s) is gone: %s", self._name, self.address, self._about.get("reason", "not ready"))
         elif self._about["ready"] and not lived:
-            log.info("Search shard %s is there", self.address)
+            log.info("%s (%s) is there", self._name, self.address)
 
     async def _look(self, client: SimpleAsyncHTTPClient) -> dict[str, Any]:
         """Return what the shard says of itself; not ready, with the reason, if it cannot be used."""
@@ -144,7 +146,7 @@ class RemoteShard:
     async def apply(self, changes: Sequence[Change]) -> None:
         """Take changes; every later search sees them. Raises Unavailable or Overloaded."""
         if await self._post("/apply", wire.pack_changes(changes)):
-            raise Unavailable(f"Search shard {self.address} answers nonsense")
+            raise Unavailable(f"{self._name} answers nonsense", self.address)
 
     async def search(self, query: Query) -> list[Hit]:
         """Return the hits, best first. Raises Unavailable, Overloaded, or ValueError for a bad probe."""
@@ -158,7 +160,7 @@ class RemoteShard:
         try:
             return wire.unpack_hits(answer, query.n)
         except ValueError as error:
-            raise Unavailable(f"Search shard {self.address} answers nonsense") from error
+            raise Unavailable(f"{self._name} answers nonsense", self.address) from error
 
     @property
     def ready(self) -> bool:
@@ -176,7 +178,7 @@ class RemoteShard:
 
     async def _post(self, path: str, body: bytes) -> bytes:
         if self._client is None or not self._about["ready"]:
-            raise Unavailable(f"Search shard {self.address} is not there")
+            raise Unavailable(f"{self._name} is not there", self.address)
         fetched = self._client.fetch(self._request(path, self._request_s, body), raise_error=False)
         fetched.add_done_callback(_retrieve)
         try:
@@ -184,17 +186,17 @@ class RemoteShard:
         except CALL_ERRORS as error:
             if self._about["ready"]:
                 await self._ping()  # do not wait for the next second to find out that it has died
-            raise Unavailable(f"Search shard {self.address} does not answer") from error
+            raise Unavailable(f"{self._name} does not answer", self.address) from error
         if answer.code == 200:
             return bytes(answer.body)
         if answer.code == OVERLOADED:
-            raise Overloaded(f"Search shard {self.address} is busy")
+            raise Overloaded(f"{self._name} is busy")
         if answer.code in (UNAUTHORIZED, FOREIGN):  # it is another one than a moment ago
             await self._ping()
         if answer.code == 400:
             raise ValueError(answer.body.decode(errors="replace")[:200])
-        log.warning("Search shard %s refused with %d: %.200s", self.address, answer.code, answer.body)
-        raise Unavailable(f"Search shard {self.address} answered {answer.code}")
+        log.warning("%s (%s) refused with %d: %.200s", self._name, self.address, answer.code, answer.body)
+        raise Unavailable(f"{self._name} answered {answer.code}", self.address)
 
 
 def _retrieve(fetched: asyncio.Future[HTTPResponse]) -> None:

@@ -100,7 +100,7 @@ class ShardServer:
                 await self.shard.start()
             except (Unavailable, Overloaded) as error:
                 self.admission.waits = f"It waits for the store: {error.reason}"
-                log.warning("The shard waits for the store: %s", error.reason)
+                log.warning("The shard waits for the store: %s", error)
             else:
                 return
             await asyncio.sleep(RETRY_S)

@@ -97,7 +97,7 @@ class FolderFiles:
         try:
             return await self._workers.run(work, *arguments)
         except OSError as error:
-            raise Unavailable(f"The photos on disk cannot be reached: {error.strerror}") from error
+            raise Unavailable("The photos on disk cannot be reached", str(error.strerror)) from error
 
     def _path(self, name: str) -> Path:
         owner, hour, _ = name.split("-", 2)
@@ -109,7 +109,7 @@ class FolderFiles:
             hours = [(_start_of(hour.name), hour) for hour in sorted((self.folder / owner).glob("*"))]
             found = [(start, _older(hour, before)) for start, hour in hours if start is not None]
         except OSError as error:
-            raise Unavailable(f"The photos on disk cannot be reached: {error.strerror}") from error
+            raise Unavailable("The photos on disk cannot be reached", str(error.strerror)) from error
         return [(start, names) for start, names in found if names]
 
 

@@ -44,9 +44,9 @@ class OpenFile:
         self._least: dict[Path, int] = {}  # bytes
         self.fault()  # takes note of the database
 
-    def explain(self, error: Exception) -> str:
-        """Return why a write failed: what its disk lacks, or what SQLite says."""
-        return room_fault(self._database.parent, error) or str(error)
+    def room(self, error: Exception) -> str:
+        """Return what the disk lacks after a write that failed, "" if it is not that."""
+        return room_fault(self._database.parent, error)
 
     def fault(self) -> str:
         """Return why nothing may be written, "" if all is well. Any thread may call it."""

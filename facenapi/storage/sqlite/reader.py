@@ -63,7 +63,7 @@ class Readers:
             return await answer
         except sqlite3.Error as error:
             logger.exception("The database could not read")
-            raise Unavailable(f"The database cannot read: {error}") from error
+            raise Unavailable("The database cannot read", str(error)) from error
         finally:
             self._waiting -= 1
 

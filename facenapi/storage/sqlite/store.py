@@ -79,7 +79,7 @@ class SqliteStore:
         db, last_id = await asyncio.to_thread(self._open)
         self._ids = IdMaker(last_id)
         self._file = folder.OpenFile(self._folder.database)
-        self._writer = Writer(db, fault=self._file.fault, explain=self._file.explain)
+        self._writer = Writer(db, fault=self._file.fault, room=self._file.room)
         self._readers = Readers(self._connect, self._threads)
         await self._readers.open()
         if not self._shared and self._folder.too_large_to_wait_for():
@@ -109,7 +109,7 @@ class SqliteStore:
                 raise Unavailable(f"The check of the database did not end: {error}") from error
         except sqlite3.DatabaseError as error:
             logger.critical("The database: %s", error)
-            self._damage = f"The database: {error}"
+            self._damage = str(error)
         finally:
             self._checker = None
             db.close()
@@ -129,7 +129,7 @@ class SqliteStore:
     async def ping(self) -> None:
         """Try a read and a write that changes nothing; raise Unavailable."""
         if self._damage:
-            raise Unavailable(self._damage)
+            raise Unavailable("The database is damaged", self._damage)
         await self._read(schema.version_of)
         if self._writer is not None:
             await self._writer.ping()
@@ -145,7 +145,7 @@ class SqliteStore:
     def _look(self) -> None:
         """Raise Unavailable if the file is not the store's any more: who follows it would follow a dead one."""
         if self._file is not None and (reason := self._file.fault()):
-            raise Unavailable(f"The database was moved or replaced: {reason}")
+            raise Unavailable("The database was moved or replaced", reason)
 
     async def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         if self._readers is None:

@@ -43,14 +43,14 @@ class Writer:
         max_waiting: int = 10_000,
         *,
         fault: Callable[[], str] = lambda: "",
-        explain: Callable[[Exception], str] = str,
+        room: Callable[[Exception], str] = lambda _: "",
     ) -> None:
         """``fault``: says why nothing may be written now, "" if all is well; asked before each commit.
 
-        ``explain``: puts into words why a write failed.
+        ``room``: says what the disk lacks after a write that failed, "" if it is not that.
         """
         self._db = db
-        self._fault, self._explain = fault, explain
+        self._fault, self._room = fault, room
         self._jobs: queue.Queue[Job | None] = queue.Queue(max_waiting)
         self._failure: str | None = None
         self._ended = threading.Event()
@@ -84,7 +84,7 @@ class Writer:
             if self._failure != reason:
                 logger.critical("The database was moved or replaced under the server: %s", reason)
             self._failure = reason
-            raise Unavailable(f"The database was moved or replaced: {reason}")
+            raise Unavailable("The database was moved or replaced", reason)
 
     async def close(self) -> None:
         """Finish the writes that were accepted, end the thread and close the connection."""
@@ -135,11 +135,13 @@ class Writer:
                 self._db.execute("ROLLBACK")
             _fail(jobs, error)
         except sqlite3.Error as error:
-            self._failure = self._explain(error)
+            room = self._room(error)
+            self._failure = room or str(error)
             logger.exception("The database could not write")
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            _fail(jobs, Unavailable(f"The database cannot write: {self._failure}"))
+            reason = "The database cannot write"
+            _fail(jobs, Unavailable(f"{reason}: {room}") if room else Unavailable(reason, str(error)))
         else:
             self._failure = None
             for future, result in done:
