@@ -1,16 +1,21 @@
-"""How many files and sockets this process may have open."""
+"""How many files and sockets this process may have open, and how many of them may be clients'.
+
+What is open for other things is counted, not estimated: the index keeps a file for each of its segments, of which an
+owner of ten million faces has ten, but each owner of some two thousand faces has one.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import resource
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from facenapi.config.options import Config
 
 _MOST = 65536  # more than any use of ours; some systems allow a billion
-_OWN = 128  # files of the database and the index, pipes, standard streams, refusals that linger
+_OWN = 128  # files of the database, pipes, standard streams, refusals that linger, segments that are being built
 
 
 def raise_limit() -> int:
@@ -29,8 +34,17 @@ def limit() -> int:
     return _MOST if soft == resource.RLIM_INFINITY else soft
 
 
-def for_clients(config: Config) -> int:
-    """Return how many connections of clients there may be: what our own connections and files leave."""
-    own = _OWN + config.mongo_pool_size + config.tntapi_max_clients + config.fetch_max_clients
-    room = max(limit() - own, limit() // 4)
-    return min(config.max_connections, room) if config.max_connections else room
+def open_now() -> int:
+    """Return how many are open; takes a millisecond for some thousands."""
+    return len(list(Path("/proc/self/fd").iterdir())) - 1  # that of the listing
+
+
+def for_clients(config: Config, held: int = 0) -> tuple[int, bool]:
+    """Return how many connections of clients there may be, and whether the limit leaves enough for all else.
+
+    ``held``: what is open for other things now.
+    """
+    own = max(_OWN + config.mongo_pool_size + config.tntapi_max_clients + config.fetch_max_clients, _OWN + held)
+    least = limit() // 4
+    room = max(limit() - own, least)
+    return min(config.max_connections or room, room), limit() - own >= least

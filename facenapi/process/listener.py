@@ -8,6 +8,7 @@ to accept: of that the path is what they mean.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -44,6 +45,7 @@ LINGER_FACTOR = 8
 _ORIGIN = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 _IDLE_S = 1.0  # an idle connection that old makes room for a new one
 _PERIOD_S = 1.0  # between two looks at all connections, at most
+_COUNT_S = 10.0  # between two counts of what is open
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class Listener(HTTPServer):
         self._config = config
         self._trusted = networks_of(config.trusted_proxies)
         self._limits = Limits(config.idle_timeout, config.head_timeout, config.write_timeout)
-        self._most = descriptors.for_clients(config)
+        self._most, self._enough = descriptors.for_clients(config)
         self._streams: set[Connection] = set()
         self.idle: dict[Connection, None] = {}
         self._lingerer = Lingerer()
@@ -89,6 +91,7 @@ class Listener(HTTPServer):
         limits = self._limits
         period = min(_PERIOD_S, limits.idle_s / 4, limits.head_s / 4, limits.write_s / 4)
         self.loops.repeat("look at its connections", self._check, period)
+        self.loops.repeat("count what is open", self._count, _COUNT_S)
 
     def _take(self, sock: socket.socket, address: Any) -> None:
         """Serve a connection that was accepted, if there is room."""
@@ -141,6 +144,18 @@ class Listener(HTTPServer):
         if self._refused:
             log.warning("%d connections were refused: all %d places are taken", self._refused, self._most)
             self._refused = 0
+
+    async def _count(self) -> None:
+        """Leave clients what the index and all else do not need."""
+        held = await asyncio.to_thread(descriptors.open_now) - len(self._streams)
+        self._most, enough = descriptors.for_clients(self._config, held)
+        if self._enough and not enough:
+            log.warning(
+                "%d files and sockets are open beside those of clients, and the limit is %d: raise it (LimitNOFILE)",
+                held,
+                descriptors.limit(),
+            )
+        self._enough = enough
 
     async def close_all_connections(self) -> None:
         """Close what is open."""

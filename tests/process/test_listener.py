@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import logging
+import os
 import socket
 from contextlib import AsyncExitStack
 
@@ -177,10 +178,30 @@ async def test_errors_of_accept_do_not_spin(caplog, monkeypatch):
 
 def test_connections_stay_below_the_limit_of_descriptors():
     limit = descriptors.limit()
-    assert 0 < descriptors.for_clients(Config()) < limit
-    assert descriptors.for_clients(Config(max_connections=7)) == 7
-    assert descriptors.for_clients(Config(max_connections=999_999)) < limit
+    assert 0 < descriptors.for_clients(Config())[0] < limit
+    assert descriptors.for_clients(Config(max_connections=7)) == (7, True)
+    assert descriptors.for_clients(Config(max_connections=999_999))[0] < limit
     assert descriptors.raise_limit() >= limit
+
+
+async def test_what_the_index_holds_open_is_left_to_it(tmp_path, monkeypatch, caplog):
+    """A server of very many owners: a segment's file for each of them."""
+    monkeypatch.setattr("facenapi.process.listener._COUNT_S", 0.02)
+    monkeypatch.setattr(descriptors, "limit", lambda: 3000)
+    async with serving(tmp_path) as client:
+        listener = client.app._http
+        assert listener._most > 2000
+        segments = [os.open(os.devnull, os.O_RDONLY) for _ in range(1000)]
+        try:
+            await until(lambda: listener._most < 2000)
+            assert listener._most + len(segments) < 3000
+            assert "raise it" not in caplog.text
+            monkeypatch.setattr(descriptors, "limit", lambda: 1200)
+            await until(lambda: listener._most == 300)
+            assert "raise it (LimitNOFILE)" in caplog.text
+        finally:
+            for file in segments:
+                os.close(file)
 
 
 async def test_a_refusal_reaches_a_client_that_still_writes(tmp_path):
