@@ -57,6 +57,7 @@ class MongoBase:
             self.leases,
         ) = (self.driver.collection(name) for name in COLLECTIONS)
         self.settled_faces = self.driver.collection("faces", settled=True)
+        self.settled_counters = self.driver.collection("counters", settled=True)
         return server
 
     async def repeated(self, write: Callable[[], Awaitable[T]]) -> T:

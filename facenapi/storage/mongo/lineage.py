@@ -23,9 +23,9 @@ class Lineages(MongoBase):
         """Read what the store tells of itself."""
         return await self.read_lineage()
 
-    async def read_lineage(self) -> Lineage:
-        """Read what the store tells of itself."""
-        return _lineage(await self.counters.find_one(REV) or {})
+    async def read_lineage(self, *, settled: bool = False) -> Lineage:
+        """Read what the store tells of itself; ``settled``: what will not be rolled back."""
+        return _lineage(await (self.settled_counters if settled else self.counters).find_one(REV) or {})
 
     @operation
     async def last_rev(self) -> int:

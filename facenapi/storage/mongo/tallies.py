@@ -197,7 +197,7 @@ class Tallies(Lineages):
     async def _caught_up(self) -> Memory | None:
         """Learn of all changes that were acknowledged until now; None while there is nothing to rely upon."""
         asked = time.monotonic()
-        lineage = await self.read_lineage()
+        lineage = await self.read_lineage(settled=True)
         memory = self._memory
         another = memory.identity != lineage.identity or lineage.last < (memory.rev or 0)
         if another or asked - memory.began > LIFE_S:
