@@ -57,7 +57,7 @@ async def test_a_loop_that_is_not_healthy_is_told(tmp_path, monkeypatch):
         assert 'facenapi_loop_healthy{what="do its work",who="The server"} 0.0' in text
 
 
-async def test_nobody_without_a_token_learns_where_a_search_shard_is(tmp_path, monkeypatch):
+async def test_nobody_without_a_token_learns_where_a_search_shard_is(tmp_path, monkeypatch, caplog):
     """Nor who has one, but from /health: it would be in figures, in reasons, in what a client is refused with."""
     monkeypatch.setattr("facenapi.process.supervised.FIRST_PAUSE_S", 0.01)
     with socket.socket() as taken:
@@ -83,6 +83,7 @@ async def test_nobody_without_a_token_learns_where_a_search_shard_is(tmp_path, m
             ]
             whole = await client("GET", "/health")
     assert [reply.status for reply in asked] == [503, 503, 503, 200]
+    assert f"detail={address}" in caplog.text
     for reply in asked:
         assert address not in reply.body.decode(), reply
     assert whole.json["search"]["shards"][0]["address"] == address

@@ -83,9 +83,9 @@ def _level(status: int) -> int:
 
 
 def _why(error: ApiError) -> dict[str, str]:
-    """Return the code of a refusal, and the rule that a photo broke."""
-    rule = getattr(error, "rule", "")
-    return {"code": error.code} | ({"rule": rule} if rule else {})
+    """Return the code of a refusal, the rule that a photo broke, and what of a failure is not for clients."""
+    more = {name: _quoted(getattr(error, name, "")[:200]) for name in ("rule", "detail")}
+    return {"code": error.code} | {name: value for name, value in more.items() if value}
 
 
 def _quoted(text: str) -> str:
