@@ -39,9 +39,13 @@ hypothesis.settings.load_profile("quick")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """A run of everything is shared out; files that are named run right here, where a debugger works."""
+    """A run of everything is shared out; files that are named run right here, where a debugger works.
+
+    Of the slow tests some wait for most of their time: there is work for one more than there are processors.
+    """
     whole = {str(ROOT), *config.getini("testpaths")}
-    return min(4, os.cpu_count() or 1) if set(config.args) <= whole else 0
+    more = config.option.markexpr != "not slow"
+    return min(4, (os.cpu_count() or 1) + more) if set(config.args) <= whole else 0
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.contract.client import Api, answer, line_of, logged
 from tests.contract.conftest import APP, serving
+from tests.support.effort import daily
 from tests.support.server import RED, picture
 
 # -- refusals -------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ def test_the_value_of_a_bad_parameter_is_json(api, sent, shown):
 
 
 @pytest.mark.parametrize("first", [b"no picture", picture()])
-@pytest.mark.parametrize("second", [b"no picture", picture(), picture(RED)])
+@pytest.mark.parametrize("second", daily([b"no picture", picture(), picture(RED)]))
 def test_verify_names_the_first_photo_that_is_wrong(api, first, second):
     code = "BAD_IMAGE" if first == b"no picture" else "NO_FACES"
     for _ in range(3):

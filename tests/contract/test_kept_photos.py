@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.contract.client import Api
 from tests.contract.conftest import STORES, serving
+from tests.support.effort import daily
 from tests.support.fake_server import ForkedServer
 from tests.support.pictures_server import DavServer, serve_pictures
 from tests.support.server import BLUE, RED, picture
@@ -56,9 +57,9 @@ def test_without_the_option_nothing_is_kept(api):
     assert not (api.server.folder / "photos").exists()
 
 
-@pytest.mark.parametrize(("kind", "ending", "media"), [
+@pytest.mark.parametrize(("kind", "ending", "media"), daily([
     ("JPEG", "jpg", "image/jpeg"), ("WEBP", "webp", "image/webp"), ("AVIF", "avif", "image/avif"),
-])  # fmt: skip
+]))  # fmt: skip
 def test_a_kept_photo_is_called_what_it_is(keeper, kind, ending, media):
     photo = picture(RED, kind=kind)
     [face] = keeper.good("POST", "/v1/face", parts={"photo": photo})["results"]

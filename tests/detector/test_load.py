@@ -122,6 +122,7 @@ async def test_provisional_confidences_are_said_in_one_line(plug, caplog, provis
     assert ["facenapi models calibrate" in line for line in said] == [True] * provisional
 
 
+@pytest.mark.slow
 async def test_insightface_genderage(plug, make_photo):
     def change(manifest):
         entry = {"kind": "insightface_genderage", "file": "ga.onnx", "zooms": [1.5], "input": input_spec(96, "box")}
@@ -162,7 +163,7 @@ async def test_expression_networks(plug, make_photo, spec, labels, logits, expec
 
 @pytest.mark.parametrize(
     ("networks", "change", "message"),
-    [
+    daily([
         ({"a.onnx": projection(112, 64)}, embedder(("a.onnx", 1.0, input_spec(112))), "give 64 numbers, not 512"),
         ({"a.onnx": projection(112, 512)}, embedder(("a.onnx", 1.0, input_spec(128))), r"takes \[3, 112, 112\]"),
         ({}, lambda m: m["attributes"][1].update(labels=["happy"]), "gives 7 numbers for a face.*needs 1"),
@@ -177,8 +178,8 @@ async def test_expression_networks(plug, make_photo, spec, labels, logits, expec
             ),
             "another version; run: facenapi models build",
         ),
-    ],
-)
+    ], 4),
+)  # fmt: skip
 async def test_networks_that_do_not_fit_stop_the_start(plug, networks, change, message):
     detector = plug(networks, change)
     with pytest.raises(StartupError, match=message):
@@ -207,6 +208,7 @@ async def test_scores_meant_for_mtcnn_are_left_alone_with_a_word(model_pack, dli
     assert "nnd_max_face_size" not in warning
 
 
+@pytest.mark.slow
 async def test_eight_bits_without_vnni_are_warned_of(model_pack, caplog, monkeypatch):
     for there in (True, False):
         monkeypatch.setattr("facenapi.detector.load.has_int8", lambda there=there: there)

@@ -12,6 +12,7 @@ from facenapi.storage.sqlite import SqliteStore
 from facenapi.storage.transfer import TransferError, export_owner, import_owner
 from tests.storage.samples import add, new_face
 from tests.storage.test_differential import unrevised
+from tests.support.effort import daily
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def change_face(text, **values):
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [
+    daily([
         (lambda text: "", "line 1"),
         (lambda text: "[]\n", "line 1"),
         (lambda text: '{"facenapi": {"version": 99}}\n', "version 1"),
@@ -195,8 +196,8 @@ def change_face(text, **values):
         (lambda text: change_face(text, id=2**60), "bad id"),
         (lambda text: change_face(text, id="7"), "bad id"),
         (lambda text: change_face(text, password="x"), "password"),
-    ],
-)
+    ], 5),
+)  # fmt: skip
 async def test_a_damaged_file_is_refused_with_its_line(other, tmp_path, damage, message):
     await fill(other, 3)
     path = tmp_path / "a"

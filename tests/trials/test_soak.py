@@ -17,6 +17,6 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_nothing_leaks_under_mixed_traffic(model_pack):
-    words = [sys.executable, ROOT / "scripts" / "trial_soak.py", f"--minutes={3 if LONG else 1}"]
+    words = [sys.executable, ROOT / "scripts" / "trial_soak.py", f"--minutes={3 if LONG else 1.5}"]
     trial = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
     assert trial.returncode == 0, trial.stdout + trial.stderr

@@ -10,6 +10,7 @@ from facenapi.detector.packs.build.embedders import DLIB_TEMPLATE
 from facenapi.detector.packs.build.manifest import ATTRIBUTE_TEMPLATE
 from facenapi.photos.photo import Photo
 from tests.conftest import ROOT
+from tests.support.effort import daily
 from tests.support.photos import encode
 
 DLIB, ATTRIBUTE = np.array(DLIB_TEMPLATE), np.array(ATTRIBUTE_TEMPLATE)
@@ -117,7 +118,7 @@ def test_tiny_photo_does_not_break():
     assert warp(np.zeros((3, 3, 3), np.uint8), chip_matrix(DLIB * 8, DLIB, 150), 150).shape == (150, 150, 3)
 
 
-@pytest.mark.parametrize("scale", [0.2, 1.0, 3.3, 9.0])
+@pytest.mark.parametrize("scale", daily([0.2, 3.3, 1.0, 9.0], 2))
 @pytest.mark.parametrize("centre", [(400, 300), (3, 590), (799, 0), (-300, 5000)])
 def test_a_crop_needs_no_more_than_its_part_of_the_photo(scale, centre):
     noise = np.random.default_rng(1).integers(0, 256, (600, 800, 3), np.uint8)

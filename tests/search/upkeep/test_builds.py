@@ -11,7 +11,7 @@ from facenapi.search.shard import Query
 from facenapi.search.upkeep.builder import Builder, BuildError
 from tests.search.support import FeedStore, faces_like, query, started, until
 
-VECTORS = faces_like(3000)
+VECTORS = faces_like(1500)
 
 
 async def test_a_shard_that_lags_gets_no_new_faces_but_hears_of_old_ones(tmp_path, monkeypatch):
@@ -103,8 +103,8 @@ async def test_segments_are_built_and_a_restart_reads_only_what_is_new(tmp_path)
     shard = await started(tmp_path, store)
     assert store.asked_from[0] == store.rev - 1
     await until(lambda: 0 in store.asked_from)  # the comparison, which nobody waited for
-    assert shard.info()["faces"] == 1999
-    for number in (0, 1, 2, 4, 2999):
+    assert shard.info()["faces"] == 999
+    for number in (0, 1, 2, 4, 1499):
         hits = await shard.search(query(VECTORS[number], 1, 0.999))
         assert [hit.id for hit in hits] == ([number] if number % 3 and number != 1 else [])
     await shard.close()

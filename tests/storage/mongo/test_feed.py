@@ -15,6 +15,7 @@ from facenapi.storage.mongo import MongoStore, faces, lists
 from tests.storage.conftest import mongo_config
 from tests.storage.mongo.support import LASTING, NO_TIME, everything, seen
 from tests.storage.samples import add, new_face, read_feed
+from tests.support.effort import daily
 from tests.support.wire import Fault
 
 # A client that is closed while one of the driver's monitors is just connecting leaves that socket to the collector.
@@ -64,6 +65,7 @@ async def test_a_write_that_took_long_gets_a_new_revision(store, double, monkeyp
     assert (stored.id, stored.rev > face.rev) == (face.id, True)
 
 
+@pytest.mark.slow
 async def test_a_database_where_each_write_takes_too_long_is_reported(store, double, monkeypatch):
     monkeypatch.setattr(faces, "LATE_S", 0.01)
     double.faults = [Fault(name, "slow", LASTING, seconds=0.02, collection="faces") for name in ("insert", "update")]
@@ -110,7 +112,7 @@ UNCONFIRMED = {
 }
 
 
-@pytest.mark.parametrize("what", ["add", "edit", "delete", "cancelled"])
+@pytest.mark.parametrize("what", daily(["add", "delete", "edit", "cancelled"], 2))
 async def test_what_failed_and_may_be_done_is_news_to_all(store, double, what):
     """Lists show it at once: no search, here or elsewhere, may be behind them."""
     other = MongoStore(mongo_config(double))

@@ -19,7 +19,7 @@ from facenapi.storage.mongo.lateness import BOUNDS_MS, lateness, window
 from tests.storage.conftest import REAL_URI, mongo_config
 from tests.storage.mongo.support import everything, seen
 from tests.storage.samples import NOON, add, ids, new_face
-from tests.support.effort import LONG
+from tests.support.effort import LONG, daily
 from tests.support.skewed import OWNER, World, fill
 from tests.support.wire import Fault
 
@@ -211,7 +211,7 @@ FILTERS = {
 }
 
 
-@pytest.mark.parametrize("index", FILTERS)
+@pytest.mark.parametrize("index", daily(FILTERS, 3))
 async def test_each_filter_has_its_index(store, double, index):
     await add(store, "a", cam_id="c")
     await store.list_faces("ann", FILTERS[index], Page())

@@ -9,6 +9,7 @@ from facenapi.storage.base import Camera, FaceChange, FaceFilter, Page
 from facenapi.storage.ids import seconds_of
 from tests.storage.mongo.support import LASTING, NO_TIME, everything
 from tests.storage.samples import add, new_face, read_feed
+from tests.support.effort import daily
 from tests.support.wire import Fault
 
 # A client that is closed while one of the driver's monitors is just connecting leaves that socket to the collector.
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 # -- each write once ------------------------------------------------------------------------------
 
-HARMLESS = ["drop before", "drop after", "not primary", "unconfirmed"]
+HARMLESS = daily(["drop after", "unconfirmed", "drop before", "not primary"], 2)
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
@@ -33,7 +34,7 @@ async def test_a_face_is_stored_once_whatever_fails_on_the_way(store, double, co
     assert not double.faults[0].times
 
 
-@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("times", daily([3, 2]))
 @pytest.mark.parametrize("fault", HARMLESS)
 async def test_a_face_is_stored_once_when_it_fails_repeatedly(store, double, fault, times):
     double.faults = [Fault("insert", fault, times)]
