@@ -11,7 +11,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 def ports_of(text: str) -> frozenset[int]:
     """Return the ports of ``80,443``; ValueError if it is no such list."""
     ports = frozenset(int(word) for word in _words(text, r"[0-9]{1,5}"))
-    if not ports <= frozenset(range(1, 65536)):
+    if not all(0 < port < 65536 for port in ports):
         raise ValueError(text)
     return ports
 

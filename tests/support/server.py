@@ -143,10 +143,10 @@ def use_spare_decoders(loader: PhotoLoader) -> None:
 
 @asynccontextmanager
 async def serving(folder, **options):
-    """Serve with a FakeDetector (or ``detector=``) and yield a client that has a token."""
+    """Serve with a FakeDetector (or ``detector=``), without the console, and yield a client that has a token."""
     detector = options.pop("detector", None) or FakeDetector()
     given = frozenset(options)
-    config = Config(**{"port": 0, "data_dir": str(folder), "gae": True} | options, given=given)
+    config = Config(**{"port": 0, "data_dir": str(folder), "gae": True, "console": False} | options, given=given)
     app = Application(config, detector=detector)
     use_spare_decoders(app.photos)
     await app.start()
