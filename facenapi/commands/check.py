@@ -31,6 +31,7 @@ from facenapi.search.remote.peers import authorization, secret_of
 from facenapi.search.table import read_table
 from facenapi.services.foreign import COMMAND
 from facenapi.services.regenerate import count_models
+from facenapi.services.sweep import open_files
 from facenapi.storage.open import database_file, open_store
 
 _TIMEOUT_S = 5.0
@@ -70,7 +71,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _configuration(config: Config) -> str:
-    # What is wrong with it was raised when it was loaded.
+    # What is wrong with single options was raised when they were loaded.
+    open_files(config)
+    log = Path(config.log_file_prefix).absolute()
+    place = log if log.exists() else log.parent
+    if config.log_file_prefix and not os.access(place, os.W_OK):
+        raise ProblemError(f"log_file_prefix: {place} is not there, or this user may not write it")
     names = [f"{name} ({config.sources.get(name, 'set')})" for name in sorted(config.given)]
     return f"{len(names)} options set: {', '.join(names) or 'all have their defaults'}"
 

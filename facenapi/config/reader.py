@@ -189,7 +189,9 @@ def _convert(settings: Sequence[_Setting]) -> tuple[dict[str, Any], list[str], l
         if setting.name in RETIRED:
             warnings.append(f"{setting.where}: {setting.name} has no effect here: {RETIRED[setting.name]}")
         elif setting.name not in TABLE:
-            close = difflib.get_close_matches(setting.name, [*TABLE, "config"], n=1)
+            close = difflib.get_close_matches(setting.name.lower(), [*TABLE, "config"], n=1)
+            if setting.name == "config":
+                close = ["--config=PATH on the command line"]
             hint = f" (did you mean {close[0]}?)" if close else ""
             errors.append(f"{setting.where}: {setting.name}: there is no such option{hint}")
         else:

@@ -204,3 +204,11 @@ def test_whoever_is_asked_may_say_anything(facenapi, data, tmp_path, answer):
     assert [check.status for check in said[:2]] == [1, 1]
     assert [(check.err, check.out.count("FAILED")) for check in said[:2]] == [("", 1), ("", 1)]
     assert (said[2].err, said[2].out.count("\n")) == ("", 1)
+
+
+def test_options_that_do_not_go_together_and_a_log_that_cannot_be_written(facenapi, data, tmp_path):
+    said = facenapi("check", "configuration", data, "--photo_storage=webdav")
+    assert said.out == "FAILED  configuration: photo_storage=webdav needs ffupload_url, http://host/folder/\n"
+    said = facenapi("check", "configuration", data, f"--log_file_prefix={tmp_path}/none/log")
+    assert said.out.startswith(f"FAILED  configuration: log_file_prefix: {tmp_path}/none is not there")
+    assert facenapi("check", "configuration", data, f"--log_file_prefix={tmp_path}/log").status == 0

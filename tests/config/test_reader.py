@@ -96,6 +96,14 @@ def test_all_mistakes_are_reported_at_once(tmp_path):
     ]
 
 
+def test_hints_lead_to_what_there_is(tmp_path):
+    assert refused(tmp_path, "config = other.ini\nPORT = 1\n", "--confg=x") == [
+        "facenapi.ini:1: config: there is no such option (did you mean --config=PATH on the command line?)",
+        "facenapi.ini:2: PORT: there is no such option (did you mean port?)",
+        "command line: confg: there is no such option (did you mean config?)",
+    ]
+
+
 def test_quotation_marks_come_in_pairs_and_places_have_names(tmp_path):
     assert refused(tmp_path, "data_dir = '/srv/faces  # note\nmongo_db = \"x'\nhost =\n", "--data_dir=") == [
         "facenapi.ini:1: data_dir: the quotation mark at the beginning of '/srv/faces  # note has none at the end",
