@@ -18,6 +18,7 @@ from facenapi.process.folder_lock import FolderLock
 from facenapi.process.private import room_fault
 from facenapi.storage.sqlite import schema
 from facenapi.storage.sqlite.lineage import begin_epoch
+from facenapi.storage.sqlite.persons import remove_abandoned
 
 logger = logging.getLogger(__name__)
 
@@ -154,6 +155,7 @@ class Folder:
                 raise sqlite3.DatabaseError("the tables are missing")
             schema.migrate(db)
             begin_epoch(db)
+            remove_abandoned(db)
             last_id = schema.last_id(db)
         except (StartupError, sqlite3.Error):
             db.close()

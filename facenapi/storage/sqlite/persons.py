@@ -25,6 +25,11 @@ def remove_persons(db: sqlite3.Connection, owner: str, ids: Sequence[int]) -> No
     db.executemany("DELETE FROM persons WHERE owner = ? AND id = ? AND faces = 0", [(owner, i) for i in ids])
 
 
+def remove_abandoned(db: sqlite3.Connection) -> None:
+    """Remove all who have no face: a server died before the first one came, or after the last one went."""
+    db.execute("DELETE FROM persons WHERE faces = 0")
+
+
 def restore_persons(db: sqlite3.Connection, owner: str, ids: Sequence[int]) -> None:
     """Make persons with given ids."""
     db.executemany("INSERT OR IGNORE INTO persons (owner, id) VALUES (?, ?)", [(owner, i) for i in ids])
