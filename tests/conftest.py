@@ -78,7 +78,7 @@ def _end_tasks(loop):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Let plain ``async def`` tests run on the loop; begin with the slow ones, which several workers share best.
+    """Let plain ``async def`` tests run on the loop; put them in an order that several workers share well.
 
     What needs the pack of before is slow: every worker would build it, for networks that are not the default.
     """
@@ -91,7 +91,9 @@ def pytest_collection_modifyitems(items):
 
 
 def _how_soon(item):
+    """Trials first, the longest before all, then what is slow; what times itself last, when others have no more work."""
     return (
+        "test_overload" in item.nodeid,
         "test_soak" not in item.nodeid,
         "tests/trials" not in item.nodeid,
         item.get_closest_marker("slow") is None,

@@ -1,6 +1,6 @@
-"""A minute of the soak trial, or three; scripts/trial_soak.py takes twenty.
+"""A minute and a half of the soak trial, or three; scripts/trial_soak.py takes twenty.
 
-A minute is some thousand requests: 20 kB that stay behind for each of them are a tenth of the memory.
+It sees it if the pixels of photos stay behind (+20 % on a machine with much other work, of 10), and any descriptor or task.
 """
 
 import subprocess
