@@ -1,6 +1,6 @@
 """A minute and a half of the soak trial, or three; scripts/trial_soak.py takes twenty.
 
-It sees it if the pixels of photos stay behind (+20 % on a machine with much other work, of 10), and any descriptor or task.
+It sees when pixels of photos stay behind (+20 % with 178 requests, on a busy machine), and any descriptor or task.
 """
 
 import subprocess
