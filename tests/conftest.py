@@ -91,7 +91,7 @@ def pytest_collection_modifyitems(items):
 
 
 def _how_soon(item):
-    """Trials first, the longest before all, then what is slow; last what times itself, when others have no more work."""
+    """Trials first, the longest before all, then what is slow; last what times itself, beside nothing else."""
     return (
         "test_overload" in item.nodeid,
         "test_soak" not in item.nodeid,
