@@ -126,8 +126,10 @@ def _describe_run(own: argparse.ArgumentParser) -> None:
     for name in ("gender", "age", "emotions"):
         own.add_argument(f"--{name}", action="store_true", help=f"tell the {name} of each face, too")
     own.add_argument("--create-galleries", action="store_true", help="make galleries that do not exist yet")
-    own.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds for an answer (%(default)s)")
-    own.add_argument("--patience", type=float, default=300.0, metavar="S",
+    own.add_argument(
+        "--timeout", type=_seconds, default=120.0, metavar="S", help="seconds for an answer (%(default)s)"
+    )
+    own.add_argument("--patience", type=_seconds, default=300.0, metavar="S",
                      help="seconds for which a server that is down or busy is waited for (%(default)s)")  # fmt: skip
     own.add_argument("--stats-interval", type=_positive, metavar="S",
                      help="a line of figures every S seconds instead of the progress bar")  # fmt: skip
@@ -253,6 +255,13 @@ def _summary(state: State, total: int) -> str:
         f"{total} photos: {enrolled} enrolled with {len(state.faces)} faces, {failed} failed, "
         f"{total - enrolled - failed} to do"
     )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError("must be a number of seconds")
+    return value
 
 
 def _positive(text: str) -> int:

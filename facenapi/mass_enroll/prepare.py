@@ -83,7 +83,7 @@ def _rule(chosen: argparse.Namespace) -> metas.MetaRule:
     if chosen.meta_file or chosen.meta_companion:
         return metas.companion(chosen.meta_companion or chosen.meta_suffix)
     if chosen.meta_name or chosen.meta_regex is not None:
-        return metas.file_name(chosen.meta_regex if chosen.meta_regex is not None else ".+")
+        return metas.file_name(chosen.meta_regex if chosen.meta_regex is not None else "(?s:.+)")
     return metas.constant(chosen.meta or "")
 
 

@@ -156,3 +156,17 @@ def test_figures_are_said_at_intervals(here, monkeypatch, server, capsys):
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[")]
     assert lines
     assert all(re.fullmatch(r"\[\d/2\] \d enrolled, 0 failed; \d+\.\d\d photos/s", line) for line in lines)
+
+
+@pytest.mark.parametrize("option", ["--timeout=nan", "--patience=inf", "--timeout=-1", "--patience=soon"])
+def test_what_is_no_time_is_wrong_usage(monkeypatch, capsys, option):
+    with pytest.raises(SystemExit) as ended:
+        call(monkeypatch, "run", "--token=secret", option)
+    assert ended.value.code == 2
+    assert f"argument {option.partition('=')[0]}: " in capsys.readouterr().err
+
+
+def test_all_of_a_name_is_the_meta_even_more_than_one_line(here, monkeypatch):
+    (here / "two\nlines.jpg").write_bytes(b"photo")
+    assert call(monkeypatch, "prepare", "--meta-name", "two*.jpg") == 0
+    assert prepared(here) == {"two\nlines.jpg": "two\nlines"}
