@@ -55,13 +55,11 @@ class Segment(Part):
         """
         if self.graph is None or tag is not None or n > self.graph.most:
             return super().search(probes, n, floor, tag)
-        found = [self._by_graph(self.graph, probe, n, floor) for probe in probes]
-        unsure = [number for number, one in enumerate(found) if one is None]
-        if unsure:
-            scanned = super().search([probes[number] for number in unsure], n, floor, tag)
-            for number, one in zip(unsure, scanned, strict=True):
-                found[number] = one
-        return [one for one in found if one is not None]
+        scan = super().search
+        return [
+            self._by_graph(self.graph, probe, n, floor) or scan([probe], n, floor, tag)[0]  # seldom
+            for probe in probes
+        ]
 
     def answers(self, best: Best) -> list[Found]:
         """Return ids and similarities of what is among the best ``n`` by the vectors themselves."""
