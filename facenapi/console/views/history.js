@@ -9,6 +9,7 @@ import { language, moment, t } from "../session.js";
 export const title = "history.title";
 const EVERY = 3000; // milliseconds between looks for news
 const PAGE = 50;
+const MOST = 1000; // events: a page that is left open for days must not grow for ever
 
 /** @param {import("../app.js").Context} context */
 export async function show({ root, query, signal, info }) {
@@ -115,6 +116,7 @@ export async function show({ root, query, signal, info }) {
       const heading = list.querySelector(`[data-day="${day}"]`) ?? list.insertBefore(h("li", { class: "day", "data-day": day }, day), list.firstChild);
       heading.after(line);
     }
+    if (known.size > MOST && !scrollY) await load(mine);
   }
 
   async function follow() {

@@ -108,6 +108,17 @@ def test_history_is_of_what_was_asked_and_late_answers_are_dropped(visitor, serv
     server.call("DELETE", "/v1/face/meta/too%20late")
 
 
+def test_a_history_that_is_left_open_begins_anew_before_it_is_too_long(visitor, server):
+    page = visitor.open("history")
+    page.locator(".timeline .event").first.wait_for()
+    event = server.call("POST", "/v1/history/search", b'{"limit": 1}')[1]["results"][0]
+    newer = [event | {"id": event["id"] + 1 + number} for number in range(1001)]
+    answers = [newer, newer[:3]]
+    page.route("**/v1/history/search", lambda route: route.fulfill(json={"results": answers.pop(0)}), times=2)
+    expect(page.locator(".timeline .event")).to_have_count(3)
+    assert answers == []
+
+
 def test_filters_can_be_opened_on_a_telephone_that_is_turned(browser, server):
     with Visitor(browser, server.url, server.key, size="phone") as visitor:
         page = visitor.open("history")
