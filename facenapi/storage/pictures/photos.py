@@ -20,7 +20,7 @@ from typing import BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
-from tornado.simple_httpclient import SimpleAsyncHTTPClient
+from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from facenapi.errors import StartupError, Unavailable
 from facenapi.process.calls import CALL_ERRORS
@@ -236,7 +236,7 @@ class WebDavFiles:
         try:
             return (await self._client.fetch(request)).body
         except CALL_ERRORS as error:
-            if not isinstance(error, HTTPClientError):
+            if not isinstance(error, HTTPClientError) or isinstance(error, HTTPTimeoutError):
                 raise Unavailable("The photo storage cannot be reached") from error
             if error.code == 404 and method != "PUT":
                 return None

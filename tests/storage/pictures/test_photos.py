@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from facenapi.errors import Unavailable
-from facenapi.storage.pictures.photos import FolderFiles
+from facenapi.storage.pictures.photos import FolderFiles, WebDavFiles
 
 HOUR = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
 NAME = "ann-2026112612-x.jpg"
@@ -99,3 +100,12 @@ async def test_a_folder_that_goes_while_a_file_comes_is_made_again(files, tmp_pa
     assert await files.get("ann-2026112613-y.jpg") == b"photo"
     assert len(gone) == 1
     await files.close()
+
+
+async def test_a_storage_that_does_not_answer_has_refused_nothing(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        files = WebDavFiles(f"http://127.0.0.1:{silent.getsockname()[1]}/", 0.2, 1, tmp_path)
+        await files.start()
+        with pytest.raises(Unavailable, match="The photo storage cannot be reached"):
+            await files.put(NAME, b"photo")
+        await files.close()
