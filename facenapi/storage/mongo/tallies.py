@@ -24,6 +24,7 @@ from facenapi.storage.mongo.lineage import MARGIN_MS, Lineages
 BIG = 100  # so many faces are counted quickly, and not remembered
 SPANS = 512  # of the time between the first face and the last
 MOST_SPANS = 100_000  # that are remembered, of all metas and persons
+MOST_NEW = 32  # metas or persons that a call begins to remember: the answer to that is long
 MOST_CHANGES = 5000  # after more of them, beginning anew is as quick
 MOST_RANGES = 8  # that are counted each for itself
 MARK_S = 1.0
@@ -107,10 +108,24 @@ class Memory:
         self.rev = max(settled, self.rev or 0)
         self.seen = {face_id: rev for face_id, rev in self.seen.items() if rev > self.rev}
 
+    def find(self, places: dict[Any, tuple[Any, ...]]) -> dict[Any, Tally]:
+        """Return what is remembered, by value, and of what is only about to be remembered a part."""
+        found = {value: self.tallies[place] for value, place in places.items() if place in self.tallies}
+        new = [value for value, tally in found.items() if tally.moment is None]
+        for value in new[MOST_NEW:]:
+            del found[value]
+        for value in found:
+            self.tallies.move_to_end(places[value])
+        return found
+
     def keep(self, place: tuple[Any, ...], owner: str, ends: Ends) -> None:
         """Begin to remember the faces of a value."""
         _, first, last = ends
-        self.owners.setdefault(owner, Spans(1 << ((last - first) // SPANS).bit_length()))
+        width = 1 << ((last - first) // SPANS).bit_length()
+        if owner not in self.owners or self.owners[owner].width < width:  # all have the spans of the longest
+            self.owners[owner] = Spans(width)
+            for other in [other for other in self.tallies if other[1] == owner]:
+                del self.tallies[other]
         self.tallies[place] = Tally()
 
     def trim(self) -> None:
@@ -139,51 +154,46 @@ class Tallies(Lineages):
         """
         memory = await self._caught_up() if self._remembers else None
         places = {value: (hint, *match.values(), value) for value in values}
-        known: dict[Any, Tally] = {}
-        for value, place in places.items():
-            if memory is not None and place in memory.tallies:
-                memory.tallies.move_to_end(place)
-                known[value] = memory.tallies[place]
+        known = memory.find(places) if memory else {}
+        remembered = await self._recount(memory, match, name, known, hint) if memory and known else {}
         rest = [value for value in values if value not in known]
         found: dict[Any, Ends] = {}
         if rest:
             found = await self.driver.extremes(self.faces, match | {name: {"$in": rest}}, name, hint)
-        if memory and known:
-            await self._recount(memory, match, name, known, hint)
         for value, ends in found.items():
             if ends[0] > BIG and not self.driver.server.ferret:
                 self._remembers = True
                 if memory is not None:
                     memory.keep(places[value], match["owner"], ends)
-        return found | {value: total for value, tally in known.items() if (total := tally.sum())}
+        return found | remembered
 
     async def _recount(
         self, memory: Memory, match: Document, name: str, tallies: dict[Any, Tally], hint: str
-    ) -> None:
-        """Count what has changed since it was counted."""
+    ) -> dict[Any, Ends]:
+        """Count what has changed since it was counted, and return the sums.
+
+        Others count the same meanwhile, and what they put in late they may have read before. Of both only the older
+        moment is then true of all spans, and what has changed since is counted once more.
+        """
         spans, moment = memory.owners[match["owner"]], memory.moment
-        new = {value: tally for value, tally in tallies.items() if tally.moment is None}
-        old = {value: tally for value, tally in tallies.items() if tally.moment is not None}
-        stale = spans.since(min((tally.moment or 0 for tally in old.values()), default=moment))
-        # All of them at once, or some, or one with all between.
-        parts: list[tuple[dict[Any, Tally], range | None]] = [(new, None)] if new else []
-        if len(stale) > MOST_RANGES:
-            parts += [(old, range(min(stale), max(stale) + spans.width, spans.width))]
-        else:
-            parts += [(old, range(start, start + spans.width, spans.width)) for start in stale]
-        counted = await asyncio.gather(
-            *(
-                self._by_span(match | {name: {"$in": [*some]}} | _range(ids), name, spans.width, hint)
-                for some, ids in parts
+        while late := {v: tally for v, tally in tallies.items() if tally.moment is None or tally.moment < moment}:
+            now, begun = memory.moment, {value: tally.moment for value, tally in late.items()}
+            parts = _parts(late, spans)
+            counted = await asyncio.gather(
+                *(
+                    self._by_span(match | {name: {"$in": [*some]}} | _range(ids), name, spans.width, hint)
+                    for some, ids in parts
+                )
             )
-        )
-        for (some, ids), found in zip(parts, counted, strict=True):
-            for value, tally in some.items():
-                tally.put(ids, found.get(value, {}))
-        for tally in tallies.values():
-            tally.moment = moment
-        if new:
-            memory.trim()
+            for (some, ids), found in zip(parts, counted, strict=True):
+                for value, tally in some.items():
+                    tally.put(ids, found.get(value, {}))
+            for value, tally in late.items():
+                whole = begun[value] is None or tally.moment == begun[value]
+                tally.moment = now if whole or tally.moment is None else min(now, tally.moment)
+            if None in begun.values():
+                memory.trim()
+        return {value: total for value, tally in tallies.items() if (total := tally.sum())}
 
     async def _by_span(self, match: Document, name: str, width: int, hint: str) -> dict[Any, dict[int, Ends]]:
         """Count faces by value and span; only those that a majority has, for others may be rolled back unheard."""
@@ -220,6 +230,17 @@ class Tallies(Lineages):
         memory.learn(changes, settled)
         memory.marks = [mark for mark in memory.marks if mark not in due]
         return memory
+
+
+def _parts(tallies: dict[Any, Tally], spans: Spans) -> list[tuple[dict[Any, Tally], range | None]]:
+    """Return what is to be counted of whom: all, or the spans that have changed, or one range with all of these."""
+    new = {value: tally for value, tally in tallies.items() if tally.moment is None}
+    old = {value: tally for value, tally in tallies.items() if tally.moment is not None}
+    parts: list[tuple[dict[Any, Tally], range | None]] = [(new, None)] if new else []
+    stale = spans.since(min(tally.moment or 0 for tally in old.values())) if old else []
+    if len(stale) > MOST_RANGES:
+        return [*parts, (old, range(min(stale), max(stale) + spans.width, spans.width))]
+    return parts + [(old, range(start, start + spans.width, spans.width)) for start in stale]
 
 
 def _range(ids: range | None) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import replace
 
@@ -159,3 +160,70 @@ async def test_a_count_that_lists_contradict_is_made_anew(store, double):
     await store.faces.delete_one({"_id": int64(face.id)})
     await looked(store, 1)
     assert store._memory is not memory
+
+
+@pytest.mark.parametrize("store", ["pymongo-double"], indirect=True)
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_count_that_is_put_in_late_hides_no_change(store, monkeypatch, first):
+    """One counts slowly; others have counted a later change when that is put in, between two steps of a third."""
+    monkeypatch.setattr(tallies, "SPANS", 1_000_000)  # each face has its own
+    await add(store, *"aaaa")
+    await looked(store, 1 if first else 3)
+    if first:  # it is known that there are many, and the next counts them all
+        await store.list_metas("ann", None, Page())
+    count, gates = store._by_span, []
+
+    async def slow(*args):
+        found = await count(*args)
+        if gates:
+            await gates.pop(0).wait()
+        return found
+
+    monkeypatch.setattr(store, "_by_span", slow)
+
+    async def begin():
+        """Ask, and let the count be read but not put in."""
+        gates.append(asyncio.Event())
+        gate = gates[0]
+        asked = asyncio.create_task(store.list_metas("ann", None, Page()))
+        while gates:
+            await asyncio.sleep(0.001)
+        return gate, asked
+
+    if first:
+        slowest = await begin()
+        await add(store, "a")
+    else:
+        [face] = await add(store, "a")
+        slowest = await begin()
+        await store.delete_face("ann", face.id)
+    await looked(store, 1)
+    await add(store, "a")
+    last = await begin()
+    for gate, asked in (slowest, last):
+        gate.set()
+        [seen_then] = await asked
+    assert seen_then.faces == (6 if first else 5)
+    await looked(store, 1)
+
+
+@pytest.mark.parametrize("store", ["pymongo-double"], indirect=True)
+async def test_a_burst_of_faces_does_not_cut_a_long_time_into_many_spans(store, monkeypatch):
+    monkeypatch.setattr(tallies, "SPANS", 8)
+    some = await add(store, *"aaa", *"b" * 40)
+    day = 86_400 * 2500 << 10
+    await store.delete_faces("ann", FaceFilter(meta="b"))
+    await store.restore_faces([replace(f, id=f.id - n * day) for n, f in enumerate(some[3:], 1)])
+    await looked(store, 4)
+    assert {len(tally.spans) for tally in store._memory.tallies.values()} <= set(range(1, 18))
+    assert len(store._memory.tallies) == 2
+
+
+async def test_not_all_of_a_page_begin_to_be_remembered_at_once(store, monkeypatch):
+    monkeypatch.setattr(tallies, "MOST_NEW", 2)
+    await add(store, *"aaabbbccc")
+    await looked(store)
+    known = [len(tally.spans) > 0 for tally in store._memory.tallies.values()]
+    assert sorted(known) == [False, True, True]
+    await looked(store)
+    assert all(tally.spans for tally in store._memory.tallies.values())
