@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 import json
 import sqlite3
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from facenapi.storage.base import DEFAULT_GALLERY, Face, FaceFilter, MetaSummary, Page
@@ -39,16 +39,24 @@ def faces(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> 
 
 
 def _merged(db: sqlite3.Connection, found: Sequence[Source], order: str, limit: int) -> list[int]:
-    """Return the first ids of several sources, which are read no further than that."""
-    with ExitStack() as stack:
-        walks = []
-        for number, source in enumerate(found):
-            statement, values = source.ids(order)
-            # A prepared statement that is being read serves nobody else; numbered, those of all walks stay prepared.
-            walk = db.execute(f"{statement} -- {number}", (*values, limit))
-            walks.append(stack.enter_context(closing(walk)))
-        merged = heapq.merge(*walks, reverse=order == "DESC")
-        return [face_id for (face_id,) in islice(merged, limit)]
+    """Return the first ids of several sources, of which little more is read than that."""
+    step = 2 * limit // max(1, len(found)) + 1
+    walks = [_walk(db, source, order, step) for source in found]
+    return list(islice(heapq.merge(*walks, reverse=order == "DESC"), limit))
+
+
+def _walk(db: sqlite3.Connection, source: Source, order: str, step: int) -> Iterator[int]:
+    """Yield the ids of a source, read in steps that grow: each statement that stays open costs all others time, and
+    many cameras make thousands of them."""
+    more = True
+    while more:
+        statement, values = source.ids(order)
+        ids = [face_id for (face_id,) in db.execute(statement, (*values, step))]
+        yield from ids
+        more = len(ids) == step
+        if more:
+            source = replace(source, **{"high" if order == "DESC" else "low": ids[-1]})
+            step *= 2
 
 
 def metas(db: sqlite3.Connection, owner: str, gallery: str | None, page: Page) -> list[MetaSummary]:

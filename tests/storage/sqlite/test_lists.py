@@ -8,10 +8,10 @@ import re
 import pytest
 
 from facenapi.storage.base import FaceFilter, Page
-from facenapi.storage.sqlite import faces, persons, rows, schema
+from facenapi.storage.sqlite import faces, lists, persons, rows, schema
 from facenapi.storage.sqlite.sources import sources
 from scripts import bench_history
-from tests.storage.samples import new_face
+from tests.storage.samples import NOON, new_face
 from tests.storage.sqlite.support import DATABASE, opened
 from tests.support.skewed import EVERYWHERE, MAIN, OWNER, World, fill
 
@@ -121,3 +121,35 @@ async def test_ids_of_a_time_range_are_never_too_few(tmp_path):
             assert [face.id for face in await store.list_faces("ann", where, Page())] == wanted
     assert [finding for finding in await store.report() if not finding.well] == []
     await store.close()
+
+
+class Watched:
+    """A connection that keeps what is asked of it."""
+
+    def __init__(self, db):
+        self._db, self.statements = db, set()
+
+    def execute(self, statement, values=()):
+        self.statements.add(statement)
+        return self._db.execute(statement, values)
+
+
+async def test_a_list_of_very_many_cameras_opens_no_statement_for_each(tmp_path):
+    """Open ones cost each other time: of a thousand cameras with late and early events a page took minutes."""
+    store, count = await opened(tmp_path, sync="normal"), 60
+    new = [new_face(cam_id=f"c{number % count}", friend=bool(number % 2), timestamp_ms=NOON - number // count * 10**9)
+           for number in range(4 * count)]  # fmt: skip
+    stored = [face.id for face in await store.add_faces(new)]
+    await store.close()
+    db = schema.connect(tmp_path / DATABASE, "normal")
+    where = FaceFilter(events=True, cam_ids=tuple(f"c{number}" for number in range(count)))
+    found = [*sources(db, "ann", where, 1, Page(10))]
+    assert len(found) >= 3 * count
+    for limit in (1, 10, 7 * count):
+        watched = Watched(db)
+        page = lists.faces(watched, "ann", where, Page(limit))
+        assert [face.id for face in page] == sorted(stored, reverse=True)[:limit]
+        assert len(watched.statements) < 60
+    page = lists.faces(db, "ann", where, Page(10, min_id=min(stored)))
+    assert [face.id for face in page] == sorted(stored)[1:11][::-1]
+    db.close()
