@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,13 @@ class Builder:
         if not plan.rows:
             return None
         folder.mkdir(parents=True)
+        try:
+            return self._fill(plan, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # what it has of a disk that is full the next one needs
+            raise
+
+    def _fill(self, plan: Plan, folder: Path) -> Segment:
         write_order(plan, folder)
         self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "facenapi.search.upkeep.builder", str(folder), str(self._niceness)],

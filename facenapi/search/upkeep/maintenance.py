@@ -153,7 +153,7 @@ class Upkeep:
                 continue
             except (BuildError, OSError) as error:
                 log.warning("A search segment of %d faces could not be built: %s", plan.rows, error)
-                self._built_nothing_until = time.monotonic() + RETRY_S
+                self._built_nothing_until = max(self._built_nothing_until, time.monotonic() + RETRY_S)
                 continue  # the others are not to suffer
             await self._threads.write(collection.publish, plan, segment)
             built = True

@@ -3,7 +3,7 @@
 ``manifest.json`` names everything: the revision of the change feed up to which it is complete, the cells,
 and per collection its segments (folders that :mod:`facenapi.search.upkeep.builder` filled) and one state file
 with the buffers and with what has happened to the rows of the segments. It is replaced in one step, and
-only then are files removed that it no longer names.
+only then are files removed that it no longer names; at a start, too, what a server that died has left half done.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -99,8 +100,12 @@ class Snapshots:
 
     def _write_state(self, key: tuple[str, str], collection: Collection, state: State) -> dict[str, Any]:
         path = self.folder / f"state-{uuid4().hex}.npz"
-        np.savez(path, allow_pickle=False, **state)
-        sync(path)  # its name is sure when the manifest is there
+        try:
+            np.savez(path, allow_pickle=False, **state)
+            sync(path)  # its name is sure when the manifest is there
+        except OSError:
+            path.unlink(missing_ok=True)  # what it has of a disk that is full the next one needs
+            raise
         names = json.loads(state["about"].tobytes())["segments"]
         return {
             "owner": key[0],
@@ -130,12 +135,10 @@ class Snapshots:
 
         A snapshot of an older version of this program is not read at all.
         """
-        if not (self.folder / "manifest.json").exists():
-            return Loaded(0, None)
-        try:
-            manifest = files.read_json(self.folder / "manifest.json", FORMAT)
-        except DamagedError as error:
-            log.warning("The search snapshot is rebuilt from the store: %s", error)
+        manifest = self._read_manifest()
+        with suppress(OSError):  # it may not be written, or something else is wrong: the next save says so
+            self._tidy(manifest["collections"] if manifest else [])  # a server that died has left half a build
+        if manifest is None:
             return Loaded(0, None)
         rev = int(manifest["rev"])
         for entry in manifest["collections"]:
@@ -149,6 +152,15 @@ class Snapshots:
                 rev = 0
         cells = manifest["cells"]
         return Loaded(rev, None if cells is None else frozenset(cells), str(manifest["source"]))
+
+    def _read_manifest(self) -> dict[str, Any] | None:
+        if not (self.folder / "manifest.json").exists():
+            return None
+        try:
+            return files.read_json(self.folder / "manifest.json", FORMAT)
+        except DamagedError as error:
+            log.warning("The search snapshot is rebuilt from the store: %s", error)
+            return None
 
     def _load_collection(self, entry: dict[str, Any], capacity: int | None) -> Collection:
         files.verify(self.folder / entry["state"], entry["mark"])

@@ -1,6 +1,7 @@
 """Snapshots: whole or rebuilt, whatever happens to the files."""
 
 import asyncio
+import errno
 import os
 import re
 import subprocess
@@ -105,6 +106,29 @@ def test_a_build_that_fails_says_why(tmp_path):
     builder.stop()
     with pytest.raises(BuildError, match="exit code -9"):
         builder.build(plan, tmp_path / "segment")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_is_half_done_takes_no_room(tmp_path, monkeypatch):
+    index, snapshots = Index(10), Snapshots(tmp_path)
+    index.take(upsert_of(face(1, faces_like(1)[0], 1)))
+    collection = index.collections["o", "m"]
+    entries = [(("o", "m"), collection.version, collection, state_of(collection))]
+    snapshots.save(entries, 1, None)
+    there = {*tmp_path.iterdir()}
+
+    def half(path, **_):
+        path.write_bytes(b"PK")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", half)
+    with pytest.raises(OSError, match="No space"):
+        snapshots.save(entries, 2, None)
+    assert {*tmp_path.iterdir()} == there
+    (tmp_path / "segment-killed").mkdir()
+    (tmp_path / "segment-killed" / "source0.npz").write_bytes(b"PK")
+    assert Snapshots(tmp_path).load(Index(10)).rev == 1
+    assert {*tmp_path.iterdir()} == there
 
 
 @pytest.mark.parametrize("count", daily([1, 30]))
