@@ -284,7 +284,7 @@ async def test_150_random_operations(store):
 @pytest.mark.slow
 @pytest.mark.gen_test(timeout=280)
 @pytest.mark.parametrize("store", QUICK_BACKENDS, indirect=True)
-@pytest.mark.parametrize("seed", range(10, 50 if LONG else 13))
+@pytest.mark.parametrize("seed", range(10, 50 if LONG else 12))
 async def test_thousands_of_random_operations(store, seed):
     await walk(store, seed, steps=500)
 
