@@ -19,7 +19,10 @@ WITH_EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=str)
+# What knows Milvus loads pymilvus, and that pandas.
+@pytest.mark.parametrize("path", [
+    pytest.param(path, marks=pytest.mark.slow if "milvus" in path.parts else ()) for path in WITH_EXAMPLES
+], ids=str)  # fmt: skip
 def test_examples_hold(path: Path):
     module = importlib.import_module(".".join(path.with_suffix("").parts))
     failed, attempted = doctest.testmod(module)

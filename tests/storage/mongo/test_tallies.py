@@ -70,6 +70,7 @@ async def test_only_what_has_changed_is_counted_again(store, double):
     assert {command["readConcern"]["level"] for command in grouped} == {"majority"}
 
 
+@pytest.mark.slow
 async def test_changes_of_all_servers_are_counted(store, double):
     other = MongoStore(mongo_config(double))
     await other.start()
@@ -100,6 +101,7 @@ async def test_changes_of_all_servers_are_counted(store, double):
     await other.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", ["pymongo-double"], indirect=True)
 async def test_random_operations_beside_remembered_counts(store, monkeypatch):
     monkeypatch.setattr(tallies, "BIG", 0)
