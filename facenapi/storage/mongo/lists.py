@@ -30,6 +30,8 @@ _HISTORY = {
 }
 # MongoDB merges at most 200 walks of an index: of each camera, each of 14 classes of lateness, 3 values of friend.
 CAMERAS_AT_ONCE = 4
+AT_ONCE = 16  # walks
+TRIES = 3
 
 
 class Lists(Tallies):
@@ -63,14 +65,39 @@ class Lists(Tallies):
             return []  # no partial index may be asked for nothing
         order = 1 if page.min_id is not None else -1
         queries = await self._queries(owner, where, page)
+        if len(queries) > AT_ONCE:
+            return await self._matching_many(owner, queries, order, page.limit)
         # Each walks its own index in order, no further than a page; together they have the page.
         found = await asyncio.gather(*(self._walk(query, hint, order, page.limit) for query, hint in queries))
         documents = sorted(itertools.chain(*found), key=itemgetter("_id"), reverse=order < 0)[: page.limit]
         return [face_of(document) for document in documents[::-order]]
 
-    async def _walk(self, query: Document, hint: str, order: int, limit: int) -> list[Document]:
+    async def _matching_many(
+        self, owner: str, queries: Sequence[tuple[Document, str]], order: int, limit: int
+    ) -> list[Face]:
+        """Return a page that many walks have together: a few at a time, and of each its ids alone.
+
+        Each may have a whole page, and of very many cameras these were gigabytes.
+        """
+        for _ in range(TRIES):
+            ids: list[int] = []
+            for start in range(0, len(queries), AT_ONCE):
+                some = queries[start : start + AT_ONCE]
+                found = await asyncio.gather(
+                    *(self._walk(query, hint, order, limit, {"_id": 1}) for query, hint in some)
+                )
+                more = [int(document["_id"]) for document in itertools.chain(*found)]
+                ids = sorted([*ids, *more], reverse=order < 0)[:limit]
+            faces = await self.fetch(owner, ids)
+            if len(faces) == len(ids):  # else one was deleted meanwhile, and the page would look like the last
+                break
+        return [faces[face_id] for face_id in ids if face_id in faces][::-order]
+
+    async def _walk(
+        self, query: Document, hint: str, order: int, limit: int, fields: Document | None = None
+    ) -> list[Document]:
         walked: list[Document] = (
-            await self.faces.find(query, hint=hint).sort("_id", order).limit(limit).to_list(limit)
+            await self.faces.find(query, fields, hint=hint).sort("_id", order).limit(limit).to_list(limit)
         )
         return walked
 

@@ -115,6 +115,22 @@ async def test_every_query_names_its_index(store, double):
     assert used == {name for indexes in INDEXES.values() for name in indexes}
 
 
+async def test_of_very_many_cameras_only_the_page_is_read(store, double):
+    count = lists.AT_ONCE * lists.CAMERAS_AT_ONCE + 1
+    for number in range(3):
+        await store.add_faces([new_face(cam_id=f"c{camera}") for camera in range(number, count)])
+    where = FaceFilter(cam_ids=tuple(f"c{camera}" for camera in range(count)))
+    everything = sorted(face.id for face in await store.list_faces("ann", FaceFilter(), Page(1000)))
+    double.seen.clear()
+    page = await store.list_faces("ann", where, Page(7))
+    assert [face.id for face in page] == everything[:-8:-1]
+    walks = [command for command in double.seen if command.get("hint") == "history_of_camera"]
+    assert len(walks) == lists.AT_ONCE + 1
+    assert all(command["projection"] == {"_id": 1} for command in walks)
+    page = await store.list_faces("ann", where, Page(7, min_id=everything[0]))
+    assert [face.id for face in page] == everything[7:0:-1]
+
+
 @pytest.mark.slow
 @pytest.mark.gen_test(timeout=600 if LONG else 60)
 async def test_any_filters_are_led_to_their_page(store, double):
