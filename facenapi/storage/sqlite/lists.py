@@ -6,6 +6,7 @@ import heapq
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import islice
 
@@ -13,6 +14,7 @@ from facenapi.storage.base import DEFAULT_GALLERY, Face, FaceFilter, MetaSummary
 from facenapi.storage.sqlite import rows
 from facenapi.storage.sqlite.sources import Source, bounds, sources
 
+MOST_OPEN = 50  # statements; few that are read as they are needed are quicker than any that are read in steps
 _COLUMNS = ", ".join(f"f.{name}" for name in rows.COLUMNS.split(", "))
 
 
@@ -40,9 +42,19 @@ def faces(db: sqlite3.Connection, owner: str, where: FaceFilter, page: Page) -> 
 
 def _merged(db: sqlite3.Connection, found: Sequence[Source], order: str, limit: int) -> list[int]:
     """Return the first ids of several sources, of which little more is read than that."""
-    step = 2 * limit // max(1, len(found)) + 1
-    walks = [_walk(db, source, order, step) for source in found]
-    return list(islice(heapq.merge(*walks, reverse=order == "DESC"), limit))
+    backwards = order == "DESC"
+    if len(found) > MOST_OPEN:
+        walks = [_walk(db, source, order, 2 * limit // len(found) + 1) for source in found]
+        return list(islice(heapq.merge(*walks, reverse=backwards), limit))
+    with ExitStack() as stack:
+        cursors = []
+        for number, source in enumerate(found):
+            statement, values = source.ids(order)
+            # A prepared statement that is being read serves nobody else; numbered, those of all walks stay prepared.
+            cursor = db.execute(f"{statement} -- {number}", (*values, limit))
+            cursors.append(stack.enter_context(closing(cursor)))
+        merged = heapq.merge(*cursors, reverse=backwards)
+        return [face_id for (face_id,) in islice(merged, limit)]
 
 
 def _walk(db: sqlite3.Connection, source: Source, order: str, step: int) -> Iterator[int]:
