@@ -222,6 +222,7 @@ class _Import:
         self._progress = progress
         self._faces: list[Face] = []
         self._persons: list[int] = []
+        self._named: set[int] = set()  # all persons so far
         self._read = self._new = 0
 
     async def run(self, entries: Iterator[tuple[int, bytes]]) -> int:
@@ -244,6 +245,7 @@ class _Import:
             await self._store.add_gallery(self._owner, str(value))
         elif kind == "person":
             self._persons.append(int(value))
+            self._named.add(int(value))
         elif kind == "camera":
             await self._store.add_camera(Camera(str(value["id"]), self._owner, dict(value["fields"])))
         elif kind == "face":
@@ -257,7 +259,7 @@ class _Import:
     async def _flush(self) -> None:
         await self._store.restore_persons(self._owner, self._persons)
         try:
-            self._new += await self._store.restore_faces(self._faces)
+            self._new += await self._restore()
         except IdTakenError as error:
             raise TransferError(f"face {error} belongs to another owner of this store") from error
         except (UnknownGalleryError, UnknownPersonError) as error:
@@ -268,6 +270,15 @@ class _Import:
         self._faces, self._persons = [], []
         if self._progress is not None:
             self._progress(self._read, max(self._read, self._total))
+
+    async def _restore(self) -> int:
+        try:
+            return await self._store.restore_faces(self._faces)
+        except UnknownPersonError:
+            # A server with the embedded store has been started meanwhile, and has removed who had no face yet.
+            again = self._named & {face.person_id for face in self._faces}
+            await self._store.restore_persons(self._owner, sorted(again))
+            return await self._store.restore_faces(self._faces)
 
 
 def _parse(line: bytes, number: int) -> tuple[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from facenapi.storage import transfer
 from facenapi.storage.base import Camera, FaceChange, FaceFilter, Page
 from facenapi.storage.sqlite import SqliteStore
+from facenapi.storage.sqlite.persons import remove_abandoned
 from facenapi.storage.transfer import TransferError, export_owner, import_owner
 from tests.storage.samples import add, new_face
 from tests.storage.test_differential import unrevised
@@ -219,4 +220,27 @@ async def test_a_file_that_does_not_name_what_its_faces_have_is_refused(other, t
     await fresh.start()
     with pytest.raises(TransferError, match=f"the {kind} {value}"):
         await import_owner(fresh, path)
+    await fresh.close()
+
+
+async def test_a_server_that_is_started_beside_an_import_does_not_stop_it(other, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "BATCH", 2)
+    for _ in range(3):
+        await add(other, "a", "b", person_id=await other.new_person("ann"))
+    path = tmp_path / "a"
+    await export_owner(other, "ann", path)
+    fresh = SqliteStore(tmp_path / "fresh")
+    await fresh.start()
+    restore, starts = fresh.restore_faces, [1]
+
+    async def after_a_start(faces):
+        while faces and starts:
+            await fresh._write(remove_abandoned)
+            starts.pop()
+        return await restore(faces)
+
+    fresh.restore_faces = after_a_start
+    assert await import_owner(fresh, path) == 6
+    assert not starts
+    assert await fresh.list_persons("ann", Page()) == await other.list_persons("ann", Page())
     await fresh.close()
