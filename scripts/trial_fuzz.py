@@ -6,7 +6,7 @@ first third, and no request that was answered 4xx changed what the database hold
 
     python scripts/trial_fuzz.py [--requests=20000] [--seed=1] [--quick] [--json]
 
-``--quick``: 1,500 requests. The server runs with a detector without networks: the trial is about all the rest.
+``--quick``: 1,000 requests. The server runs with a detector without networks: the trial is about all the rest.
 """
 
 from __future__ import annotations
