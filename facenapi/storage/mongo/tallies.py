@@ -140,7 +140,6 @@ class Tallies(Lineages):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self._remembers = False
         self.forget_counts()
 
     def forget_counts(self) -> None:
@@ -152,19 +151,19 @@ class Tallies(Lineages):
 
         ``match``: which faces, those of one owner; ``hint``: an index of the keys of ``match``, the field and the id.
         """
-        memory = await self._caught_up() if self._remembers else None
         places = {value: (hint, *match.values(), value) for value in values}
+        is_known = any(place in self._memory.tallies for place in places.values())
+        memory = await self._caught_up() if is_known else None  # who asks for few pays for nothing else
         known = memory.find(places) if memory else {}
         remembered = await self._recount(memory, match, name, known, hint) if memory and known else {}
         rest = [value for value in values if value not in known]
         found: dict[Any, Ends] = {}
         if rest:
             found = await self.driver.extremes(self.faces, match | {name: {"$in": rest}}, name, hint)
-        for value, ends in found.items():
-            if ends[0] > BIG and not self.driver.server.ferret:
-                self._remembers = True
-                if memory is not None:
-                    memory.keep(places[value], match["owner"], ends)
+        many = {} if self.driver.server.ferret else {value: ends for value, ends in found.items() if ends[0] > BIG}
+        if many and (memory := memory or await self._caught_up()):
+            for value, ends in many.items():
+                memory.keep(places[value], match["owner"], ends)
         return found | remembered
 
     async def _recount(

@@ -170,9 +170,7 @@ async def test_a_count_that_is_put_in_late_hides_no_change(store, monkeypatch, f
     """One counts slowly; others have counted a later change when that is put in, between two steps of a third."""
     monkeypatch.setattr(tallies, "SPANS", 1_000_000)  # each face has its own
     await add(store, *"aaaa")
-    await looked(store, 1 if first else 3)
-    if first:  # it is known that there are many, and the next counts them all
-        await store.list_metas("ann", None, Page())
+    await looked(store, 1 if first else 3)  # after one it is known that there are many; the next counts them all
     count, gates = store._by_span, []
 
     async def slow(*args):
@@ -224,8 +222,20 @@ async def test_a_burst_of_faces_does_not_cut_a_long_time_into_many_spans(store, 
 async def test_not_all_of_a_page_begin_to_be_remembered_at_once(store, monkeypatch):
     monkeypatch.setattr(tallies, "MOST_NEW", 2)
     await add(store, *"aaabbbccc")
-    await looked(store)
+    await looked(store, 2)
     known = [len(tally.spans) > 0 for tally in store._memory.tallies.values()]
     assert sorted(known) == [False, True, True]
     await looked(store)
     assert all(tally.spans for tally in store._memory.tallies.values())
+
+
+async def test_who_asks_for_few_does_not_read_the_feed(store, double):
+    await add(store, *"aaaab")
+    await looked(store)
+    assert store._memory.tallies
+    double.seen.clear()
+    [few] = await store.list_metas("ann", None, Page(1))
+    assert few.first.meta == "b"
+    assert [command for command in seen(double, "find", "faces") if "rev" in command["filter"]] == []
+    await store.list_metas("ann", None, Page())
+    assert [command for command in seen(double, "find", "faces") if "rev" in command["filter"]] != []
