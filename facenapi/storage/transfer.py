@@ -244,8 +244,8 @@ class _Import:
         if kind == "gallery":
             await self._store.add_gallery(self._owner, str(value))
         elif kind == "person":
-            self._persons.append(int(value))
-            self._named.add(int(value))
+            self._persons.append(_id_of(value))
+            self._named.add(value)
         elif kind == "camera":
             await self._store.add_camera(Camera(str(value["id"]), self._owner, dict(value["fields"])))
         elif kind == "face":
@@ -290,14 +290,19 @@ def _parse(line: bytes, number: int) -> tuple[str, Any]:
     return kind, value
 
 
+def _id_of(value: Any) -> int:
+    if type(value) is not int or not 0 < value <= MAX_ID:
+        raise ValueError(f"bad id {value}")
+    return value
+
+
 def _face_of(owner: str, value: dict[str, Any]) -> Face:
     """Return the face of a line; raises KeyError, TypeError or ValueError."""
     values = dict(value)
     unknown = set(values) - _FIELDS
     if unknown:
         raise ValueError(f"unknown fields {sorted(unknown)}")
-    if not isinstance(values["id"], int) or not 0 < values["id"] <= MAX_ID:
-        raise ValueError(f"bad id {values['id']}")
+    _id_of(values["id"])
     values["embedding"] = base64.b64decode(values["embedding"], validate=True)
     if not values["embedding"] or len(values["embedding"]) % 4:
         raise ValueError("the embedding is not made of 32-bit numbers")

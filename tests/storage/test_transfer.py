@@ -184,6 +184,8 @@ def change_face(text, **values):
 @pytest.mark.parametrize(
     ("damage", "message"),
     daily([
+        *((lambda text, bad=bad: text.replace('{"person":1}', f'{{"person":{bad}}}'), "not a person: bad id")
+          for bad in (2**63 - 1, -5)),  # the counter would go on from there, for good
         (lambda text: "", "line 1"),
         (lambda text: "[]\n", "line 1"),
         (lambda text: '{"facenapi": {"version": 99}}\n', "version 1"),
@@ -197,7 +199,7 @@ def change_face(text, **values):
         (lambda text: change_face(text, id=2**60), "bad id"),
         (lambda text: change_face(text, id="7"), "bad id"),
         (lambda text: change_face(text, password="x"), "password"),
-    ], 5),
+    ], 7),
 )  # fmt: skip
 async def test_a_damaged_file_is_refused_with_its_line(other, tmp_path, damage, message):
     await fill(other, 3)
