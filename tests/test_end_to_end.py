@@ -82,6 +82,7 @@ def test_detect_finds_the_astronaut(facenapi, astronaut):
     assert face["emotions"][0] == "happy"
 
 
+@pytest.mark.slow
 def test_a_smaller_copy_is_identified_and_verified(facenapi, astronaut, grace_hopper):
     image = Image.open(io.BytesIO(astronaut)).convert("RGB")
     copy = jpeg(image.resize((300, 300)))

@@ -132,6 +132,7 @@ def test_an_accepted_licence_is_not_asked_for_and_nothing_is_overwritten(facenap
     assert "there is no known network 'frown'" in said.err
 
 
+@pytest.mark.slow
 def test_a_set_that_is_too_small_is_refused(facenapi, pack, tmp_path, astronaut):
     images = tmp_path / "images"
     images.mkdir()

@@ -3,11 +3,13 @@
 from importlib.metadata import distributions
 from pathlib import Path
 
+import pytest
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_first_release_of_the_oldest_python_takes_every_pin():
     """By what the installed packages say of themselves, where the pinned version is the installed one."""
     (lowest,) = (

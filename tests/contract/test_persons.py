@@ -146,6 +146,7 @@ def test_persons_that_come_and_go_at_once_keep_their_faces(world):
     assert world.good("GET", "/person/id/3")["count"] == 12
 
 
+@pytest.mark.slow
 def test_fifty_simultaneous_first_sightings_are_one_person(world):
     with ThreadPoolExecutor(50) as pool:
         faces = list(pool.map(lambda _: world.face(YELLOW), range(50)))

@@ -68,7 +68,7 @@ DRAWN = {
 
 
 @pytest.mark.parametrize("how", daily(DRAWN))
-@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("name", daily(FACES))
 async def test_a_face_is_found_in_a_box_drawn_by_hand(detector, make_photo, name, how):
     """Where the detector was not allowed to see it, the vector is as good as that of the face it does see."""
     photo = make_photo(getattr(photos, name)())

@@ -19,7 +19,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("how", daily(REFUSED, 2))
+@pytest.mark.parametrize("how", daily(REFUSED))
 async def test_it_is_not_kept(tmp_path, how):
     path, parts = REFUSED[how]
     async with serving(tmp_path) as client:

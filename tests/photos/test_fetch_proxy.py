@@ -37,7 +37,7 @@ async def test_a_proxy_is_asked_instead_of_the_host():
 
 @pytest.mark.parametrize("url", daily(["https://photos.invalid/a.jpg", "http://photos.invalid/a.jpg"]))
 @pytest.mark.parametrize("payload", daily([b"", b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 400]), ids=["silent", "endless"])
-@pytest.mark.parametrize("why", ["given up", "late"])
+@pytest.mark.parametrize("why", daily(["given up", "late"]))
 async def test_a_proxy_is_let_go_when_nobody_waits_for_the_photo_any_more(url, payload, why, caplog):
     """By a client that hangs up, or by the deadline: the connection ends, and its place is free again."""
     came, went = asyncio.Event(), asyncio.Event()

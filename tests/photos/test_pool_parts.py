@@ -24,7 +24,7 @@ from tests.support.effort import daily
     """answer('{"region": [0, 0, 920, 600]}')""",  # and not so many pixels
     """answer('{"region": [0, 0]}')""",
     "os.ftruncate(pixels, 0)",  # which is sealed
-], 2))  # fmt: skip
+], 1))  # fmt: skip
 def test_a_part_is_had_although_a_child_dies_of_it_or_lies_about_it(pool, odd, action):
     photo = open_photo(pool, FILES["JPEG"], 300)
     pool._idle.pop().close()

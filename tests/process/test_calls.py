@@ -10,6 +10,7 @@ from facenapi.photos.targets import Targets
 from facenapi.process.supervised import faults
 from facenapi.search.remote.client import RemoteShard
 from facenapi.storage.pictures.photos import WebDavFiles
+from tests.support.effort import daily
 from tests.support.rawserver import RawServer
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -58,7 +59,7 @@ async def of_a_photo_storage(server):
     await files.close()
 
 
-@pytest.mark.parametrize("caller", [of_a_shard, of_a_photo, of_a_photo_storage])
+@pytest.mark.parametrize("caller", daily([of_a_photo, of_a_shard, of_a_photo_storage]))
 @pytest.mark.parametrize("payload", NONSENSE.values(), ids=NONSENSE)
 async def test_nonsense_is_an_outage_like_any_other(tmp_path, payload, caller):
     if caller is of_a_photo and b"gzip" in payload:

@@ -92,6 +92,7 @@ def test_border_does_not_matter_inside(golden, pixels):
     assert np.array_equal(warp(photo, matrix, 112), warp(photo, matrix, 112, replicate=True))
 
 
+@pytest.mark.slow
 def test_border_is_repeated_so_far_and_no_farther():
     photo = np.full((50, 40, 3), 200, np.uint8)
     far = warp(photo, np.array([[16.0, 0, -1792], [0, 16.0, -1792]]), 224, replicate=True)

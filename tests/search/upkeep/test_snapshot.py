@@ -196,7 +196,7 @@ async def answers_rightly(shard, vectors, numbers, tag=None):
     ("damage", "tag"),
     [
         pytest.param(cut_off, None, marks=pytest.mark.slow),
-        (overwrite, "vip"),
+        pytest.param(overwrite, "vip", marks=pytest.mark.slow),
         pytest.param(replace, None, marks=pytest.mark.slow),
     ],
 )

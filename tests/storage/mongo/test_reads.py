@@ -53,6 +53,7 @@ async def test_a_read_is_tried_again(store, double, fault):
     assert await everything(store) == [face]
 
 
+@pytest.mark.slow
 async def test_a_slow_answer_keeps_nobody_else_waiting(store, double):
     double.faults = [Fault("find", "slow", seconds=0.5, collection="tokens")]
     slow = asyncio.ensure_future(store.find_token("h"))

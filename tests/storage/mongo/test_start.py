@@ -117,6 +117,7 @@ async def test_a_collection_that_does_not_keep_documents_as_they_are_is_refused(
     assert "galleries" in await refused(mongo_config(double, mongo_driver=kind))
 
 
+@pytest.mark.slow
 async def test_making_an_index_may_take_longer_than_an_answer(kind, double):
     double.faults = [Fault("createIndexes", "slow", seconds=0.4)]
     store = MongoStore(mongo_config(double, mongo_driver=kind, mongo_timeout=0.2))

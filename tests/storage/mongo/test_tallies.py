@@ -208,6 +208,7 @@ async def test_a_count_that_is_put_in_late_hides_no_change(store, monkeypatch, f
 
 
 @pytest.mark.parametrize("store", ["pymongo-double"], indirect=True)
+@pytest.mark.slow
 async def test_a_burst_of_faces_does_not_cut_a_long_time_into_many_spans(store, monkeypatch):
     monkeypatch.setattr(tallies, "SPANS", 8)
     some = await add(store, *"aaa", *"b" * 40)

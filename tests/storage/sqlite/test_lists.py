@@ -64,6 +64,7 @@ def test_a_list_costs_what_it_returns_whatever_is_asked_for(folder):
     assert [entry for entry in found if entry[3] > bench_history.BOUND] == []
 
 
+@pytest.mark.slow
 def test_days_of_sightings_cost_what_there_are_of_days(folder):
     """Not what there are of sightings: whoever adds a face has to wait for them."""
     db = schema.connect(folder / DATABASE, "normal")
