@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from errno import EADDRINUSE
 from typing import TYPE_CHECKING, Any
 
 from tornado.netutil import bind_sockets
@@ -118,7 +119,8 @@ class Application:
         try:
             sockets = bind_sockets(config.port, config.host)
         except OSError as error:
-            raise StartupError(f"Cannot listen on {config.host}:{config.port}: {error.strerror}") from error
+            other = "; another program has the port: choose one with --port" if error.errno == EADDRINUSE else ""
+            raise StartupError(f"Cannot listen on {config.host}:{config.port}: {error.strerror}{other}") from error
         self._http = Listener(self.web, config=config)
         self._http.add_sockets(sockets)
         port: int = sockets[0].getsockname()[1]

@@ -43,8 +43,12 @@ def parse(
     Raises:
         ConfigError: the others are no options of the server, or its file is wrong.
     """
-    chosen, rest = own.parse_known_args(joined(arguments))
-    config, _ = load(rest)
+    words = joined(arguments)
+    _, others = own.parse_known_args(words)
+    # Apart first: argparse takes an optional word for missing where an unknown option stands before it.
+    server = [word for word in others if word.startswith("--")]
+    chosen, rest = own.parse_known_args([word for word in words if word not in server])
+    config, _ = load([*server, *rest])
     if as_owner:
         become_owner(Path(config.data_dir))
     return chosen, config

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from facenapi import clock
 from facenapi.commands.common import parse, parser
@@ -43,7 +44,7 @@ async def _run(config: Config, days: float) -> int:
 
 
 def _days(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1e6:
-        raise argparse.ArgumentTypeError("must be from 0 to 1000000")
-    return value
+    with suppress(ValueError):
+        if 0 <= (value := float(text)) < 1e6:
+            return value
+    raise argparse.ArgumentTypeError(f"must be a number of days, from 0 to 1000000: {text!r}")

@@ -94,3 +94,10 @@ def test_a_reader_who_has_seen_enough_is_no_error():
     command = f"{sys.executable} -m facenapi --help-options | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT)
     assert (done.returncode in (0, 141), done.stderr) == (True, "")
+
+
+@pytest.mark.parametrize("days", ["x", "nan", "-1"])
+def test_days_that_are_no_number_are_refused_in_words(facenapi, tmp_path, days):
+    said = facenapi("expire", f"--days={days}", f"--data_dir={tmp_path}")
+    assert said.status == 2
+    assert f"must be a number of days, from 0 to 1000000: '{days}'" in said.err

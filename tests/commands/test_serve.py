@@ -46,7 +46,7 @@ def test_a_port_in_use_is_named(tmp_path, server):
     port = server.url.rpartition(":")[2]
     status, _, said = run("serve", f"--data_dir={tmp_path}", f"--model_pack={PACK}", f"--port={port}")
     assert status == 1
-    assert f"facenapi: Cannot listen on 127.0.0.1:{port}: Address already in use" in said
+    assert f"facenapi: Cannot listen on 127.0.0.1:{port}: Address already in use; another program" in said
     assert "Traceback" not in said
 
 

@@ -30,6 +30,12 @@ def test_what_revoke_needs_is_said(facenapi, tmp_path):
     assert facenapi("token", "revoke", key, f"--data_dir={tmp_path}").status == 0
 
 
+def test_options_of_the_server_stand_anywhere(facenapi, tmp_path):
+    key = facenapi("token", f"--data_dir={tmp_path}", "create").out.strip()
+    said = facenapi("token", "--data_dir", str(tmp_path), "revoke", "--gae=False", key)
+    assert (said.status, said.out[:8]) == (0, "Revoked ")
+
+
 async def test_no_key_looks_like_an_option(tmp_path, monkeypatch):
     keys = iter(["-abc", "--x", "good"])
     monkeypatch.setattr("facenapi.services.auth.secrets.token_urlsafe", lambda _: next(keys))

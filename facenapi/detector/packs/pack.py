@@ -20,7 +20,6 @@ from facenapi.errors import StartupError
 FORMAT = 1
 # How a face is cut out: dlib's chip, the points fitted to the template, or the box without turning it.
 CROPS = ("dlib", "similarity", "box")
-BUILD_HINT = "run: facenapi models build"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +116,16 @@ class Pack:
         try:
             data = (self.folder / file).read_bytes()
         except OSError as error:
-            message = f"the model pack {self.folder} lacks {file} ({error.strerror}); {BUILD_HINT}"
+            message = f"the model pack {self.folder} lacks {file} ({error.strerror}); {_hint(self.folder)}"
             raise StartupError(message) from error
         if hashlib.sha256(data).hexdigest() != self.files.get(file):
-            raise StartupError(f"{self.folder / file} is damaged: its checksum is not the manifest's; {BUILD_HINT}")
+            message = f"{self.folder / file} is damaged: its checksum is not the manifest's; {_hint(self.folder)}"
+            raise StartupError(message)
         return data
+
+
+def _hint(folder: Path) -> str:
+    return f"run: facenapi models build --model_pack={folder}"
 
 
 def load_pack(folder: Path) -> Pack:
@@ -134,11 +138,11 @@ def load_pack(folder: Path) -> Pack:
     try:
         manifest = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise StartupError(f"there is no model pack in {folder}; {BUILD_HINT}") from error
+        raise StartupError(f"there is no model pack in {folder}; {_hint(folder)}") from error
     except OSError as error:
         raise StartupError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise StartupError(f"{path} is damaged: {error}; {BUILD_HINT}") from error
+        raise StartupError(f"{path} is damaged: {error}; {_hint(folder)}") from error
     try:
         return _parse(folder, manifest)
     except KeyError as error:
