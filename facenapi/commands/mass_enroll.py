@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -99,7 +100,7 @@ def _describe_prepare(own: argparse.ArgumentParser) -> None:
                      help="what to do with several faces on a photo (the server takes the biggest)")  # fmt: skip
     own.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                      help="any other parameter of POST /face, such as age=1; may be repeated")  # fmt: skip
-    own.add_argument("--skip", action="store_true", help="leave out photos that have no meta, instead of refusing")
+    own.add_argument("--skip", action="store_true", help="leave out photos that have no meta")
     own.add_argument("--split", type=_positive, default=1, metavar="N",
                      help="make N job files, FILE.1 to FILE.N, to be run side by side")  # fmt: skip
     own.set_defaults(action=_prepare)
@@ -200,6 +201,8 @@ def _work(chosen: argparse.Namespace, path: Path, client: Client, journal: Journ
                 f"This run: {enrolled} enrolled in {seconds:.1f} s, {enrolled / seconds:.1f} photos/s",
                 file=sys.stderr,
             )
+    if state.failed:
+        _note(f"Why photos failed: facenapi mass-enroll print {shlex.quote(shown(str(path)))} --failed")
     return 0 if len(state.enrolled) == total else 1
 
 

@@ -44,7 +44,8 @@ def jobs_of(chosen: argparse.Namespace, warn: Callable[[str], None]) -> list[dic
     if chosen.csv:
         if chosen.photos:
             raise StartupError("prepare needs photos, or --csv with a table of them, not both")
-        return [common | row for row in read_table(chosen.csv, chosen.delimiter)]
+        jobs = [common | row for row in read_table(chosen.csv, chosen.delimiter)]
+        return _with_meta(jobs) if chosen.skip else jobs
     rows = read_metas(chosen.meta_csv, chosen.delimiter) if chosen.meta_csv else []
     places = chosen.photos or [str(next(filter(Path.exists, places), places[0])) for _, places in rows]
     if not places:
@@ -58,13 +59,21 @@ def jobs_of(chosen: argparse.Namespace, warn: Callable[[str], None]) -> list[dic
     if without and not chosen.skip:
         names = ", ".join(shown(str(photo)) for photo in without[:_SHOWN]) + (", …" if len(without) > _SHOWN else "")
         raise StartupError(f"{len(without)} photos have no meta (--skip leaves them out): {names}")
-    return [common | {"photo": str(photo), **({"meta": meta} if meta else {})}
-            for photo, meta in with_meta if meta is not None]  # fmt: skip
+    jobs = [common | {"photo": str(photo), **({"meta": meta} if meta else {})} for photo, meta in with_meta]
+    return _with_meta(jobs) if chosen.skip else jobs
 
 
 def shown(name: str) -> str:
     """Return the name of a file as any terminal can show it: bytes that are no UTF-8 as escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _with_meta(jobs: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Leave out those without a meta; raise StartupError if that are all."""
+    kept = [job for job in jobs if job.get("meta")]
+    if jobs and not kept:
+        raise StartupError(f"none of the photos has a meta: --skip leaves all of them out ({len(jobs)})")
+    return kept
 
 
 def _common(chosen: argparse.Namespace) -> dict[str, str]:

@@ -67,6 +67,9 @@ def prepared(here, name="ffmassenroll.job"):
         ),
         (["--meta-csv", "meta.csv"], {"dir1/photo1.jpg": "Phillip J. Fry", "dir1/photo2.jpg": "Phillip J. Fry",
                                       "dir2/photo1.jpeg": "Turanga Leela"}),
+        (["--meta-csv=meta.csv", "--skip", "."], {"dir1/photo1.jpg": "Phillip J. Fry",
+                                                  "dir1/photo2.jpg": "Phillip J. Fry",
+                                                  "dir2/photo1.jpeg": "Turanga Leela"}),
         (["--meta-filename", "photo1.jpg"], {"photo1.jpg": "photo1"}),
     ],
 )  # fmt: skip
@@ -91,6 +94,16 @@ def test_a_table_that_does_not_fit_is_said(here, monkeypatch, capsys):
     assert "none of its images is among the photos" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["--meta-file", "dir1"], ["--csv=photos.csv"], ["--meta-regex=(x?)", "dir1"]])
+def test_photos_that_are_all_skipped_are_not_called_missing(here, monkeypatch, capsys, words):
+    (here / "photos.csv").write_text("photo,meta\ndir1/photo1.jpg,\ndir1/photo2.jpg,\n")
+    assert call(monkeypatch, "prepare", "--skip", *words) == 1
+    assert "none of the photos has a meta: --skip leaves all of them out (2)" in capsys.readouterr().err
+    (here / "photos.csv").write_text("photo,meta\ndir1/photo1.jpg,\ndir1/photo2.jpg,Leela\n")
+    assert call(monkeypatch, "prepare", "--skip", "--csv=photos.csv") == 0
+    assert prepared(here) == {"dir1/photo2.jpg": "Leela"}
+
+
 def test_run_and_print(here, monkeypatch, server, capsys):
     words = ["run", "--token", "secret", "--api", f"{server.url}/", "--gender", "--age", "--emotions",
              "--mf-selector=all", "--gallery", "staff", "--parallel", "1", "--stats-interval", "1"]  # fmt: skip
@@ -107,7 +120,9 @@ def test_run_and_print(here, monkeypatch, server, capsys):
     server.keep = recorded
     capsys.readouterr()
     assert call(monkeypatch, *words) == 1
-    assert capsys.readouterr().err.splitlines()[-2] == "3 photos: 2 enrolled with 2 faces, 1 failed, 0 to do"
+    said = capsys.readouterr().err.splitlines()
+    assert said[-3] == "3 photos: 2 enrolled with 2 faces, 1 failed, 0 to do"
+    assert said[-1] == "Why photos failed: facenapi mass-enroll print ffmassenroll.job --failed"
     assert fields == [{"meta": "x", "galleries": "staff", "gender": "1", "age": "1", "emotions": "1",
                        "mf_selector": "all"}] * 2  # fmt: skip
     assert call(monkeypatch, "print", "--failed") == 0
