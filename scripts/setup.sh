@@ -10,13 +10,17 @@ var=$root/var
 say() { printf '%s\n' "-- $*" >&2; }
 die() { printf '%s\n' "$(basename "$0"): $*" >&2; exit 1; }
 
-# Run a step with its output in a log; on failure show the end of it and what to do.
+# A program that ends by itself on Ctrl-C looks like one that failed: the trap is run before that is told.
+trap 'say "interrupted; run it again to go on"; exit 130' INT
+
+# Run a step with its output in a log; on failure show the end of it and what to do. A remark in
+# parentheses behind the title is for the beginning only.
 step() {
-    local title=$1 log
-    shift
+    local title=${1%% (*} log
     log=$var/log/$(tr -c 'a-z0-9\n' '-' <<<"$title").log
     mkdir -p "$var/log"
-    say "$title"
+    say "$1"
+    shift
     if ! "$@" >"$log" 2>&1; then
         tail -n 15 "$log" >&2
         die "failed: $title. The whole output is in $log. Mend the cause and run the command again."
@@ -81,7 +85,10 @@ compile_nmslib_meanwhile() {
     "$root/scripts/build_nmslib" --install-only "$venv/bin/python" >"$var/log/build-nmslib.log" 2>&1 && return
     command -v "${CXX:-g++}" >/dev/null || return 0
     say "NMSLIB is compiled for this processor meanwhile; the next start takes it (FACENAPI_NMSLIB=wheel: never)"
-    nice -n 19 "$root/scripts/build_nmslib" --build-only "$venv/bin/python" >"$var/log/build-nmslib.log" 2>&1 9>&- &
+    # In a session of its own, so that neither Ctrl-C nor the end of the terminal stops it, and no child of the server.
+    local apart=""
+    ! command -v setsid >/dev/null || apart=setsid
+    ($apart nice -n 19 "$root/scripts/build_nmslib" --build-only "$venv/bin/python" >"$var/log/build-nmslib.log" 2>&1 9>&- &)
 }
 
 # Build the default pack into a folder that has none; whatever is there stays, and with it the faces' vectors.
