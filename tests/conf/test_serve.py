@@ -16,9 +16,9 @@ PYTHON = """#!/bin/sh
 case "$*" in
     "-m pip install"*)
         [ -p "{folder}/pip" ] || exit 0
-        trap 'echo cancelled; exit 1' INT
-        echo >"{folder}/pip"
-        sleep 30 ;;
+        exec "{python}" -c 'import time
+try: open("{folder}/pip", "w").close(); time.sleep(30)
+except KeyboardInterrupt: raise SystemExit(print("cancelled") or 1)' ;;
     -c*) exec "{python}" "$@" ;;
 esac
 """
