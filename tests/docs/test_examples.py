@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 # By text, how a block begins. ``block`` finds each of them for the tests below.
 RUN = {
-    "README.rst": ["T=", "from facenapi_client", ".venv/bin/facenapi token"],
+    "README.rst": ["T=", "from facenapi_client", ".venv/bin/facenapi token", ".venv/bin/facenapi check"],
     "client/README.rst": ["from facenapi_client"],
     "docs/howto/backup.rst": ["facenapi backup", "facenapi export"],
     "docs/howto/enrol.rst": ["facenapi mass-enroll", "findface-mass-enroll"],
@@ -134,7 +134,9 @@ def test_the_programs_of_the_readmes(server, folder, text):
     assert "Sam Berry" in run(folder, program, sys.executable, "-W", "error", "-")
 
 
-@pytest.mark.parametrize(("text", "begin"), [("README.rst", ".venv"), ("docs/howto/tokens.rst", "facenapi token")])
+@pytest.mark.parametrize(
+    ("text", "begin"), [("README.rst", ".venv/bin/facenapi token"), ("docs/howto/tokens.rst", "facenapi token")]
+)
 def test_tokens(server, folder, text, begin):
     (folder / "var").mkdir()
     (folder / "var" / "data").symlink_to(server.folder)
@@ -144,6 +146,16 @@ def test_tokens(server, folder, text, begin):
     said = shell(folder, lines, server, OWNER=owner, HASH=digest)
     assert f"Revoked {digest}" in said
     assert len(re.findall(r"^[\w-]{32}$", said, re.MULTILINE)) == 2  # keys
+
+
+def test_the_check_of_the_readme(server, folder):
+    (folder / "var" / "models").mkdir(parents=True)
+    (folder / "var" / "data").symlink_to(server.folder)
+    (folder / "var" / "models" / "default").symlink_to(PACK)
+    (folder / "FILE").write_text(f"data_dir = {server.folder}\n")
+    lines = [line.replace(".venv/bin/", "") for line in commands(block("README.rst", ".venv/bin/facenapi check"))]
+    said = run(folder, PROGRAMS + "\n".join(lines), "bash", "-euo", "pipefail")
+    assert len(re.findall(r"^ok +vectors", said, re.MULTILINE)) == len(lines) == 2
 
 
 def test_photos_are_enrolled(server, folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -17,6 +18,19 @@ def pool():
     running = DecodePool(2, 20.0)
     yield running
     running.close()
+
+
+@pytest.fixture
+def children():
+    """Return a function that tells the ids of this process' decoders but those of other tests' applications."""
+
+    def running():
+        command = ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        return {int(line.split()[0]) for line in lines if "facenapi.photos.child" in line}
+
+    others = running()
+    return lambda: running() - others
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from functools import partial
 from pathlib import Path
@@ -44,13 +42,6 @@ DYING = ("sys.exit(3)", "os.kill(os.getpid(), signal.SIGSEGV)", "control.close()
 
 def open_photo(pool, data, side=1280, owner="me"):
     return Photo(data, "photo", 6000, side, partial(pool.decode, owner))
-
-
-def children():
-    """Return the process ids of this process' decoders."""
-    command = ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [int(line.split()[0]) for line in lines if "facenapi.photos.child" in line]
 
 
 def descriptors(pid="self"):

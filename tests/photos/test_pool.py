@@ -23,7 +23,6 @@ from tests.photos.pools import (
     NONSENSE,
     PIXELS,
     SMALL,
-    children,
     descriptors,
     is_alive,
     open_photo,
@@ -126,7 +125,7 @@ def test_what_the_system_does_not_give_is_no_fault_of_the_photo(pool, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_child_that_was_killed_while_idle_is_replaced(pool):
+def test_a_child_that_was_killed_while_idle_is_replaced(pool, children):
     open_photo(pool, SMALL)
     for pid in children():
         os.kill(pid, signal.SIGKILL)
@@ -134,7 +133,7 @@ def test_a_child_that_was_killed_while_idle_is_replaced(pool):
 
 
 @pytest.mark.slow
-def test_a_child_more_than_usual_goes_when_it_has_rested(pool):
+def test_a_child_more_than_usual_goes_when_it_has_rested(pool, children):
     with ThreadPoolExecutor(3) as threads:
         for _ in range(20):
             list(threads.map(lambda owner: open_photo(pool, FILES["PNG"], owner=owner), "abc"))

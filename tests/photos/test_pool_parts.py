@@ -11,7 +11,7 @@ import pytest
 from facenapi.errors import BadImage
 from facenapi.photos.photo import Photo
 from facenapi.photos.pool import DecodePool
-from tests.photos.pools import DYING, FILES, NONSENSE, SMALL, children, open_photo
+from tests.photos.pools import DYING, FILES, NONSENSE, SMALL, open_photo
 from tests.support.effort import daily
 
 
@@ -36,7 +36,7 @@ def test_a_part_is_had_although_a_child_dies_of_it_or_lies_about_it(pool, odd, a
 
 
 @pytest.mark.slow
-def test_a_part_is_refused_when_the_child_was_killed_and_the_next_one_hangs(odd):
+def test_a_part_is_refused_when_the_child_was_killed_and_the_next_one_hangs(odd, children):
     pool = DecodePool(2, 0.2)
     try:
         photo = open_photo(pool, FILES["JPEG"], 300)
