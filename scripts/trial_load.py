@@ -101,7 +101,9 @@ class Load:
 
 async def machine_lag() -> tuple[float, float]:
     """Return how late a process that only sleeps wakes up, 99th percentile and worst, until cancelled."""
-    code = ("import time\nlate=[]\ntry:\n while True:\n  t=time.monotonic(); time.sleep(.02)\n"
+    # What runs in the background of a script ignores SIGINT, and so would its children.
+    code = ("import signal,time\nsignal.signal(2,signal.default_int_handler)\nlate=[]\ntry:\n while True:\n"
+            "  t=time.monotonic(); time.sleep(.02)\n"
             "  late.append(time.monotonic()-t-.02)\nexcept KeyboardInterrupt:\n"
             " print(sorted(late)[int(len(late)*.99)],max(late))")  # fmt: skip
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)

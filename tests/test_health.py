@@ -60,6 +60,7 @@ async def test_a_loop_that_is_not_healthy_is_told(tmp_path, monkeypatch):
 async def test_nobody_without_a_token_learns_where_a_search_shard_is(tmp_path, monkeypatch, caplog):
     """Nor who has one, but from /health: it would be in figures, in reasons, in what a client is refused with."""
     monkeypatch.setattr("facenapi.process.supervised.FIRST_PAUSE_S", 0.01)
+    unhealthy = 'facenapi_loop_healthy{what="be looked at",who="Search shard 1"} 0.0'
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"  # where nobody listens
@@ -73,7 +74,7 @@ async def test_nobody_without_a_token_learns_where_a_search_shard_is(tmp_path, m
 
             shard.loops.repeat("be looked at", broken, 0.01)
             shard._about["ready"] = True  # as it was until now
-            while not (await client("GET", "/health", key="", headers=PROXIED[0])).json["reason"]:
+            while unhealthy not in (await client("GET", "/metrics", key="")).body.decode():
                 await asyncio.sleep(0.01)
             asked = [
                 await client("POST", "/v1/identify", parts={"photo": picture(RED)}),
@@ -87,7 +88,7 @@ async def test_nobody_without_a_token_learns_where_a_search_shard_is(tmp_path, m
     for reply in asked:
         assert address not in reply.body.decode(), reply
     assert whole.json["search"]["shards"][0]["address"] == address
-    assert 'facenapi_loop_healthy{what="be looked at",who="Search shard 1"} 0.0' in asked[3].body.decode()
+    assert unhealthy in asked[3].body.decode()
 
 
 async def test_what_a_database_says_is_for_the_operator(tmp_path):
