@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from facenapi.errors import BadParam, NotFound
 from facenapi.search.shard import upsert_of
 from facenapi.services.persons import person_gone
-from facenapi.storage.base import FaceChange, FaceFilter, Page, UnknownPersonError
+from facenapi.storage.base import Face, FaceChange, FaceFilter, Page, UnknownPersonError
 
 if TYPE_CHECKING:
     from facenapi.search.client import ShardClient
@@ -50,13 +50,17 @@ class PersonMerger:
             await self._person(owner, person_id)
             faces = await self._store.list_faces(owner, FaceFilter(person_id=other), Page(_STEP))
             change = FaceChange(person_id=person_id)
-            try:
-                moved = await asyncio.gather(*(self._store.update_face(owner, face.id, change) for face in faces))
-            except UnknownPersonError as error:
-                raise person_gone() from error
+            updates = (self._store.update_face(owner, face.id, change) for face in faces)
+            done = await asyncio.gather(*updates, return_exceptions=True)  # none goes on when the lock is given back
             if not faces:
                 await self._store.remove_persons(owner, [other])
-        await self._searcher.apply([upsert_of(face) for face in moved if face is not None])
+        moved = [face for face in done if isinstance(face, Face)]
+        await self._searcher.apply([upsert_of(face) for face in moved])
+        for error in done:
+            if isinstance(error, UnknownPersonError):
+                raise person_gone("to repeat the merge does the rest" if moved else "nothing was done") from error
+            if isinstance(error, BaseException):
+                raise error
         return bool(faces)
 
     async def _person(self, owner: str, person_id: int) -> Person:

@@ -41,10 +41,10 @@ async def given_person(store: Store, owner: str, person_id: int) -> AsyncIterato
             raise
 
 
-def person_gone() -> Overloaded:
+def person_gone(done: str = "nothing was done") -> Overloaded:
     """Return what to say where a person went between two steps: with the last face, by a command that has no part in
     the locks of a server with the embedded store (``facenapi expire``)."""
-    return Overloaded("The person of this face has just gone; nothing was done")
+    return Overloaded(f"The person of this face has just gone; {done}")
 
 
 async def remove_faceless(store: Store, faces: Sequence[Face]) -> None:

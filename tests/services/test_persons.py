@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from facenapi.errors import Unavailable
 from facenapi.storage.base import Page, UnknownGalleryError, UnknownPersonError
 from tests.support.server import BLUE, RED, picture, serving
@@ -72,3 +74,28 @@ async def test_a_merge_that_search_did_not_hear_of_is_repeated_to_its_end(tmp_pa
         assert (reply.status, reply.json["count"]) == (200, 2)
         assert [person["id"] for person in (await client("GET", "/v1/persons")).json["results"]] == [one]
         assert (await client("POST", path, json_body=body)).status == 400
+
+
+async def test_a_merge_that_stops_half_way_says_so_and_search_knows_what_was_moved(tmp_path, monkeypatch):
+    async with serving(tmp_path, person_identify=True) as client:
+        one, other = [(await client.enrol(color))["person_id"] for color in (RED, BLUE)]
+        second = await client.enrol(BLUE)
+        update, told = client.app.store.update_face, []
+
+        async def half(owner, face_id, change):
+            if face_id == second["id"]:
+                raise UnknownPersonError(one)
+            await asyncio.sleep(0.05)  # later than the one that fails
+            return await update(owner, face_id, change)
+
+        async def apply(changes):
+            told.extend(changes)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(client.app.store, "update_face", half)
+            patch.setattr(client.app.searcher, "apply", apply)
+            reply = await client("POST", f"/v1/person/id/{one}/merge", json_body={"other": other})
+        assert (reply.status, len(told)) == (503, 1)
+        assert "to repeat the merge does the rest" in reply.json["reason"]
+        counts = [(await client("GET", f"/v1/person/id/{person}")).json["count"] for person in (one, other)]
+        assert counts == [2, 1]
