@@ -39,7 +39,8 @@ from facenapi.storage.ids import IdMaker
 from facenapi.storage.mongo import MongoStore
 from facenapi.storage.mongo.documents import document_of
 from facenapi.storage.open import open_store
-from facenapi.storage.transfer import export_owner, import_owner
+from facenapi.storage.transfer.exports import export_owner
+from facenapi.storage.transfer.imports import import_owner
 from tests.support.fakes import FakeDetector
 from tests.support.ferret import Ferret
 from tests.support.live import report

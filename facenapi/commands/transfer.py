@@ -12,7 +12,9 @@ from facenapi.commands.common import parse, parser, progress
 from facenapi.commands.installation import open_owners
 from facenapi.errors import StartupError
 from facenapi.storage.open import open_store, place_of
-from facenapi.storage.transfer import TransferError, export_owner, export_owners, import_owner, owners_of
+from facenapi.storage.transfer.exports import export_owner, export_owners
+from facenapi.storage.transfer.imports import import_owner, owners_of
+from facenapi.storage.transfer.lines import TransferError
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -6,11 +6,13 @@ import json
 
 import pytest
 
-from facenapi.storage import transfer
 from facenapi.storage.base import Camera, FaceChange, FaceFilter, Page
 from facenapi.storage.sqlite import SqliteStore
 from facenapi.storage.sqlite.persons import remove_abandoned
-from facenapi.storage.transfer import TransferError, export_owner, import_owner
+from facenapi.storage.transfer import exports, imports
+from facenapi.storage.transfer.exports import export_owner
+from facenapi.storage.transfer.imports import import_owner
+from facenapi.storage.transfer.lines import TransferError
 from tests.storage.samples import add, new_face
 from tests.storage.test_differential import unrevised
 from tests.support.effort import daily
@@ -23,6 +25,11 @@ def other(io_loop, tmp_path):
     io_loop.run_sync(store.start)
     yield store
     io_loop.run_sync(store.close)
+
+
+def small_batches(monkeypatch, size):
+    for module in (exports, imports):
+        monkeypatch.setattr(module, "BATCH", size)
 
 
 async def fill(store, faces=12):
@@ -112,7 +119,7 @@ class Stopped(Exception):
 
 @pytest.mark.parametrize("cut", [0, 1, 40])
 async def test_an_export_that_was_stopped_goes_on(other, tmp_path, monkeypatch, cut):
-    monkeypatch.setattr(transfer, "BATCH", 3)
+    small_batches(monkeypatch, 3)
     await fill(other)
     path, part = tmp_path / "a", tmp_path / "a.part"
 
@@ -160,7 +167,7 @@ async def test_an_unfinished_export_of_another_owner_is_kept(other, tmp_path):
 
 
 async def test_an_import_that_was_stopped_goes_on(store, other, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "BATCH", 3)
+    small_batches(monkeypatch, 3)
     await fill(other)
     path = tmp_path / "a"
     await export_owner(other, "ann", path)
@@ -226,7 +233,7 @@ async def test_a_file_that_does_not_name_what_its_faces_have_is_refused(other, t
 
 
 async def test_a_server_that_is_started_beside_an_import_does_not_stop_it(other, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "BATCH", 2)
+    small_batches(monkeypatch, 2)
     for _ in range(3):
         await add(other, "a", "b", person_id=await other.new_person("ann"))
     path = tmp_path / "a"
