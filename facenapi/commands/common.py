@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from facenapi.config.options import Config
 from facenapi.config.reader import joined, load
 from facenapi.process.private import become_owner
+
+T = TypeVar("T", int, float)
 
 SERVER_OPTIONS = """\
 Options of the server say which installation is meant: --config=PATH (default: /etc/findface-facenapi.ini if
@@ -52,6 +55,19 @@ def parse(
     if as_owner:
         become_owner(Path(config.data_dir))
     return chosen, config
+
+
+def number(kind: type[T], least: T, most: T) -> Callable[[str], T]:
+    """Return what reads an option's number in a range, and says what it must be."""
+
+    def read(text: str) -> T:
+        with suppress(ValueError):
+            if least <= (value := kind(text)) <= most:
+                return value
+        what = "whole number" if kind is int else "number"
+        raise argparse.ArgumentTypeError(f"must be a {what} from {least} to {most}: {text!r}")
+
+    return read
 
 
 def progress(total: int | None, unit: str, *, done: int = 0, quiet: bool = False) -> tqdm[Any]:

@@ -7,13 +7,11 @@ It works while the server runs, and can be interrupted and repeated; run it dail
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 from facenapi import clock
-from facenapi.commands.common import parse, parser
+from facenapi.commands.common import number, parse, parser
 from facenapi.commands.installation import open_kept, open_owners
 from facenapi.config.options import Config
 from facenapi.services.persons import remove_faceless
@@ -26,7 +24,13 @@ _DAY_MS = 86_400_000
 def main(arguments: Sequence[str]) -> int:
     """Delete, and say how many."""
     own = parser("expire", __doc__)
-    own.add_argument("--days", type=_days, required=True, metavar="N", help="how many days of history to keep")
+    own.add_argument(
+        "--days",
+        type=number(float, 0, 1_000_000),
+        required=True,
+        metavar="N",
+        help="how many days of history to keep",
+    )
     chosen, config = parse(own, arguments)
     return asyncio.run(_run(config, chosen.days))
 
@@ -41,10 +45,3 @@ async def _run(config: Config, days: float) -> int:
         deleted = await expire_history(store, clock.now_ms() - int(days * _DAY_MS), forget)
     print(f"{deleted} faces deleted")
     return 0
-
-
-def _days(text: str) -> float:
-    with suppress(ValueError):
-        if 0 <= (value := float(text)) < 1e6:
-            return value
-    raise argparse.ArgumentTypeError(f"must be a number of days, from 0 to 1000000: {text!r}")

@@ -29,7 +29,7 @@ from pathlib import Path
 import httpx
 
 from facenapi.client import ApiError, Client, NoAnswer
-from facenapi.commands.common import parser, progress
+from facenapi.commands.common import number, parser, progress
 from facenapi.errors import StartupError
 from facenapi.mass_enroll.jobfile import Job, Journal, State, read_jobs, read_state
 from facenapi.mass_enroll.prepare import prepare, shown
@@ -101,7 +101,7 @@ def _describe_prepare(own: argparse.ArgumentParser) -> None:
     own.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                      help="any other parameter of POST /face, such as age=1; may be repeated")  # fmt: skip
     own.add_argument("--skip", action="store_true", help="leave out photos that have no meta")
-    own.add_argument("--split", type=_positive, default=1, metavar="N",
+    own.add_argument("--split", type=number(int, 1, 1_000_000), default=1, metavar="N",
                      help="make N job files, FILE.1 to FILE.N, to be run side by side")  # fmt: skip
     own.set_defaults(action=_prepare)
 
@@ -119,7 +119,12 @@ def _describe_run(own: argparse.ArgumentParser) -> None:
     own.add_argument("--token", metavar="KEY", help="the token; rather put it into the environment variable "
                      "FACENAPI_TOKEN, where other users of the machine do not see it")  # fmt: skip
     own.add_argument(
-        "--parallel", "-p", type=_positive, default=8, metavar="N", help="photos at a time (%(default)s)"
+        "--parallel",
+        "-p",
+        type=number(int, 1, 1_000_000),
+        default=8,
+        metavar="N",
+        help="photos at a time (%(default)s)",
     )
     own.add_argument("--failed", action="store_true", help="try once more those that failed, too")
     own.add_argument("--gallery", default="", metavar="G", help="a gallery to put the faces in, beside the job's")
@@ -128,11 +133,15 @@ def _describe_run(own: argparse.ArgumentParser) -> None:
         own.add_argument(f"--{name}", action="store_true", help=f"tell the {name} of each face, too")
     own.add_argument("--create-galleries", action="store_true", help="make galleries that do not exist yet")
     own.add_argument(
-        "--timeout", type=_seconds, default=120.0, metavar="S", help="seconds for an answer (%(default)s)"
+        "--timeout",
+        type=number(float, 0, 1_000_000),
+        default=120.0,
+        metavar="S",
+        help="seconds for an answer (%(default)s)",
     )
-    own.add_argument("--patience", type=_seconds, default=300.0, metavar="S",
+    own.add_argument("--patience", type=number(float, 0, 1_000_000), default=300.0, metavar="S",
                      help="seconds for which a server that is down or busy is waited for (%(default)s)")  # fmt: skip
-    own.add_argument("--stats-interval", type=_positive, metavar="S",
+    own.add_argument("--stats-interval", type=number(int, 1, 1_000_000), metavar="S",
                      help="a line of figures every S seconds instead of the progress bar")  # fmt: skip
     own.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
     own.set_defaults(action=_run)
@@ -258,17 +267,3 @@ def _summary(state: State, total: int) -> str:
         f"{total} photos: {enrolled} enrolled with {len(state.faces)} faces, {failed} failed, "
         f"{total - enrolled - failed} to do"
     )
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError("must be a number of seconds")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value

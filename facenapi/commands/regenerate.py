@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from facenapi.commands.common import parse, parser, progress
+from facenapi.commands.common import number, parse, parser, progress
 from facenapi.commands.installation import open_kept, open_owners
 from facenapi.config.options import Config
 from facenapi.detector.packs.pack import load_pack
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     own.add_argument("--photos", type=Path, action="append", default=[], metavar="DIR",
                      help="look for the photos in this folder first; may be repeated")  # fmt: skip
     own.add_argument("--owner", default="", help='only this owner of those that "facenapi token list" shows')
-    own.add_argument("--parallel", "-p", type=int, default=2 * (os.cpu_count() or 1), metavar="N",
+    own.add_argument("--parallel", "-p", type=number(int, 1, 1000), default=2 * (os.cpu_count() or 1), metavar="N",
                      help="photos at a time (%(default)s)")  # fmt: skip
     own.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
     chosen, config = parse(own, arguments)

@@ -96,8 +96,17 @@ def test_a_reader_who_has_seen_enough_is_no_error():
     assert (done.returncode in (0, 141), done.stderr) == (True, "")
 
 
-@pytest.mark.parametrize("days", ["x", "nan", "-1"])
-def test_days_that_are_no_number_are_refused_in_words(facenapi, tmp_path, days):
-    said = facenapi("expire", f"--days={days}", f"--data_dir={tmp_path}")
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["expire", "--days=x"], "a number from 0 to 1000000: 'x'"),
+        (["expire", "--days=nan"], "a number from 0 to 1000000: 'nan'"),
+        (["mass-enroll", "run", "job", "--timeout=-1"], "a number from 0 to 1000000: '-1'"),
+        (["mass-enroll", "run", "job", "--parallel=1.5"], "a whole number from 1 to 1000000: '1.5'"),
+        (["regenerate", "--parallel=0"], "a whole number from 1 to 1000: '0'"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_in_words(facenapi, words, what):
+    said = facenapi(*words)
     assert said.status == 2
-    assert f"must be a number of days, from 0 to 1000000: '{days}'" in said.err
+    assert f"must be {what}" in said.err
