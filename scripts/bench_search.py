@@ -44,7 +44,6 @@ import psutil
 from search_contenders import GOAL, LISTS, NETWORKS, PEERS, SHARES, Contender, Ours, faces, nearest, plan_of, recall
 
 from facenapi.process.switch_interval import take_short_turns
-from facenapi.search.index.codes import has_fast_path
 from facenapi.search.upkeep.builder import Builder, BuildError
 from facenapi.search.upkeep.snapshot import Snapshots, state_of
 
@@ -273,7 +272,6 @@ def main():
     options.turns = 4 if options.quick else 8
     take_short_turns()
     results, bounds = {}, []
-    print(f"eight bits {'by NumKong' if has_fast_path() else 'in float32'}", file=sys.stderr)
     with tempfile.TemporaryDirectory() as scratch:
         for name in options.networks:
             for count in [10_000] if options.quick else map(int, options.sizes):

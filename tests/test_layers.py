@@ -35,9 +35,8 @@ LOOSE = {"__init__", "__main__", "app", "cli", "clock", "errors", "geometry", "u
 # Third-party packages that only one place may know.
 HOMES = {
     "nmslib": {"search/index/graph.py"},
-    "numkong": {"search/index/codes.py"},
     "pymilvus": {"search/milvus"},
-    "onnxruntime": {"detector"},
+    "onnxruntime": {"process/onnx_runtime.py"},
     "onnx": {"detector/packs/build", "commands/models.py"},
     "sqlite3": {"storage/sqlite", "storage/open.py"},
     "motor": {"storage/mongo"},
@@ -52,7 +51,6 @@ FORBIDDEN_IN_HANDLERS = {
     "pymongo",
     "onnxruntime",
     "nmslib",
-    "numkong",
     "pymilvus",
 }
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facenapi.errors import StartupError
+from facenapi.process import onnx_runtime
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def open_session(model: bytes, device: Device) -> Any:
         FellBackError: it runs elsewhere.
         StartupError: no runtime, or an unusable network.
     """
-    runtime = _runtime()
+    runtime = onnx_runtime.load()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = device.threads
     options.inter_op_num_threads = 1
@@ -104,7 +104,7 @@ def open_session(model: bytes, device: Device) -> Any:
 
 def letting_go() -> Any:
     """Return options for a run after which the runtime gives back what no run needs at the moment."""
-    options = _runtime().RunOptions()
+    options = onnx_runtime.load().RunOptions()
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
 
@@ -161,20 +161,6 @@ def has_int8() -> bool:
     return not {"avx512_vnni", "avx_vnni", "asimddp"}.isdisjoint(processor.split())
 
 
-def _runtime() -> Any:
-    """Return the module onnxruntime. Raises StartupError if it is not there."""
-    # Read when it is loaded: without this, it reports how it is used to its maker.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    try:
-        import onnxruntime  # noqa: PLC0415 - an extra: its absence is a message, not a traceback
-    except ImportError:
-        onnxruntime = None
-    # Removing one of the two wheels leaves an empty package of that name behind.
-    if getattr(onnxruntime, "InferenceSession", None) is None:
-        raise StartupError("ONNX Runtime is not installed; run: pip install 'facenapi[cpu]'")
-    return onnxruntime
-
-
 def _make_private(folder: Path) -> None:
     """Make a folder that nobody else may write to: what is in it is executed."""
     try:
@@ -186,7 +172,7 @@ def _make_private(folder: Path) -> None:
 
 def _obstacle(kind: str) -> str | None:
     """Return why networks cannot run on this GPU; None, with CUDA's libraries loaded, if they may."""
-    runtime = _runtime()
+    runtime = onnx_runtime.load()
     if _PROVIDERS[kind] not in runtime.get_available_providers():
         name = {"cuda": "CUDA", "tensorrt": "TensorRT"}[kind]
         return f"this build of ONNX Runtime has no {name} (the extra facenapi[cuda] has)"

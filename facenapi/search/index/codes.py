@@ -1,13 +1,12 @@
 """Rows in eight and in sixteen bits: what is read instead of the vectors, and how far that may be from the truth.
 
-A scan asks two kinds of rows for *products*, numbers that order the rows roughly: :class:`Codes`, a quarter of the
-size of the vectors, and :class:`Floats`, the vectors themselves where they are few. Each says for a probe from which
-product on a row may have a given similarity, so that whatever has it is among those. Of some of these rows each tells
-similarities to within a ``slack``: codes in sixteen bits to within about .0001, vectors exactly.
+A scan asks for *products*, numbers that order the rows roughly, of codes a quarter of the size of the vectors, and
+gets for a probe from which product on a row may have a given similarity, so that whatever has it is among those. Of
+some of these rows it then asks for similarities to within a ``slack`` of about .0001, by codes in sixteen bits.
 
 **The bound of the products.** Let ``x`` be a vector, ``c`` the centre and ``s`` the scale of its segment, ``a`` its
 code in eight bits, about ``(x - c) / s``, and ``r = x - c - s a`` what that leaves out. Let ``p`` be a probe,
-``b = rint(p / t)`` its code with ``t = max |p_i| / 127``. Then, with nothing left out,
+``b = rint(p / t)`` its code with ``t = max |p_i| / 63``. Then, with nothing left out,
 
     p.x = p.c + s t (a.b) + (p - t b).(s a) + p.r
 
@@ -26,10 +25,6 @@ the upper byte. With ``e = c - s / 2`` (in each dimension) and ``q = x - e - s k
 
 The last term is at most ``|p| Q``, ``Q`` the greatest ``|q|`` of the segment; the sums of the others, computed in
 float32, are off by at most ``g |p| (|e| + s/256 |k|)``, and a similarity in an answer by ``g |p| |x|``.
-
-NumKong multiplies in eight bits where the processor has instructions for that. Elsewhere BLAS does, in float32, where
-the products are the same: sums of up to 1,040 products of seven bits are exact in its 24. Longer ones are off by at
-most ``g |a| |b|``, and ``s t |a| |b|`` is at most ``L (|p| + |p - t b|)``.
 """
 
 from __future__ import annotations
@@ -40,10 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-try:
-    import numkong
-except ImportError:  # no wheel for this machine
-    numkong = None  # type: ignore[assignment]
+from facenapi.search.index.products import GREATEST, Packed, shifted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,19 +43,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
-    Products = NDArray[Any]  # int32 or float32, (probes, rows)
     Rows = NDArray[np.signedinteger[Any]]
 
 BLOCK = 32_768  # rows whose products are looked at while they are in the cache
 _CHUNK = 8192
 _LONGEST = 1.01  # of a vector or probe that counts as one of unit length
 _ROUNDED = 3e-6  # by how much float32 arithmetic may make a length of at most two too small, and more
-_WIDEST = 2**24 // 127**2  # numbers whose products BLAS adds exactly
-
-
-def has_fast_path() -> bool:
-    """Whether NumKong multiplies in eight bits by more than plain loops here."""
-    return numkong is not None and any(has for name, has in numkong.get_capabilities().items() if name != "serial")
 
 
 def rounding(dim: int) -> float:
@@ -73,44 +58,18 @@ def rounding(dim: int) -> float:
 
 @dataclass(slots=True)
 class Asked:
-    """Probes as a kind of rows wants them. A row whose product with one of them is ``y`` has at most the similarity
+    """Probes as codes. A row whose product with one of them is ``y`` has at most the similarity
     ``base + unit * y + slack`` to it; each (probes,), plain numbers, for NumPy takes ten times as long with few."""
 
-    operand: Any
+    codes: NDArray[np.uint8]
     base: list[float]
     unit: list[float]
     slack: list[float]
-    whole: bool = False  # products are int32, and so are their bounds: mixed types take three times as long
 
-    def lowest(self, number: int, cut: float) -> float:
+    def lowest(self, number: int, cut: float) -> int:
         """Return the least product with a probe of a row that has a similarity of ``cut`` to it."""
         least = (cut - self.base[number] - self.slack[number]) / self.unit[number]
-        return math.ceil(min(max(least, -(2**31)), 2**31 - 1)) if self.whole else least
-
-
-class Floats:
-    """The vectors themselves; their products are similarities but for the rounding."""
-
-    slack = 0.0
-    firsts = None  # it is not known which are copies
-
-    def __init__(self, vectors: Vectors) -> None:
-        self._vectors = vectors
-
-    def ask(self, probes: Sequence[Vectors]) -> Asked:
-        """Prepare for probes (dim,)."""
-        slack = 3 * rounding(self._vectors.shape[1])  # of the product, of the similarity, of the comparison
-        count = len(probes)
-        return Asked(np.array(probes), [0.0] * count, [1.0] * count, [slack] * count)
-
-    def products(self, asked: Asked, start: int) -> Products:
-        """Return the products of each probe with up to ``BLOCK`` rows from ``start`` on, (probes, rows)."""
-        return _products(asked.operand, self._vectors[start : start + BLOCK])
-
-    def similarities(self, rows: Rows, probes: Vectors) -> Vectors:
-        """Return the similarities (count,) of some rows to a probe, or of each to its own, as they are in answers."""
-        sims: Vectors = np.vecdot(self._vectors.take(rows, axis=0), probes)
-        return sims
+        return math.ceil(min(max(least, -(2**31)), 2**31 - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +109,11 @@ def _greatest(rows: Vectors) -> float:
 
 
 class Codes:
-    """The rows of a segment: in eight bits, in blocks as the kernel wants them, and in sixteen."""
+    """The rows of a segment: in eight bits, in blocks as the kernels want them, and in sixteen."""
 
     def __init__(self, codes: NDArray[np.int16], coding: Coding, firsts: NDArray[np.int32] | None = None) -> None:
-        """``codes``: (count, dim)."""
-        dim = codes.shape[1]
+        """``codes``: (count, dim). ``firsts``: as of :class:`facenapi.search.index.stored.Stored`."""
+        self.count, dim = codes.shape
         self.firsts = firsts
         self._coding, self._fine = coding, codes
         self._centre = np.array(coding.centre, np.float32)
@@ -162,36 +121,24 @@ class Codes:
         self._edge = self._centre - 128 * self._step
         sums = float(np.linalg.norm(self._edge)) + coding.fine_length + 1
         self.slack = _LONGEST * coding.fine_error + rounding(dim) * sums + 2 * _ROUNDED
-        self._fast = has_fast_path()
-        self._inexact = 0.0 if self._fast or dim <= _WIDEST else rounding(dim)
-        self._blocks = [self._packed(codes[start : start + BLOCK]) for start in range(0, len(codes), BLOCK)]
-
-    def _packed(self, block: NDArray[np.int16]) -> Any:
-        upper = np.empty(block.shape, np.int8 if self._fast else np.float32)
-        np.right_shift(block, 8, out=upper, casting="unsafe")
-        return numkong.dots_pack(upper) if self._fast else upper
+        self._blocks = [Packed(codes[start : start + BLOCK]) for start in range(0, self.count, BLOCK)]
 
     def ask(self, probes: Sequence[Vectors]) -> Asked:
         """Prepare for probes (dim,)."""
         coding, rows = self._coding, np.array(probes)
-        steps = np.maximum.reduce(np.abs(rows), axis=1, keepdims=True) / np.float32(127)
+        steps = np.maximum.reduce(np.abs(rows), axis=1, keepdims=True) / np.float32(GREATEST)
         codes = np.rint(rows / steps)
         base = (rows @ self._centre).tolist()
         rows -= steps * codes
-        squares = np.vecdot(rows, rows, dtype=np.float64).tolist()
+        squares = np.vecdot(rows, rows).tolist()
         fixed = _LONGEST * coding.error + 2 * rounding(rows.shape[1]) + 2 * _ROUNDED
-        more = self._inexact
-        lefts = [(1 + more) * square**0.5 + more * _LONGEST + _ROUNDED for square in squares]
-        slack = [left * coding.length + fixed for left in lefts]
+        slack = [(square**0.5 + _ROUNDED) * coding.length + fixed for square in squares]
         unit = [step * coding.scale for (step,) in steps.tolist()]
-        return Asked(codes.astype(np.int8 if self._fast else np.float32), base, unit, slack, self._fast)
+        return Asked(shifted(codes), base, unit, slack)
 
-    def products(self, asked: Asked, start: int) -> Products:
+    def products(self, asked: Asked, start: int) -> NDArray[np.int32]:
         """Return the products of each probe with up to ``BLOCK`` rows from ``start`` on, (probes, rows)."""
-        block = self._blocks[start // BLOCK]
-        if self._fast:
-            return np.asarray(numkong.dots_packed(asked.operand, block))
-        return _products(asked.operand, block)
+        return self._blocks[start // BLOCK].products(asked.codes)
 
     def similarities(self, rows: Rows, probes: Vectors) -> Vectors:
         """Return, to within ``slack``, the similarities (count,) of some rows to a probe, or of each to its own."""
@@ -199,11 +146,3 @@ class Codes:
         near *= self._step
         near += probes @ self._edge
         return near
-
-
-Rough = Codes | Floats
-
-
-def _products(probes: Vectors, rows: Vectors) -> Products:
-    """Return the products (probes, rows); BLAS is quicker with a vector than with a matrix of one row."""
-    return (rows @ probes[0])[None] if len(probes) == 1 else probes @ rows.T

@@ -20,16 +20,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facenapi.search.index.codes import Floats, rounding
-from facenapi.search.index.scan import Best, scan
+from facenapi.search.index.codes import rounding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from facenapi.search.index.codes import Codes
+    Scan = Callable[[Sequence[NDArray[np.float32]], int], Sequence[NDArray[np.float32]]]
 
 _ADVICE = (
     b"Your CPU supports instructions that this binary was not compiled to use",
@@ -64,7 +63,7 @@ SPACE = "negdotprod"
 LINKS, EFFORT = 16, 100  # efConstruction
 LEFT_OUT = 1000
 LEAST_ROWS = 20 * LEFT_OUT
-SHORT_S = 2.5e-3  # a shorter scan (of a thread) is worth no graph: minutes of building, and seldom quicker
+SHORT_S = 8e-3  # a shorter scan (of a thread) is worth no graph: minutes of building, and seldom quicker
 GOAL = 0.9995  # of the best 10 in the measurement, so that 0.999 holds for probes that it does not know
 MOST = (1, 10, 100)
 LISTS = (64, 128, 256, 512, 1024)
@@ -120,49 +119,36 @@ class Graph:
 
 
 def measure(
-    path: Path, vectors: NDArray[np.float32], codes: Codes, left_out: NDArray[np.int64]
+    path: Path, scan: Scan, probes: NDArray[np.float32], left_out: NDArray[np.int64]
 ) -> tuple[int, int] | None:
-    """Return the length of the list and for how many best rows it is good; None if a scan is as quick."""
-    probes, allowed = vectors[left_out], _in_graph(vectors, left_out)
-    truth: list[NDArray[np.float32]] = []
+    """Return the length of the list and for how many best rows it is good; None if a scan is as quick.
+
+    ``scan``: returns for probes and a number the similarities of so many best rows of those that are in the graph;
+    ``probes``: the rows ``left_out``.
+    """
+    wanted = np.array(MOST)
+    worst: list[NDArray[np.float32]] = []
     for start in range(0, len(probes), 16):
-        truth += _scanned(vectors, codes, probes[start : start + 16], max(MOST), allowed)
-    worst = [np.sort(sims)[::-1][[n - 1 for n in MOST]] for sims in truth]
-    took = scan_seconds(vectors, codes, left_out)
+        found = scan(list(probes[start : start + 16]), max(MOST))
+        worst += [np.sort(sims)[::-1][wanted - 1] for sims in found]
+    took = scan_seconds(scan, probes)
     for ef in LISTS:
         graph = Graph(path, left_out, probes, ef, 0)
         if _seconds(graph.search, probes) >= took:
             return None
-        found = np.zeros(len(MOST))
+        hits = np.zeros(len(MOST))
         for probe, least in zip(probes, worst, strict=True):
             sims = graph.search(probe)[1] + rounding(len(probe))
-            found += np.minimum((sims[:, None] >= least).sum(axis=0), MOST)
-        good = found >= GOAL * len(probes) * np.array(MOST)
+            hits += np.minimum((sims[:, None] >= least).sum(axis=0), MOST)
+        good = hits >= GOAL * len(probes) * wanted
         if good[:2].all():
             return ef, MOST[-1] if good.all() else MOST[1]
     return None
 
 
-def scan_seconds(vectors: NDArray[np.float32], codes: Codes, left_out: NDArray[np.int64]) -> float:
-    """Return how long a scan takes a thread that asks for the best few with the rows ``left_out``."""
-    allowed = _in_graph(vectors, left_out)
-    return _seconds(lambda probe: _scanned(vectors, codes, probe[None], MOST[1], allowed), vectors[left_out])
-
-
-def _scanned(
-    vectors: NDArray[np.float32], codes: Codes, probes: NDArray[np.float32], n: int, allowed: NDArray[np.bool_]
-) -> list[NDArray[np.float32]]:
-    """Return the similarities that a scan finds for each probe."""
-    best, exact = (Best(near, list(probes), n, None) for near in (codes, Floats(vectors)))
-    scan(codes, best, len(vectors), allowed)
-    exact.show([(number, rows) for number, (rows, _) in enumerate(best.found)])
-    return [sims for _, sims in exact.found]
-
-
-def _in_graph(vectors: NDArray[np.float32], left_out: NDArray[np.int64]) -> NDArray[np.bool_]:
-    allowed = np.ones(len(vectors), np.bool_)
-    allowed[left_out] = False
-    return allowed
+def scan_seconds(scan: Scan, probes: NDArray[np.float32]) -> float:
+    """Return how long a scan takes a thread that asks for the best few."""
+    return _seconds(lambda probe: scan([probe], MOST[1]), probes)
 
 
 def _seconds(search: Callable[[NDArray[np.float32]], object], probes: NDArray[np.float32]) -> float:

@@ -8,25 +8,20 @@ filled before ``count`` admits it, a life is one byte, and a bitmap changes unde
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyroaring import BitMap
 
-from facenapi.search.index.codes import Floats
-from facenapi.search.index.scan import Best, scan
+from facenapi.search.index.codes import rounding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from facenapi.search.index.codes import Rough, Rows, Vectors
-
     Probes = Sequence[NDArray[np.float32]]  # unit vectors (dim,)
     Found = tuple[NDArray[np.int64], NDArray[np.float32]]
-
-FEW = 1 / 16  # of all rows: so many are compared one by one in the time in which a scan goes through all
 
 
 class Part(ABC):
@@ -51,41 +46,23 @@ class Part(ABC):
         """Return the row of a face that is alive here."""
 
     @abstractmethod
-    def rough(self) -> Rough:
-        """Return what a scan reads."""
-
-    @abstractmethod
     def has(self, row: int, vector: NDArray[np.float32]) -> bool:
         """Whether the vector of a row is this one, to the bit."""
 
     # -- reading --------------------------------------------------------------------------------
+    @abstractmethod
     def search(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
         """Return, for each probe, ids and similarities of its best ``n`` at or above ``floor`` with the tag."""
-        count, rough = self.count, self.rough()
-        best = Best(rough, probes, n, floor)
-        allowed = self.alive[:count] if self.dead else None
-        if tag is not None:
-            rows = self._tagged(tag, count)
-            if len(rows) <= FEW * count:
-                best.show([(number, rows) for number in range(len(probes))])
-                return self.answers(best)
-            allowed = np.zeros(count, np.bool_)
-            allowed[rows] = True
-        scan(rough, best, count, allowed)
-        return self.answers(best)
 
-    def answers(self, best: Best) -> list[Found]:
-        """Return ids and similarities, the best ``n`` of what may be more because some are equal."""
-        return [self._answer(rows, sims, best.n) for rows, sims in best.found]
-
-    def _answer(self, rows: Rows, sims: Vectors, n: int) -> Found:
+    def answer(self, rows: NDArray[np.signedinteger[Any]], sims: NDArray[np.float32], n: int) -> Found:
+        """Return ids and similarities of the best ``n`` of some rows; of those that are as similar the least ids."""
         ids = self.ids[rows]
         if len(ids) > n:
             order = np.lexsort((ids, -sims))[:n]
             ids, sims = ids[order], sims[order]
         return ids, sims
 
-    def _tagged(self, tag: str, count: int) -> NDArray[np.int64]:
+    def tagged(self, tag: str, count: int) -> NDArray[np.int64]:
         """Return the rows with a tag that are alive, of the first ``count``."""
         rows = np.frombuffer(self.tags.get(tag, BitMap()).to_array(), np.uint32).astype(np.int64)
         rows = rows[: np.searchsorted(rows, count)]
@@ -138,9 +115,25 @@ class Buffer(Part):
         """Return the row of a face that is alive here."""
         return self._rows.get(face_id)
 
-    def rough(self) -> Rough:
-        """Return what a scan reads."""
-        return Floats(self.vectors[: self.count])
+    def search(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
+        """Return, for each probe, ids and similarities of its best ``n`` at or above ``floor`` with the tag."""
+        count, found = self.count, []
+        vectors, allowed = self.vectors[:count], self.alive[:count]
+        if tag is not None:
+            allowed = np.zeros(count, np.bool_)
+            allowed[self.tagged(tag, count)] = True
+        least = np.float32(-np.inf if floor is None else floor)
+        # All by BLAS, which may round another way than answers do, then those that may be in the answer.
+        slack = np.float32(3 * rounding(self.dim))
+        for probe, near in zip(probes, np.ascontiguousarray((vectors @ np.array(probes).T).T), strict=True):
+            rows = np.flatnonzero((near >= least - slack) & allowed)
+            if len(rows) > n:
+                near = near[rows]  # noqa: PLW2901
+                rows = rows[near >= np.partition(near, -n)[-n] - slack]
+            sims = np.vecdot(vectors[rows], probe)
+            good = sims >= least
+            found.append(self.answer(rows[good], sims[good], n))
+        return found
 
     def has(self, row: int, vector: NDArray[np.float32]) -> bool:
         """Whether the vector of a row is this one, to the bit."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facenapi.search.index.codes import Rough, Rows, Vectors
+    from facenapi.search.index.codes import Codes, Rows, Vectors
     from facenapi.search.index.stored import Stored
 
 _NOT_WORTH_SORTING = 200  # rows that are compared while NumPy is told to sort them
@@ -33,7 +33,7 @@ class Best:
     others that may be among them as far as ``near`` can tell: without slack only those as similar as the last one.
     Of copies of a vector, where ``near`` knows them, only the first ``n``: they have the least ids."""
 
-    def __init__(self, near: Rough | Stored, probes: Sequence[Vectors], n: int, floor: float | None) -> None:
+    def __init__(self, near: Codes | Stored, probes: Sequence[Vectors], n: int, floor: float | None) -> None:
         self.probes, self.n, self.floor = probes, n, floor
         self._near, self._slack = near, near.slack
         # Of who is below it nobody gets in.
@@ -81,11 +81,11 @@ def _first_copies(rows: Rows, firsts: NDArray[np.int32], n: int) -> Rows:
     return np.sort(rows[order[kept]])
 
 
-def scan(rough: Rough, best: Best, count: int, allowed: NDArray[np.bool_] | None = None) -> None:
-    """Show a :class:`Best` all rows of the first ``count`` that may be in it. ``allowed``: (count,), None: all."""
-    asked = rough.ask(best.probes)
-    for start in range(0, count, BLOCK):
-        products = rough.products(asked, start)[:, : count - start]  # rows that came a moment ago may have some, too
+def scan(codes: Codes, best: Best, allowed: NDArray[np.bool_] | None = None) -> None:
+    """Show a :class:`Best` all rows that may be in it. ``allowed``: (count,), None: all."""
+    asked = codes.ask(best.probes)
+    for start in range(0, codes.count, BLOCK):
+        products = codes.products(asked, start)
         least = np.array([*map(asked.lowest, range(len(best.cuts)), best.cuts)], products.dtype)
         (places,) = (products >= least[:, None]).ravel().nonzero()
         shown, width = [], products.shape[1]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facenapi.search.index.parts import Part
-from facenapi.search.index.scan import Best
+from facenapi.search.index.scan import Best, scan
 from facenapi.search.index.stored import DamagedError
 
 if TYPE_CHECKING:
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facenapi.search.index.codes import Codes, Rough
+    from facenapi.search.index.codes import Codes
     from facenapi.search.index.graph import Graph
     from facenapi.search.index.parts import Found, Probes
     from facenapi.search.index.stored import Stored
+
+FEW = 1 / 16  # of all rows: so many are compared one by one in the time in which a scan goes through all
 
 
 class Segment(Part):
@@ -37,10 +39,6 @@ class Segment(Part):
         row = int(np.searchsorted(self.ids, face_id))
         return row if row < self.count and self.ids[row] == face_id and self.alive[row] else None
 
-    def rough(self) -> Rough:
-        """Return what a scan reads."""
-        return self._codes
-
     def has(self, row: int, vector: NDArray[np.float32]) -> bool:
         """Whether the vector of a row is this one, to the bit; one that is damaged is not."""
         try:
@@ -49,23 +47,34 @@ class Segment(Part):
             return False
 
     def search(self, probes: Probes, n: int, floor: float | None, tag: str | None) -> list[Found]:
-        """Search through the graph for what it was measured to find, else by a scan.
+        """Return, for each probe, ids and similarities of its best ``n`` at or above ``floor`` with the tag: through
+        the graph what that was measured to find, else by a scan.
 
         Raises DamagedError if a vector that may be in the answer cannot be read.
         """
-        if self.graph is None or tag is not None or n > self.graph.most:
-            return super().search(probes, n, floor, tag)
-        scan = super().search
+        graph = self.graph
+        if graph is None or tag is not None or n > graph.most:
+            return self.scan(probes, n, floor, tag)
         return [
-            self._by_graph(self.graph, probe, n, floor) or scan([probe], n, floor, tag)[0]  # seldom
+            self._by_graph(graph, probe, n, floor) or self.scan([probe], n, floor)[0]  # seldom
             for probe in probes
         ]
 
-    def answers(self, best: Best) -> list[Found]:
-        """Return ids and similarities of what is among the best ``n`` by the vectors themselves."""
-        exact = Best(self.vectors, best.probes, best.n, best.floor)
+    def scan(self, probes: Probes, n: int, floor: float | None, tag: str | None = None) -> list[Found]:
+        """Return, and raise, what :meth:`search` does, whether there is a graph or not."""
+        best = Best(self._codes, probes, n, floor)
+        allowed = self.alive if self.dead else None
+        rows = None if tag is None else self.tagged(tag, self.count)
+        if rows is not None and len(rows) <= FEW * self.count:
+            best.show([(number, rows) for number in range(len(probes))])
+        else:
+            if rows is not None:
+                allowed = np.zeros(self.count, np.bool_)
+                allowed[rows] = True
+            scan(self._codes, best, allowed)
+        exact = Best(self.vectors, probes, n, floor)
         exact.show([(number, rows) for number, (rows, _) in enumerate(best.found) if len(rows)])
-        return super().answers(exact)
+        return [self.answer(*found, n) for found in exact.found]
 
     def _by_graph(self, graph: Graph, probe: NDArray[np.float32], n: int, floor: float | None) -> Found | None:
         """Return what the graph finds; None if it is not the best ``n``, because many of them are deleted."""
@@ -79,7 +88,7 @@ class Segment(Part):
         best.show([(0, np.sort(rows[sims >= max(least, best.cuts[0] - graph.slack)]))])
         unseen = graph.unseen(probe, best.cuts[0])
         best.show([(0, unseen[self.alive[unseen]])])
-        return super().answers(best)[0]
+        return self.answer(*best.found[0], n)
 
 
 def check_probe(probe: NDArray[np.float32], dim: int) -> None:

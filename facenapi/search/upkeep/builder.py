@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facenapi.search.index.collection import Plan
+    from facenapi.search.index.parts import Probes
 
 FORMAT = 8
 NICENESS = 10  # at 19 a busy machine starves the build and the buffers pile up
@@ -124,11 +125,14 @@ def fill_folder(folder: Path) -> None:
     firsts = firsts_of(vectors, sums)
     if firsts is not None:
         firsts.tofile(folder / "firsts")
-    graph, left_out = _add_graph(folder / "graph.nms", vectors, Codes(codes, coding, firsts))
     vectors.tofile(folder / "vectors")
     sums.tofile(folder / "sums")
     ids.tofile(folder / "ids")
     codes.tofile(folder / "codes")
+    graph, left_out = None, np.empty(0, np.int64)
+    if len(vectors) >= LEAST_ROWS:
+        stored = Stored(folder / "vectors", sums, vectors.shape[1], firsts)
+        graph, left_out = _add_graph(Segment(folder, stored, ids, Codes(codes, coding, firsts)), vectors)
     for spent in folder.glob("*.npz"):
         spent.unlink()
     for path in folder.iterdir():
@@ -147,18 +151,21 @@ def fill_folder(folder: Path) -> None:
     )
 
 
-def _add_graph(
-    path: Path, vectors: NDArray[np.float32], codes: Codes
-) -> tuple[tuple[int, int] | None, NDArray[np.int64]]:
+def _add_graph(segment: Segment, vectors: NDArray[np.float32]) -> tuple[tuple[int, int] | None, NDArray[np.int64]]:
     """Build a graph where a scan takes long; return what it was measured to be good for, None if there is none that
     is quicker, and the rows that are not in it."""
-    if len(vectors) < LEAST_ROWS:
-        return None, np.empty(0, np.int64)
     left_out = np.sort(np.random.default_rng(1).choice(len(vectors), LEFT_OUT, replace=False))
-    if scan_seconds(vectors, codes, left_out) <= SHORT_S:
+    path, probes = segment.folder / "graph.nms", vectors[left_out]
+    for row in left_out.tolist():
+        segment.kill(row)
+
+    def scan(probes: Probes, n: int) -> list[NDArray[np.float32]]:
+        return [sims for _, sims in segment.scan(probes, n, None)]
+
+    if scan_seconds(scan, probes) <= SHORT_S:
         return None, left_out
     build_graph(vectors, path, left_out)
-    good_for = measure(path, vectors, codes, left_out)
+    good_for = measure(path, scan, probes, left_out)
     if good_for is None:
         path.unlink()
     return good_for, left_out

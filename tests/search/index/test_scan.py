@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facenapi.search.index import codes as codes_module
-from facenapi.search.index.codes import Codes, Floats, encode, rounding
+from facenapi.search.index.codes import Codes, encode
 from facenapi.search.index.scan import Best, scan
 from facenapi.search.index.stored import firsts_of, sums_of
 from tests.search.support import faces_like
@@ -38,27 +38,36 @@ DATA = {
 }
 
 
-@pytest.fixture(params=["codes", "codes by BLAS", "floats"])
-def rough(request, monkeypatch):
-    """Return what makes the rows that a scan reads, with blocks that are small."""
+@pytest.fixture
+def small_blocks(monkeypatch):
     monkeypatch.setattr(codes_module, "BLOCK", 500)
     monkeypatch.setattr("facenapi.search.index.scan.BLOCK", 500)
-    if request.param == "codes":
-        if not codes_module.has_fast_path():
-            pytest.skip("this processor has no fast path for eight bits")
-    elif request.param == "codes by BLAS":
-        monkeypatch.setattr(codes_module, "has_fast_path", lambda: False)
-    return Floats if request.param == "floats" else lambda vectors: Codes(*encode(vectors), firsts(vectors))
+
+
+class Vectors:
+    """Vectors as they are read from a file."""
+
+    slack, firsts = 0.0, None
+
+    def __init__(self, vectors):
+        self._vectors = vectors
+
+    def similarities(self, rows, probes):
+        return np.vecdot(self._vectors[rows], probes)
+
+
+def codes_of(vectors):
+    return Codes(*encode(vectors), firsts(vectors))
 
 
 def firsts(vectors):
     return firsts_of(vectors, np.array(sums_of(vectors.data.cast("B"), vectors.strides[0]), np.uint32))
 
 
-def searched(rough, vectors, probes, n, floor, allowed=None):  # noqa: PLR0917
+def searched(codes, vectors, probes, n, floor, allowed=None):  # noqa: PLR0917
     """Return pairs of minus similarity and row, best first, of each probe, and how many vectors had to be read."""
-    best, exact = (Best(near, probes, n, floor) for near in (rough, Floats(vectors)))
-    scan(rough, best, len(vectors), allowed)
+    best, exact = (Best(near, probes, n, floor) for near in (codes, Vectors(vectors)))
+    scan(codes, best, allowed)
     exact.show([(number, rows) for number, (rows, _) in enumerate(best.found)])
     pairs = [sorted(zip((-sims).tolist(), rows.tolist(), strict=True))[:n] for rows, sims in exact.found]
     return pairs, sum(len(rows) for rows, _ in best.found)
@@ -66,13 +75,14 @@ def searched(rough, vectors, probes, n, floor, allowed=None):  # noqa: PLR0917
 
 @pytest.mark.parametrize("dim", daily([192, 16]))
 @pytest.mark.parametrize("kind", daily(["photos", "copies", "one photo each", "much in common", "axes"], 2))
-def test_answers_are_those_of_comparing_all_to_the_last_bit(rough, kind, dim):
+@pytest.mark.usefixtures("small_blocks")
+def test_answers_are_those_of_comparing_all_to_the_last_bit(kind, dim):
     vectors = DATA[kind](1200, dim)
     random = np.random.default_rng(dim)
     noise = random.standard_normal((4, dim)).astype(np.float32)
     probes = [*unit(vectors[random.integers(0, 1200, 4)] + np.float32(0.03) * noise), vectors[3], -vectors[3]]
     allowed = random.random(1200) < 0.8
-    rows = rough(vectors)
+    rows = codes_of(vectors)
     for n, floor in [(1, None), (10, None), (2000, None), (1, 0.56), (10, 0.3), (400, 0.3), (10, 0.9999), (5, 2.0)]:
         found, _ = searched(rows, vectors, probes, n, floor, allowed)
         for probe, pairs in zip(probes, found, strict=True):
@@ -125,43 +135,18 @@ def test_vectors_of_the_same_checksum_are_not_taken_for_copies():
 
 
 @pytest.mark.parametrize("kind", DATA)
-def test_no_similarity_is_above_its_bound(rough, kind):
+@pytest.mark.usefixtures("small_blocks")
+def test_no_similarity_is_above_its_bound(kind):
     vectors = DATA[kind](1000, 64)
     random = np.random.default_rng(1)
     probes = [*vectors[:20], *unit(random.standard_normal((20, 64)))]
-    rows = rough(vectors)
+    rows = codes_of(vectors)
     asked = rows.ask(probes)
     products = np.concatenate([rows.products(asked, start) for start in range(0, 1000, 500)], axis=1)
     base, step, slack = (np.array(one)[:, None] for one in (asked.base, asked.unit, asked.slack))
     highest = base + step * products + slack
     sims = np.stack([np.vecdot(vectors, probe) for probe in probes])
     assert (sims <= highest).all()
-    assert (highest - sims).max() < (0.1 if rough is not Floats else 10 * rounding(64))
+    assert (highest - sims).max() < 0.12
     near = np.stack([rows.similarities(np.arange(1000), probe) for probe in probes])
     assert np.abs(near - sims).max() <= rows.slack < 4e-4
-
-
-def test_vectors_too_wide_for_exact_sums_have_a_bound_without_a_fast_path(monkeypatch):
-    monkeypatch.setattr(codes_module, "has_fast_path", lambda: False)
-    vectors = unit(np.random.default_rng(7).choice([-1.0, -0.999, 0.999, 1.0], (300, 4096)))
-    rows = Codes(*encode(vectors))
-    probes = [*vectors[:3], -vectors[3]]
-    asked = rows.ask(probes)
-    products = rows.products(asked, 0)
-    for number, probe in enumerate(probes):
-        highest = asked.base[number] + asked.unit[number] * products[number].astype(float) + asked.slack[number]
-        assert (np.vecdot(vectors, probe) <= highest).all()
-    found, _ = searched(rows, vectors, probes, 1, 0.99)
-    assert [[row for _, row in pairs] for pairs in found] == [[0], [1], [2], []]
-
-
-@pytest.mark.skipif(not codes_module.has_fast_path(), reason="this processor has no fast path for eight bits")
-@pytest.mark.parametrize("dim", [1, 16, 63, 128, 192, 500])
-def test_products_of_both_kernels_are_equal(dim, monkeypatch):
-    vectors = unit(np.random.default_rng(dim).standard_normal((700, dim)))
-    fast = Codes(*encode(vectors))
-    monkeypatch.setattr(codes_module, "has_fast_path", lambda: False)
-    slow = Codes(*encode(vectors))
-    for probes in (vectors[:1], vectors[:16]):
-        probes = list(probes)  # noqa: PLW2901
-        assert np.array_equal(fast.products(fast.ask(probes), 0), slow.products(slow.ask(probes), 0))
