@@ -53,8 +53,10 @@ _ROOT = Path(__file__).resolve().parent.parent
 _START = """
 import sys, time, psutil, numpy as np
 from pathlib import Path
+from facenapi.process import onnx_runtime
 from facenapi.search.index.index import Index
 from facenapi.search.upkeep.snapshot import Snapshots
+onnx_runtime.load()  # as a server has for its networks
 before, began = psutil.Process().memory_info().rss, time.perf_counter()
 index = Index(); Snapshots(Path(sys.argv[1])).load(index)
 took = time.perf_counter() - began

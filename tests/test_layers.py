@@ -36,7 +36,7 @@ LOOSE = {"__init__", "__main__", "app", "cli", "clock", "errors", "geometry", "u
 HOMES = {
     "nmslib": {"search/index/graph.py"},
     "pymilvus": {"search/milvus"},
-    "onnxruntime": {"process/onnx_runtime.py"},
+    "onnxruntime": {"process/onnx_runtime.py"},  # who may have it, see below
     "onnx": {"detector/packs/build", "commands/models.py"},
     "sqlite3": {"storage/sqlite", "storage/open.py"},
     "motor": {"storage/mongo"},
@@ -180,6 +180,11 @@ def test_a_driver_has_one_home(driver):
     }
     assert importers
     assert {name for name in importers if not any(name.startswith(home) for home in HOMES[driver])} == set()
+
+
+def test_networks_and_products_of_codes_are_all_that_onnx_runtime_is_used_for():
+    users = {module for module, others in graph().items() if "process.onnx_runtime" in others}
+    assert users == {"detector.run.device", "search.index.products", "search.remote.server"}
 
 
 def test_handlers_know_no_drivers():

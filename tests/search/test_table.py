@@ -1,6 +1,7 @@
 """The table of shards: which are searched, and where each of them lives."""
 
 import json
+import sys
 
 import pytest
 
@@ -44,6 +45,14 @@ def test_configuration(tmp_path, store):
         open_searcher(Config(tntapi_servers_file=str(tmp_path / "missing"), data_dir=str(tmp_path)), store)
     with pytest.raises(StartupError, match="a:1, b:2"):
         ShardServer.from_config(Config(tntapi_servers_file=str(path), shard_address="c:3"), store)
+
+
+def test_a_shard_without_onnx_runtime_says_what_to_install(tmp_path, store, monkeypatch):
+    path = tmp_path / "tntapi.json"
+    path.write_text(json.dumps([["127.0.0.1:1"] * 1024]))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(StartupError, match=r"pip install 'facenapi\[cpu\]'"):
+        ShardServer.from_config(Config(tntapi_servers_file=str(path), shard_address="127.0.0.1:1"), store)
 
 
 async def test_each_address_has_a_folder_of_its_own(tmp_path, store):

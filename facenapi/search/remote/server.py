@@ -16,6 +16,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from facenapi.errors import Overloaded, StartupError, Unavailable
+from facenapi.process import onnx_runtime
 from facenapi.process.supervised import Loops, ending
 from facenapi.search.local import LocalShard
 from facenapi.search.remote.admission import Admission
@@ -49,7 +50,9 @@ class ShardServer:
 
     @classmethod
     def from_config(cls, config: Config, store: Store) -> ShardServer:
-        """Return the shard of ``shard_address`` in the table; raise StartupError if it is not in there."""
+        """Return the shard of ``shard_address`` in the table; raise StartupError if it is not in there, or cannot run
+        here."""
+        onnx_runtime.load()
         table = read_table(Path(config.tntapi_servers_file))
         cells = table.get(config.shard_address)
         if cells is None:
