@@ -127,6 +127,9 @@ class Buffer(Part):
         slack = np.float32(3 * rounding(self.dim))
         for probe, near in zip(probes, np.ascontiguousarray((vectors @ np.array(probes).T).T), strict=True):
             rows = np.flatnonzero((near >= least - slack) & allowed)
+            if not len(rows):  # as a rule, where there is a threshold
+                found.append((self.ids[:0], near[:0]))
+                continue
             if len(rows) > n:
                 near = near[rows]  # noqa: PLW2901
                 rows = rows[near >= np.partition(near, -n)[-n] - slack]
