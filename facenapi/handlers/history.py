@@ -106,7 +106,8 @@ class PersonHistoryHandler(_EventsHandler):
     ) -> None:
         """Answer the sightings, newest first."""
         number = path_id(person_id, "person")
-        if await self.app.store.get_person(self.owner, number) is None:
+        person = await self.app.store.get_person(self.owner, number)
+        if person is None or not person.count:
             raise NotFound(f"There is no person {number}")
         where = FaceFilter(person_id=number, events=True, cam_ids=cam_ids, start_ms=start, end_ms=end)
         await self.answer_events(where, Page(limit or MOST, max_id), self._sighting)

@@ -47,8 +47,9 @@ class FaceKeeper:
         if change.person_id is None:
             face = await self._update(owner, face_id, change)
         else:
-            before = await self.get(owner, face_id)
+            await self.get(owner, face_id)  # whoever names no face makes no person, and waits for nobody
             async with given_person(self._store, owner, change.person_id):
+                before = await self.get(owner, face_id)  # whose it is changes under this lock alone
                 face = await self._update(owner, face_id, change)
             if before.person_id != face.person_id:
                 await self._tidy([before])

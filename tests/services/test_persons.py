@@ -45,6 +45,24 @@ async def test_a_person_who_has_just_gone_is_no_mistake_of_the_server(tmp_path, 
         assert [person["id"] for person in (await client("GET", "/v1/persons")).json["results"]] == [other, 1]
 
 
+async def test_a_face_that_two_clients_give_to_others_at_once_leaves_no_person_without_a_face(tmp_path):
+    async with serving(tmp_path) as client:
+        face = await client.enrol(RED)
+        path = f"/v1/face/id/{face['id']}"
+        puts = (client("PUT", path, json_body={"person_id": person}) for person in range(1, 7))
+        assert {reply.status for reply in await asyncio.gather(*puts)} == {200}
+        owner = (await client.app.store.list_tokens())[0].owner
+        last = (await client("GET", path)).json["person_id"]
+        assert [person.id for person in await client.app.store.list_persons(owner, Page())] == [last]
+
+
+async def test_who_has_no_face_yet_is_no_person_to_any_method(tmp_path):
+    async with serving(tmp_path) as client:
+        await client.app.store.new_person((await client.app.store.list_tokens())[0].owner)
+        paths = ("person/id/1", "person/id/1/faces", "person/history/id/1")
+        assert [(await client("GET", f"/v1/{path}")).status for path in paths] == [404] * 3
+
+
 async def test_persons_go_again_when_search_fails_before_all_faces_have_one(tmp_path, monkeypatch):
     async with serving(tmp_path, person_identify=True) as client:
         searches = [failing(Unavailable("away")), client.app.searcher.search]
