@@ -73,7 +73,7 @@ class FacesHandler(FaceListHandler):
         if gallery != DEFAULT_GALLERY:
             await self.app.galleries.require(self.owner, gallery)
         check_boxes(self.app, bbox=bbox)
-        check_galleries(self.app, galleries)
+        check_galleries(self.app, (*galleries, gallery))
         enrolment = Enrolment(
             owner=self.owner,
             source=photo,

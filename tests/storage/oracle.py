@@ -160,6 +160,7 @@ class Oracle:
 
     def list_persons(self, owner, page):
         known = [i for i in range(1, self.persons.get(owner, 0) + 1) if self.has_person(owner, i)]
+        known = [i for i in known if self.get_person(owner, i).count]
         return [PersonSummary(i, self.get_person(owner, i).meta) for i in window(known, page)]
 
     def sighting_days(self, owner, person_id, cam_id, start_ms, end_ms):

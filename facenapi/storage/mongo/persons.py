@@ -75,26 +75,28 @@ class Persons(Lists):
 
     @operation
     async def list_persons(self, owner: str, page: Page) -> list[PersonSummary]:
-        """Return a page of persons, highest id first."""
+        """Return a page of the persons who have a face, highest id first."""
         bounds = {"$gt": int64(0 if page.min_id is None else page.min_id)}
         if page.max_id is not None:
             bounds["$lt"] = int64(page.max_id)
-        order = 1 if page.min_id is not None else -1
-        cursor = self.persons.find({"owner": owner, "number": bounds}, hint="numbers").sort("number", order)
-        found = await cursor.limit(page.limit).to_list(page.limit)
-        numbers = [int(document["number"]) for document in found][::-order]
+        order, beyond = (1, "$gt") if page.min_id is not None else (-1, "$lt")
         persons: list[PersonSummary] = []
-        for start in range(0, len(numbers), AT_ONCE):
-            persons += await asyncio.gather(
-                *(self._summary(owner, number) for number in numbers[start : start + AT_ONCE])
-            )
-        return persons
+        while missing := page.limit - len(persons):
+            cursor = self.persons.find({"owner": owner, "number": bounds}, hint="numbers").sort("number", order)
+            found = [int(document["number"]) for document in await cursor.limit(missing).to_list(missing)]
+            for start in range(0, len(found), AT_ONCE):
+                some = found[start : start + AT_ONCE]
+                persons += filter(None, await asyncio.gather(*(self._summary(owner, number) for number in some)))
+            if len(found) < missing:
+                break
+            bounds[beyond] = int64(found[-1])
+        return sorted(persons, reverse=True)
 
-    async def _summary(self, owner: str, number: int) -> PersonSummary:
+    async def _summary(self, owner: str, number: int) -> PersonSummary | None:
         """Look at the newest face: a group of all faces would be walked to its end for that."""
         cursor = self.faces.find({"owner": owner, "person_id": int64(number)}, {"meta": 1}, hint="persons")
         newest = await cursor.sort("_id", -1).limit(1).to_list(1)
-        return PersonSummary(number, newest[0]["meta"] if newest else "")
+        return PersonSummary(number, newest[0]["meta"]) if newest else None
 
     @operation
     async def sighting_days(self, owner: str, person_id: int, cam_id: str, start_ms: int, end_ms: int) -> set[int]:

@@ -40,14 +40,14 @@ def restore_persons(db: sqlite3.Connection, owner: str, ids: Sequence[int]) -> N
 
 
 def persons(db: sqlite3.Connection, owner: str, page: Page) -> list[PersonSummary]:
-    """Return a page of persons, highest id first."""
+    """Return a page of the persons who have a face, highest id first."""
     low = 0 if page.min_id is None else page.min_id
     high = 2**63 - 1 if page.max_id is None else page.max_id
     order = "ASC" if page.min_id is not None else "DESC"
     newest = "SELECT max(id) FROM faces INDEXED BY faces_of_person WHERE owner = p.owner AND person_id = p.id"
     found = db.execute(
         f"SELECT id, ifnull((SELECT meta FROM faces WHERE id = ({newest})), '') FROM persons AS p "  # noqa: S608
-        f"WHERE owner = ? AND id > ? AND id < ? ORDER BY id {order} LIMIT ?",
+        f"WHERE owner = ? AND id > ? AND id < ? AND faces > 0 ORDER BY id {order} LIMIT ?",
         (owner, low, high, page.limit),
     )
     return sorted((PersonSummary(*row) for row in found), reverse=True)
