@@ -81,6 +81,9 @@ async def test_the_galleries_of_a_face_are_counted(tmp_path):
             assert (await client("POST", f"/v1/galleries/{name}")).status == 201
         reply = await client("POST", "/v1/face", parts={"photo": picture(RED), "galleries": "a,b,c,d"})
         assert (reply.status, reply.json["param"]) == (400, "galleries")
+        parts = {"photo": picture(RED), "galleries": "a,b,c"}
+        for gallery, status in (("d", 400), ("a", 200), ("default", 200)):
+            assert (await client("POST", f"/v1/faces/gallery/{gallery}", parts=parts)).status == status
         face = await client.enrol(galleries="a,b,default")
         path = f"/v1/face/id/{face['id']}"
         for change, status in (({"add": ["c"]}, 200), ({"add": ["d"]}, 400), ({"add": ["c", "a"]}, 200),
