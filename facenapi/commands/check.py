@@ -77,6 +77,8 @@ def _configuration(config: Config) -> str:
     place = log if log.exists() else log.parent
     if config.log_file_prefix and not os.access(place, os.W_OK):
         raise ProblemError(f"log_file_prefix: {place} is not there, or this user may not write it")
+    if config.log_file_prefix and log.is_file() and not os.access(log.parent, os.W_OK):
+        raise ProblemError(f"log_file_prefix: this user may not write {log.parent}, so the file cannot be rotated")
     names = [f"{name} ({config.sources.get(name, 'set')})" for name in sorted(config.given)]
     return f"{len(names)} options set: {', '.join(names) or 'all have their defaults'}"
 

@@ -434,7 +434,11 @@ class Config:
     )
     log_format: str = option("Logging", "text", "Lines for people, or a JSON object each.", choices=("text", "json"))
     log_to_stderr: bool = option("Logging", True, "Log to standard error (journald).")
-    log_file_prefix: str = option("Logging", "", "Log to this file as well.")
+    log_file_prefix: str = option(
+        "Logging",
+        "",
+        "Log to this file as well; several servers and shards may share it. Its folder must be writable for its rotation.",
+    )
     log_file_max_size: int = option(
         "Logging", 100_000_000, "Size at which the log file is rotated, in bytes.", low=1024
     )

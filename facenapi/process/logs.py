@@ -6,13 +6,10 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from io import BufferedWriter, FileIO, TextIOWrapper
-from logging.handlers import RotatingFileHandler, TimedRotatingFileHandler
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facenapi.errors import StartupError
-from facenapi.process.private import open_log
+from facenapi.process.log_files import file_handler
 
 if TYPE_CHECKING:
     from facenapi.config.options import Config
@@ -56,7 +53,7 @@ def set_up_logging(config: Config) -> None:
         handlers.append(logging.StreamHandler(sys.stderr))
     if config.log_file_prefix:
         try:
-            handlers.append(_file_handler(config))
+            handlers.append(file_handler(config))
         except OSError as error:
             raise StartupError(
                 f"The log file {config.log_file_prefix} cannot be written: {error.strerror}"
@@ -78,42 +75,3 @@ def set_level(config: Config) -> None:
     """Log from the configured level on."""
     if config.logging != "none":
         logging.getLogger().setLevel(config.logging.upper())
-
-
-class _Opening(logging.FileHandler):
-    def _open(self) -> TextIOWrapper:
-        return TextIOWrapper(BufferedWriter(FileIO(self.baseFilename, "ab", opener=open_log)), encoding=self.encoding)
-
-
-class _BySize(_Opening, RotatingFileHandler):
-    def doRollover(self) -> None:  # noqa: N802 - logging's name
-        """Begin anew where none is kept: logging would let the file grow for ever."""
-        if not self.backupCount and self.stream is not None:
-            self.stream.truncate(0)
-        super().doRollover()
-
-
-class _ByTime(_Opening, TimedRotatingFileHandler):
-    def doRollover(self) -> None:  # noqa: N802 - logging's name
-        """Remove the last one, too, where none is kept: logging would keep all."""
-        super().doRollover()
-        if not self.backupCount:
-            for path in self.getFilesToDelete():
-                Path(path).unlink(missing_ok=True)
-
-
-def _file_handler(config: Config) -> logging.Handler:
-    if config.log_rotate_mode == "size":
-        return _BySize(
-            config.log_file_prefix,
-            maxBytes=config.log_file_max_size,
-            backupCount=config.log_file_num_backups,
-            encoding="utf-8",
-        )
-    return _ByTime(
-        config.log_file_prefix,
-        when=config.log_rotate_when,
-        interval=config.log_rotate_interval,
-        backupCount=config.log_file_num_backups,
-        encoding="utf-8",
-    )

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import pwd
+import stat
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ def give_to_owner(made: Path) -> None:
 def open_log(path: str, flags: int) -> int:
     """Open a log file as ``open`` wants its opener: readable for its group, whatever the umask says."""
     handle = os.open(path, flags | os.O_CLOEXEC, LOG_MODE)
-    if os.fstat(handle).st_size == 0 and os.fstat(handle).st_uid == os.geteuid():
+    there = os.fstat(handle)
+    if stat.S_ISREG(there.st_mode) and there.st_size == 0 and there.st_uid == os.geteuid():  # no device's, as root
         os.fchmod(handle, LOG_MODE)
     return handle
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
+import os
 import re
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from facenapi.config.options import Config
 from facenapi.errors import Unavailable
 from facenapi.process.logs import set_up_logging
+from facenapi.process.private import open_log
 from tests.support.effort import daily
 from tests.support.fakes import FakeDetector
 from tests.support.rawserver import RawServer
@@ -108,3 +112,91 @@ def test_without_backups_the_log_file_does_not_grow_for_ever(tmp_path, options, 
     assert [*tmp_path.iterdir()] == [file]
     assert file.stat().st_size < 2048
     assert file.read_text().endswith("line 299\n")
+
+
+BY_SIZE = {"log_file_max_size": 2000, "log_file_num_backups": 500}
+BY_TIME = {"log_rotate_mode": "time", "log_rotate_when": "S", "log_file_num_backups": 500}
+
+
+@pytest.fixture
+def file_log(tmp_path, monkeypatch):
+    """Return what opens the log file of a configuration, as a process of its own does, and returns its handler."""
+    root = logging.getLogger()
+
+    def open_it(**options):
+        monkeypatch.setattr(root, "handlers", [])
+        set_up_logging(Config(log_file_prefix=str(tmp_path / "logs" / "log"), log_to_stderr=False, **options))
+        return root.handlers[0]
+
+    (tmp_path / "logs").mkdir()
+    return open_it
+
+
+def write(handler, text):
+    handler.handle(logging.makeLogRecord({"msg": text, "levelname": "WARNING"}))
+
+
+def lines(folder):
+    return sorted(line.split()[-1] for path in folder.iterdir() for line in path.read_text().splitlines())
+
+
+@pytest.mark.parametrize("options", [BY_SIZE, BY_TIME])
+def test_servers_and_shards_with_one_log_file_lose_no_line_when_it_is_rotated(tmp_path, file_log, options):
+    both = [file_log(**options), file_log(**options)]
+    for number in range(200):
+        if number == 100:  # by time: it is time for both
+            for handler in both:
+                handler.rolloverAt = 0
+        for who, handler in enumerate(both):
+            write(handler, f"{who}:{number}")
+    for handler in both:
+        handler.close()
+    assert lines(tmp_path / "logs") == sorted(f"{who}:{number}" for who in (0, 1) for number in range(200))
+    newest = (tmp_path / "logs" / "log").read_text()
+    assert "0:199" in newest
+    assert "1:199" in newest
+
+
+def test_logrotate_may_move_the_log_file(tmp_path, file_log):
+    handler, file = file_log(), tmp_path / "logs" / "log"
+    write(handler, "before")
+    file.rename(tmp_path / "logs" / "moved")
+    write(handler, "after")
+    handler.close()
+    assert file.read_text().endswith("after\n")
+    assert (file.stat().st_mode & 0o777, "before" in file.read_text()) == (0o640, False)
+
+
+@pytest.mark.parametrize("options", [BY_SIZE, BY_TIME])
+def test_a_log_file_whose_folder_refuses_to_have_it_rotated_goes_on(tmp_path, file_log, options, monkeypatch):
+    handler = file_log(**options)
+
+    def refuse(*_):  # as the folder /var/log does to a user who has but one file in it
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "rename", refuse)
+    for number in range(200):
+        handler.rolloverAt = 0
+        write(handler, f"line {number}")
+    handler.close()
+    text = (tmp_path / "logs" / "log").read_text()
+    assert [int(number) for number in re.findall(r"line (\d+)", text)] == list(range(200))
+    assert text.count("cannot be rotated and goes on: Permission denied") == 1
+
+
+def test_a_full_disk_is_told_in_a_line_not_in_a_page_for_each_line(tmp_path, file_log, capsys):
+    (tmp_path / "logs" / "log").symlink_to("/dev/full")
+    handler = file_log()
+    for number in range(50):
+        write(handler, f"line {number}")
+    with contextlib.suppress(OSError):
+        handler.close()
+    said = capsys.readouterr().err
+    assert (said.count("\n"), said.endswith("log cannot be written: No space left on device\n")) == (1, True)
+
+
+def test_a_log_that_is_a_device_keeps_its_rights(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    os.close(open_log(str(pipe), os.O_RDWR))
+    assert pipe.stat().st_mode & 0o777 == 0o600
