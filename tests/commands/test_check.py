@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -212,3 +213,12 @@ def test_options_that_do_not_go_together_and_a_log_that_cannot_be_written(facena
     said = facenapi("check", "configuration", data, f"--log_file_prefix={tmp_path}/none/log")
     assert said.out.startswith(f"FAILED  configuration: log_file_prefix: {tmp_path}/none is not there")
     assert facenapi("check", "configuration", data, f"--log_file_prefix={tmp_path}/log").status == 0
+
+
+def test_a_log_that_can_be_written_but_not_rotated(facenapi, data, tmp_path, monkeypatch):
+    (tmp_path / "log").touch()
+    monkeypatch.setattr("os.access", lambda path, _: Path(path).is_file())  # as to a user who has but the file
+    said = facenapi("check", "configuration", data, f"--log_file_prefix={tmp_path}/log")
+    assert said.out == (
+        f"FAILED  configuration: log_file_prefix: this user may not write {tmp_path}, so the file cannot be rotated\n"
+    )
