@@ -437,7 +437,7 @@ class Config:
     log_file_prefix: str = option(
         "Logging",
         "",
-        "Log to this file as well; several servers and shards may share it. Its folder must be writable for its rotation.",
+        "Log to this file as well; servers and shards may share it. Its folder must be writable, to rotate it.",
     )
     log_file_max_size: int = option(
         "Logging", 100_000_000, "Size at which the log file is rotated, in bytes.", low=1024

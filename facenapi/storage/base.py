@@ -176,7 +176,7 @@ class Store(Protocol):
         """Return a person."""
 
     async def list_persons(self, owner: str, page: Page) -> list[PersonSummary]:
-        """Return a page of persons, highest id first; without those who have no face: they are about to come or to go."""
+        """Return a page of the persons who have a face, highest id first; others are about to come or to go."""
 
     async def sighting_days(self, owner: str, person_id: int, cam_id: str, start_ms: int, end_ms: int) -> set[int]:
         """Return the UTC days (days since 1970) with a face of this person from this camera, inclusive.
