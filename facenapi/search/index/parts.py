@@ -123,8 +123,9 @@ class Buffer(Part):
             allowed = np.zeros(count, np.bool_)
             allowed[self.tagged(tag, count)] = True
         least = np.float32(-np.inf if floor is None else floor)
-        # All by BLAS, which may round another way than answers do, then those that may be in the answer.
-        slack = np.float32(3 * rounding(self.dim))
+        # All by BLAS, which may round another way than answers do, then those that may be in the answer: each of two
+        # that are compared is off by what BLAS and the answer round, and the comparison rounds, too.
+        slack = np.float32(5 * rounding(self.dim))
         for probe, near in zip(probes, np.ascontiguousarray((vectors @ np.array(probes).T).T), strict=True):
             rows = np.flatnonzero((near >= least - slack) & allowed)
             if not len(rows):  # as a rule, where there is a threshold
