@@ -131,8 +131,9 @@ class Codes:
         base = (rows @ self._centre).tolist()
         rows -= steps * codes
         squares = np.vecdot(rows, rows).tolist()
-        fixed = _LONGEST * coding.error + 2 * rounding(rows.shape[1]) + 2 * _ROUNDED
-        slack = [(square**0.5 + _ROUNDED) * coding.length + fixed for square in squares]
+        lost = rounding(rows.shape[1])
+        fixed = _LONGEST * coding.error + 2 * lost + 2 * _ROUNDED
+        slack = [((1 + lost) * square**0.5 + _ROUNDED) * coding.length + fixed for square in squares]
         unit = [step * coding.scale for (step,) in steps.tolist()]
         return Asked(shifted(codes), base, unit, slack)
 

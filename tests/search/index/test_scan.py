@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facenapi.search.index import codes as codes_module
-from facenapi.search.index.codes import Codes, encode
+from facenapi.search.index.codes import Codes, encode, rounding
 from facenapi.search.index.scan import Best, scan
 from facenapi.search.index.stored import firsts_of, sums_of
 from tests.search.support import faces_like
@@ -150,3 +150,16 @@ def test_no_similarity_is_above_its_bound(kind):
     assert (highest - sims).max() < 0.12
     near = np.stack([rows.similarities(np.arange(1000), probe) for probe in probes])
     assert np.abs(near - sims).max() <= rows.slack < 4e-4
+
+
+def test_the_bound_has_room_for_the_sums_of_a_wide_probe():
+    dim = 8192
+    vectors = unit(np.random.default_rng(6).standard_normal((20, dim)))
+    codes, coding = encode(vectors)
+    probe = np.full(dim, 0.5 / 63, np.float32)  # all but the first lie half way between two codes
+    probe[0] = 1
+    (probe,) = unit([probe])
+    asked = Codes(codes, coding).ask([probe])
+    step = float(probe.max() / np.float32(63))
+    left = np.linalg.norm(probe.astype(float) - step * (asked.codes[0].astype(float) - 64))
+    assert asked.slack[0] >= (1 + rounding(dim) / 2) * left * coding.length + coding.error + 2 * rounding(dim)
