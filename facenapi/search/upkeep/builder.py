@@ -132,7 +132,10 @@ def fill_folder(folder: Path) -> None:
     graph, left_out = None, np.empty(0, np.int64)
     if len(vectors) >= LEAST_ROWS:
         stored = Stored(folder / "vectors", sums, vectors.shape[1], firsts)
-        graph, left_out = _add_graph(Segment(folder, stored, ids, Codes(codes, coding, firsts)), vectors)
+        try:
+            graph, left_out = _add_graph(Segment(folder, stored, ids, Codes(codes, coding, firsts)), vectors)
+        except DamagedError as error:  # no source is
+            raise BuildError(f"what was built is damaged: {error}") from error
     for spent in folder.glob("*.npz"):
         spent.unlink()
     for path in folder.iterdir():

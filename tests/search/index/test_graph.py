@@ -10,6 +10,7 @@ import pytest
 from facenapi.search.index import graph as graph_module
 from facenapi.search.index.collection import Collection
 from facenapi.search.index.parts import Buffer
+from facenapi.search.index.stored import DamagedError, Stored
 from facenapi.search.upkeep import builder
 from tests.search.support import built_with_a_graph, faces_like
 
@@ -120,6 +121,15 @@ def test_no_graph_is_built_where_a_scan_takes_no_time(tmp_path, vectors, monkeyp
     builder.write_order(plan_of(vectors), tmp_path / "segment")
     builder.fill_folder(tmp_path / "segment")
     assert builder.load_segment(tmp_path / "segment").graph is None
+
+
+def test_a_new_file_that_cannot_be_read_is_not_taken_for_a_damaged_source(tmp_path, vectors, monkeypatch):
+    def read(*_):
+        raise DamagedError("Input/output error")
+
+    monkeypatch.setattr(Stored, "read", read)
+    with pytest.raises(builder.BuildError, match="what was built is damaged: Input/output error"):
+        built_with_a_graph(plan_of(vectors), tmp_path / "segment")
 
 
 def test_it_is_loaded_where_no_temporary_file_can_be_made():
