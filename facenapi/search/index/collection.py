@@ -38,9 +38,11 @@ def buffer_rows(dim: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a new segment is to be made of: parts, and the rows of each that were alive."""
+    """What a new segment is to be made of: parts, and the rows of each that were alive; and whether a graph of it is
+    worth trying: not after one of fewer vectors of the collection did not find enough."""
 
     sources: list[tuple[Part, NDArray[np.int64]]]
+    graph: bool = True
 
     @property
     def rows(self) -> int:
@@ -162,7 +164,8 @@ class Collection:
                 chosen.append(segment)
         while len(chosen) > 1 and sum(part.live for part in chosen) > SEGMENT_MAX_ROWS:
             chosen.pop()
-        return Plan([(part, np.flatnonzero(part.alive[: part.count])) for part in chosen])
+        sources = [(part, np.flatnonzero(part.alive[: part.count])) for part in chosen]
+        return Plan(sources, graph=not any(segment.graphless for segment in segments))
 
     def publish(self, plan: Plan, segment: Segment | None) -> None:
         """Put a segment (None: nothing was alive) in the place of the parts that it was made of.

@@ -63,10 +63,11 @@ SPACE = "negdotprod"
 LINKS, EFFORT = 16, 100  # efConstruction
 LEFT_OUT = 1000
 LEAST_ROWS = 20 * LEFT_OUT
-SHORT_S = 8e-3  # a shorter scan (of a thread) is worth no graph: minutes of building, and seldom quicker
+SHORT_S = 4e-3  # a shorter scan (of a thread) is worth no graph: minutes of building, and seldom quicker
 GOAL = 0.9995  # of the best 10 in the measurement, so that 0.999 holds for probes that it does not know
 MOST = (1, 10, 100)
 LISTS = (64, 128, 256, 512, 1024)
+NO_LIST = (0, 0)  # for how many it is good: with no list it finds enough, and more rows are no easier
 _TIMED = 100
 _FEED_ROWS = 5000  # addDataPointBatch holds the interpreter lock: feed it in bites
 
@@ -121,7 +122,7 @@ class Graph:
 def measure(
     path: Path, scan: Scan, probes: NDArray[np.float32], left_out: NDArray[np.int64]
 ) -> tuple[int, int] | None:
-    """Return the length of the list and for how many best rows it is good; None if a scan is as quick.
+    """Return the length of the list and for how many best rows it is good; None if a scan is as quick, ``NO_LIST``.
 
     ``scan``: returns for probes and a number the similarities of so many best rows of those that are in the graph;
     ``probes``: the rows ``left_out``.
@@ -134,16 +135,15 @@ def measure(
     took = scan_seconds(scan, probes)
     for ef in LISTS:
         graph = Graph(path, left_out, probes, ef, 0)
-        if _seconds(graph.search, probes) >= took:
-            return None
         hits = np.zeros(len(MOST))
         for probe, least in zip(probes, worst, strict=True):
             sims = graph.search(probe)[1] + rounding(len(probe))
             hits += np.minimum((sims[:, None] >= least).sum(axis=0), MOST)
         good = hits >= GOAL * len(probes) * wanted
         if good[:2].all():
-            return ef, MOST[-1] if good.all() else MOST[1]
-    return None
+            quicker = _seconds(graph.search, probes) < took
+            return (ef, MOST[-1] if good.all() else MOST[1]) if quicker else None
+    return NO_LIST
 
 
 def scan_seconds(scan: Scan, probes: NDArray[np.float32]) -> float:

@@ -27,12 +27,19 @@ class Segment(Part):
     """Rows are in the order of their ids. ``folder``: where its files are."""
 
     def __init__(
-        self, folder: Path, vectors: Stored, ids: NDArray[np.int64], codes: Codes, graph: Graph | None = None
+        self,
+        folder: Path,
+        vectors: Stored,
+        ids: NDArray[np.int64],
+        codes: Codes,
+        graph: Graph | None = None,
+        *,
+        graphless: bool = False,
     ) -> None:
-        """All rows are alive with revision 0."""
+        """All rows are alive with revision 0. ``graphless``: no graph of these vectors finds enough."""
         super().__init__(vectors.dim, ids, np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_), len(ids))
         self.folder, self.vectors = folder, vectors
-        self._codes, self.graph = codes, graph
+        self._codes, self.graph, self.graphless = codes, graph, graphless
 
     def find(self, face_id: int) -> int | None:
         """Return the row of a face that is alive here."""

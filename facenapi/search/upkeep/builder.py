@@ -27,7 +27,16 @@ import numpy as np
 
 from facenapi.process.durable import sync
 from facenapi.search.index.codes import Codes, Coding, encode
-from facenapi.search.index.graph import LEAST_ROWS, LEFT_OUT, SHORT_S, Graph, build_graph, measure, scan_seconds
+from facenapi.search.index.graph import (
+    LEAST_ROWS,
+    LEFT_OUT,
+    NO_LIST,
+    SHORT_S,
+    Graph,
+    build_graph,
+    measure,
+    scan_seconds,
+)
 from facenapi.search.index.parts import Buffer
 from facenapi.search.index.segment import Segment
 from facenapi.search.index.stored import DamagedError, Stored, firsts_of, sums_of
@@ -105,7 +114,8 @@ class Builder:
 
 
 def write_order(plan: Plan, folder: Path) -> None:
-    """Write what the child needs: ids of the rows, and of each source their vectors or where these are."""
+    """Write what the child needs: ids of the rows, of each source their vectors or where these are, and whether a
+    graph is worth trying."""
     for number, (part, rows) in enumerate(plan.sources):
         if isinstance(part, Segment):
             source: dict[str, Any] = {"fd": part.vectors.fd, "sums": part.vectors.sums, "rows": rows}
@@ -114,12 +124,13 @@ def write_order(plan: Plan, folder: Path) -> None:
             source = {"vectors": part.vectors[rows]}
         np.savez(folder / f"source{number}.npz", allow_pickle=False, **source)
     ids = np.concatenate([part.ids[rows] for part, rows in plan.sources])
-    np.savez(folder / "order.npz", format=FORMAT, dim=plan.sources[0][0].dim, sources=len(plan.sources), ids=ids)
+    about = {"dim": plan.sources[0][0].dim, "sources": len(plan.sources), "graph": plan.graph}
+    np.savez(folder / "order.npz", allow_pickle=False, format=FORMAT, ids=ids, **about)
 
 
 def fill_folder(folder: Path) -> None:
     """Do what an order says. This is what the child runs. Raises DamagedError if a source is damaged."""
-    vectors, ids = _gather(folder)
+    vectors, ids, try_graph = _gather(folder)
     codes, coding = encode(vectors)
     sums = np.array(sums_of(vectors.data.cast("B"), vectors.strides[0]), np.uint32)
     firsts = firsts_of(vectors, sums)
@@ -129,8 +140,8 @@ def fill_folder(folder: Path) -> None:
     sums.tofile(folder / "sums")
     ids.tofile(folder / "ids")
     codes.tofile(folder / "codes")
-    graph, left_out = None, np.empty(0, np.int64)
-    if len(vectors) >= LEAST_ROWS:
+    graph, left_out = None if try_graph else NO_LIST, np.empty(0, np.int64)
+    if try_graph and len(vectors) >= LEAST_ROWS:
         stored = Stored(folder / "vectors", sums, vectors.shape[1], firsts)
         try:
             graph, left_out = _add_graph(Segment(folder, stored, ids, Codes(codes, coding, firsts)), vectors)
@@ -155,8 +166,8 @@ def fill_folder(folder: Path) -> None:
 
 
 def _add_graph(segment: Segment, vectors: NDArray[np.float32]) -> tuple[tuple[int, int] | None, NDArray[np.int64]]:
-    """Build a graph where a scan takes long; return what it was measured to be good for, None if there is none that
-    is quicker, and the rows that are not in it."""
+    """Build a graph where a scan takes long; return what it was measured to be good for, as :func:`measure` does, and
+    the rows that are not in it."""
     left_out = np.sort(np.random.default_rng(1).choice(len(vectors), LEFT_OUT, replace=False))
     path, probes = segment.folder / "graph.nms", vectors[left_out]
     for row in left_out.tolist():
@@ -169,13 +180,13 @@ def _add_graph(segment: Segment, vectors: NDArray[np.float32]) -> tuple[tuple[in
         return None, left_out
     build_graph(vectors, path, left_out)
     good_for = measure(path, scan, probes, left_out)
-    if good_for is None:
+    if good_for in (None, NO_LIST):
         path.unlink()
     return good_for, left_out
 
 
-def _gather(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return vectors (count, dim) and ids (count,) of all sources in the order of ids."""
+def _gather(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], bool]:
+    """Return vectors (count, dim) and ids (count,) of all sources in the order of ids; whether to try a graph."""
     order = np.load(folder / "order.npz")
     if order["format"] != FORMAT:
         raise BuildError(f"the order has format {order['format']} instead of {FORMAT}")
@@ -187,7 +198,7 @@ def _gather(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         for some in _read_source(np.load(folder / f"source{number}.npz"), dim):
             vectors[places[done : done + len(some)]] = some
             done += len(some)
-    return vectors, np.sort(ids)
+    return vectors, np.sort(ids), bool(order["graph"])
 
 
 def _read_source(source: Mapping[str, NDArray[Any]], dim: int) -> Iterator[NDArray[np.float32]]:
@@ -218,11 +229,13 @@ def load_segment(folder: Path, expected: list[int] | None = None) -> Segment:
         if "firsts" in marks:
             firsts = files.read_array(folder / "firsts", marks["firsts"], np.int32, shape[:1])
         vectors = Stored(folder / "vectors", sums, about["dim"], firsts)
-        if about["graph"] is not None:
+        graphless = about["graph"] == list(NO_LIST)
+        if about["graph"] is not None and not graphless:
             files.verify(folder / "graph.nms", marks["graph.nms"])
             left_out = np.array(about["left_out"])
             graph = Graph(folder / "graph.nms", left_out, vectors.read(left_out), *about["graph"])
-        return Segment(folder, vectors, ids, Codes(codes, Coding(**about["coding"]), firsts), graph)
+        coded = Codes(codes, Coding(**about["coding"]), firsts)
+        return Segment(folder, vectors, ids, coded, graph, graphless=graphless)
 
 
 @contextmanager

@@ -85,7 +85,7 @@ class Fixed:
 
 @pytest.mark.parametrize(
     ("share", "graph_s", "measured"),
-    [(1.0, 1e-4, (128, 100)), (0.99, 1e-4, None), (1.0, 1.0, None)],
+    [(1.0, 1e-4, (128, 100)), (0.99, 1e-4, (0, 0)), (1.0, 1.0, None)],
     ids=["good", "misses some", "slow"],
 )
 def test_a_graph_is_used_if_it_is_quicker_and_misses_nothing(vectors, monkeypatch, share, graph_s, measured):
@@ -110,6 +110,19 @@ def test_a_build_throws_away_a_graph_that_is_no_quicker(tmp_path, vectors, monke
     assert not (tmp_path / "segment" / "graph.nms").exists()
     ((ids, _),) = segment.search([vectors[5]], 1, None, None)
     assert ids.tolist() == [5]
+
+
+def test_after_a_graph_that_found_too_little_no_other_is_tried_in_the_collection(tmp_path, vectors, monkeypatch):
+    first = built_with_a_graph(plan_of(vectors), tmp_path / "first", LEFT_OUT, measured=graph_module.NO_LIST)
+    assert (first.graph, [*tmp_path.glob("first/graph*")]) == (None, [])
+    collection = Collection(DIM, 100, (first, Buffer(100, DIM)))
+    for row, vector in enumerate(vectors[:300]):
+        collection.upsert(COUNT + row, 1, (), vector)
+    monkeypatch.setattr(builder, "build_graph", lambda *_: pytest.fail("it was built"))
+    merged = built_with_a_graph(collection.plan(), tmp_path / "merged", LEFT_OUT, measured=None)
+    assert (merged.graph, merged.graphless) == (None, True)
+    ((ids, _),) = merged.search([vectors[5]], 1, None, None)
+    assert ids.tolist() == [COUNT + 5]
 
 
 def test_no_graph_is_built_where_a_scan_takes_no_time(tmp_path, vectors, monkeypatch):
