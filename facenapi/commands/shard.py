@@ -21,7 +21,7 @@ from facenapi import __version__
 from facenapi.commands.common import parse, parser
 from facenapi.config.options import Config
 from facenapi.errors import StartupError
-from facenapi.process import descriptors, switch_interval, systemd
+from facenapi.process import allocator, descriptors, switch_interval, systemd
 from facenapi.process.logs import set_up_logging
 from facenapi.search.remote.server import ShardServer
 from facenapi.storage.open import database_file, open_store
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         raise StartupError("shard: tntapi_servers_file must name the table of search shards")
     set_up_logging(config)
     descriptors.raise_limit()  # a file for each segment of the index
+    allocator.return_large_blocks()  # each segment that is loaded needs some for a moment
     switch_interval.take_short_turns()
     return asyncio.run(_serve(config))
 

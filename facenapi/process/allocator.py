@@ -1,8 +1,9 @@
-"""Asking the C library to give the memory of photos back.
+"""Asking the C library to give the memory of photos, and of what segments are made of, back.
 
 glibc raises its threshold for separate mappings to the largest block that was freed, up to 32 MB, and keeps
 what lies below for reuse, per arena: after a few dozen photos of 24 megapixels a server held three times the
-memory it needed. With fixed thresholds it peaks a quarter lower and falls back to half.
+memory it needed. With fixed thresholds it peaks a quarter lower and falls back to half. The same is true of the codes
+in a shard: 50 MB of them took 200 after they had been loaded four times, and take 64.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from facenapi.process import allocator
 from tests.commands.conftest import launch
 from tests.support.fake_server import ForkedServer
 from tests.support.live import form
@@ -42,6 +43,13 @@ def test_it_makes_no_store(facenapi, tmp_path, table):
     assert said.status == 1
     assert "start the API server first" in said.err
     assert not (tmp_path / "store").exists()
+
+
+def test_it_keeps_no_memory_that_segments_needed_for_a_moment(facenapi, tmp_path, table, monkeypatch):
+    asked = []
+    monkeypatch.setattr(allocator, "return_large_blocks", lambda: asked.append("once"))
+    facenapi("shard", f"--data_dir={tmp_path}", table[1], "--logging=none")
+    assert asked == ["once"]
 
 
 def test_it_ends_when_it_cannot_have_its_folder(facenapi, tmp_path, table):
