@@ -26,7 +26,7 @@ class Packed:
     """Rows (count, dim) as the kernels want them."""
 
     def __init__(self, codes: NDArray[np.int16]) -> None:
-        """Pack the upper bytes of codes (count, dim), which are at least -127."""
+        """Pack the upper bytes of codes (count, dim), which are at least -127. Raises RuntimeError without memory."""
         count, dim = codes.shape
         columns = np.empty((dim, count), np.int8)
         for start in range(0, count, _TURNED):
@@ -37,7 +37,11 @@ class Packed:
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # searches have threads of their own
         options.enable_cpu_mem_arena = options.enable_mem_pattern = False
         options.add_external_initializers(["rows"], [runtime.OrtValue.ortvalue_from_numpy(columns)])
-        self._session = runtime.InferenceSession(_network(dim, count), options, providers=["CPUExecutionProvider"])
+        network, providers = _network(dim, count), ["CPUExecutionProvider"]
+        try:
+            self._session = runtime.InferenceSession(network, options, providers=providers)
+        except Exception as error:  # the runtime's own have no better base
+            raise RuntimeError(f"ONNX Runtime takes no {count} rows: {error}") from error
 
     def products(self, probes: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Return the product of each probe (probes, dim), as :func:`shifted`, with each row, (probes, count)."""

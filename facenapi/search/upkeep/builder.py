@@ -105,6 +105,8 @@ class Builder:
             return load_segment(folder)
         except DamagedError as error:
             raise BuildError(f"what was built is damaged: {error}") from error
+        except (MemoryError, RuntimeError) as error:
+            raise BuildError(f"what was built cannot be loaded: {error}") from error
 
     def stop(self) -> None:
         """End a running build, and any that is asked for later."""

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from facenapi.search.index import products
 from facenapi.search.index.index import Index
 from facenapi.search.index.stored import DamagedError
 from facenapi.search.local import LocalShard
@@ -93,11 +94,23 @@ def test_a_file_that_killed_the_process_twice_is_not_loaded_again(snapshot):
     assert not (folder / "loading").exists()
 
 
-def test_a_build_that_fails_says_why(tmp_path):
+@pytest.fixture
+def plan():
     index = Index(10)
     for number, vector in enumerate(faces_like(12)):
         index.take(upsert_of(face(number, vector, 1)))
-    plan = index.collections["o", "m"].plan()
+    return index.collections["o", "m"].plan()
+
+
+def test_a_segment_that_the_runtime_does_not_take_is_one_that_could_not_be_built(tmp_path, plan, monkeypatch):
+    """As where memory has run out: its own errors have no base but Exception."""
+    monkeypatch.setattr(products, "_network", lambda *_: b"no network")
+    with pytest.raises(BuildError, match="cannot be loaded: ONNX Runtime takes no 10 rows"):
+        Builder(0).build(plan, tmp_path / "segment")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_build_that_fails_says_why(tmp_path, plan):
     builder = Builder(0)
     builder.stop()
     with pytest.raises(BuildError, match="exit code -9"):
