@@ -63,6 +63,7 @@ SPACE = "negdotprod"
 LINKS, EFFORT = 16, 100  # efConstruction
 LEFT_OUT = 1000
 LEAST_ROWS = 20 * LEFT_OUT
+TRIAL = 100_000  # rows of which a graph is built first: more are no easier, and take many minutes
 SHORT_S = 4e-3  # a shorter scan (of a thread) is worth no graph: minutes of building, and seldom quicker
 GOAL = 0.9995  # of the best 10 in the measurement, so that 0.999 holds for probes that it does not know
 MOST = (1, 10, 100)
@@ -144,6 +145,21 @@ def measure(
             quicker = _seconds(graph.search, probes) < took
             return (ef, MOST[-1] if good.all() else MOST[1]) if quicker else None
     return NO_LIST
+
+
+def finds_too_little(vectors: NDArray[np.float32], path: Path) -> bool:
+    """Whether no list finds enough among the ``TRIAL`` of more vectors (count, dim) that are most like one of them:
+    these have their nearest neighbours with them, as a sample would not. ``path``: where the graph of them may be.
+    """
+    some = vectors[np.argpartition(vectors @ vectors[0], -TRIAL)[-TRIAL:]]
+    left_out = np.arange(0, TRIAL, TRIAL // LEFT_OUT)
+    others = np.delete(some, left_out, axis=0)
+    build_graph(some, path, left_out)
+
+    def scan(probes: Sequence[NDArray[np.float32]], n: int) -> list[NDArray[np.float32]]:
+        return [np.partition(others @ probe, -n)[-n:] for probe in probes]
+
+    return measure(path, scan, some[left_out], left_out) == NO_LIST
 
 
 def scan_seconds(scan: Scan, probes: NDArray[np.float32]) -> float:

@@ -32,8 +32,10 @@ from facenapi.search.index.graph import (
     LEFT_OUT,
     NO_LIST,
     SHORT_S,
+    TRIAL,
     Graph,
     build_graph,
+    finds_too_little,
     measure,
     scan_seconds,
 )
@@ -180,6 +182,9 @@ def _add_graph(segment: Segment, vectors: NDArray[np.float32]) -> tuple[tuple[in
 
     if scan_seconds(scan, probes) <= SHORT_S:
         return None, left_out
+    if len(vectors) > 2 * TRIAL and finds_too_little(vectors, path):
+        path.unlink()
+        return NO_LIST, left_out
     build_graph(vectors, path, left_out)
     good_for = measure(path, scan, probes, left_out)
     if good_for in (None, NO_LIST):

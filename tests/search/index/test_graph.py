@@ -112,6 +112,24 @@ def test_a_build_throws_away_a_graph_that_is_no_quicker(tmp_path, vectors, monke
     assert ids.tolist() == [5]
 
 
+def test_of_many_vectors_some_are_tried_first(tmp_path, vectors, monkeypatch):
+    counts = []
+    build = builder.build_graph
+    monkeypatch.setattr(
+        graph_module, "build_graph", lambda some, *args: [counts.append(len(some)), build(some, *args)]
+    )
+    monkeypatch.setattr(builder, "build_graph", graph_module.build_graph)
+    for module in (graph_module, builder):
+        monkeypatch.setattr(module, "TRIAL", 500)
+    monkeypatch.setattr(graph_module, "LEFT_OUT", LEFT_OUT)
+    monkeypatch.setattr(graph_module, "LISTS", (2,))
+    hard = built_with_a_graph(plan_of(vectors), tmp_path / "hard", LEFT_OUT, measured=None)
+    assert (counts, hard.graphless, [*tmp_path.glob("hard/graph*")]) == ([500], True, [])
+    monkeypatch.setattr(graph_module, "LISTS", (500,))
+    built_with_a_graph(plan_of(vectors), tmp_path / "easy", LEFT_OUT, measured=None)
+    assert counts == [500, 500, COUNT]
+
+
 def test_after_a_graph_that_found_too_little_no_other_is_tried_in_the_collection(tmp_path, vectors, monkeypatch):
     first = built_with_a_graph(plan_of(vectors), tmp_path / "first", LEFT_OUT, measured=graph_module.NO_LIST)
     assert (first.graph, [*tmp_path.glob("first/graph*")]) == (None, [])
