@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from abc import abstractmethod
+from contextlib import suppress
 from io import BufferedWriter, FileIO, TextIOWrapper
 from logging.handlers import BaseRotatingHandler, RotatingFileHandler, TimedRotatingFileHandler
 from pathlib import Path
@@ -48,15 +49,24 @@ def file_handler(config: Config) -> logging.Handler:
 
 class _Rotating(BaseRotatingHandler):
     stream: Any  # None after a rotation that failed, until it is opened again
-    _no_rotation_before = _no_complaint_before = 0.0  # time.monotonic()
+    _no_rotation_before = _no_look_before = _no_complaint_before = 0.0  # time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line into the file that has the name now."""
         try:
-            if time.monotonic() >= self._no_rotation_before and self._gone():
+            if self.stream is None:
+                self.stream = self._open()
+        except OSError:
+            self.handleError(record)
+            return
+        try:
+            if time.monotonic() >= self._no_look_before and self._gone():
                 self._reopen()
         except OSError as error:  # its folder is gone, say: the old file is better than none
-            self._not_rotated(error)
+            self._no_look_before = time.monotonic() + SILENCE_S
+            log.warning(
+                "The log file %s cannot be opened; the one before goes on: %s", self.baseFilename, error.strerror
+            )
         super().emit(record)
 
     def doRollover(self) -> None:  # noqa: N802 - logging's name
@@ -69,6 +79,7 @@ class _Rotating(BaseRotatingHandler):
             if self._gone():
                 self._reopen()
             else:
+                self.stream.flush()  # on a full disk it is this that fails, and not that logging closes the stream
                 self._rotate()
         except OSError as error:
             self._not_rotated(error)
@@ -83,7 +94,8 @@ class _Rotating(BaseRotatingHandler):
             super().handleError(record)
         elif time.monotonic() >= self._no_complaint_before and sys.stderr:
             self._no_complaint_before = time.monotonic() + SILENCE_S
-            sys.stderr.write(f"The log file {self.baseFilename} cannot be written: {error.strerror}\n")
+            with suppress(OSError):  # nobody may read it any more
+                sys.stderr.write(f"The log file {self.baseFilename} cannot be written: {error.strerror}\n")
 
     @abstractmethod
     def _rotate(self) -> None:
@@ -91,8 +103,6 @@ class _Rotating(BaseRotatingHandler):
 
     def _gone(self) -> bool:
         """Whether the name leads to another file than the one that is open, or to none."""
-        if self.stream is None:
-            return False
         mine = os.fstat(self.stream.fileno())
         try:
             there = Path(self.baseFilename).stat()
@@ -103,12 +113,13 @@ class _Rotating(BaseRotatingHandler):
     def _reopen(self) -> None:
         new, old = self._open(), self.stream
         self.stream = new
-        old.close()
+        with suppress(OSError):  # it may have lines for which its disk has no room
+            old.close()
 
     def _not_rotated(self, error: OSError) -> None:
         self._no_rotation_before = time.monotonic() + RETRY_S
-        if self.stream is None:
-            self.stream = self._open()
+        if self.stream is not None and self.stream.closed:
+            self.stream = None
         log.warning("The log file %s cannot be rotated and goes on: %s", self.baseFilename, error.strerror)
 
     def _open(self) -> TextIOWrapper:
@@ -130,6 +141,13 @@ class _ByTime(_Rotating, TimedRotatingFileHandler):
         if not self.backupCount:
             for path in self.getFilesToDelete():
                 Path(path).unlink(missing_ok=True)
+
+    def rotation_filename(self, default_name: str) -> str:
+        """Return a name that is free: where the clock was set back, logging would remove what has it."""
+        name, number = default_name, 1
+        while Path(name).exists():
+            name, number = f"{default_name}.{number}", number + 1
+        return name
 
     def _reopen(self) -> None:
         """Do not rotate again what another process has rotated: it would take the place of what that one kept."""

@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import re
+import resource
 
 import pytest
 
@@ -167,13 +168,14 @@ def test_logrotate_may_move_the_log_file(tmp_path, file_log):
     assert (file.stat().st_mode & 0o777, "before" in file.read_text()) == (0o640, False)
 
 
+def refuse(*_):
+    """Fail as in the folder /var/log for a user who has but one file in it."""
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
 @pytest.mark.parametrize("options", [BY_SIZE, BY_TIME])
 def test_a_log_file_whose_folder_refuses_to_have_it_rotated_goes_on(tmp_path, file_log, options, monkeypatch):
     handler = file_log(**options)
-
-    def refuse(*_):  # as the folder /var/log does to a user who has but one file in it
-        raise PermissionError(errno.EACCES, "Permission denied")
-
     monkeypatch.setattr(os, "rename", refuse)
     for number in range(200):
         handler.rolloverAt = 0
@@ -193,6 +195,87 @@ def test_a_full_disk_is_told_in_a_line_not_in_a_page_for_each_line(tmp_path, fil
         handler.close()
     said = capsys.readouterr().err
     assert (said.count("\n"), said.endswith("log cannot be written: No space left on device\n")) == (1, True)
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """Return what lets this process write no file beyond so many bytes, and ends that."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size=resource.RLIM_INFINITY):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_full_when_it_is_time_to_rotate_ends_no_log(tmp_path, file_log, full_disk, capsys):
+    handler, folder = file_log(**BY_TIME), tmp_path / "logs"
+    write(handler, "before")
+    full_disk((folder / "log").stat().st_size)
+    write(handler, "waiting")
+    for number in range(5):
+        handler.rolloverAt = 0
+        write(handler, f"full {number}")
+    full_disk()
+    write(handler, "room")
+    handler._no_rotation_before = 0.0  # an hour later
+    write(handler, "later")
+    handler.close()
+    assert (folder / "log").read_text().endswith("later\n")
+    assert "room" in lines(folder)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_log_file_that_is_removed_is_made_anew_though_it_could_not_be_rotated(tmp_path, file_log, monkeypatch):
+    handler, file = file_log(**BY_TIME), tmp_path / "logs" / "log"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", refuse)
+        handler.rolloverAt = 0
+        write(handler, "not rotated")
+    file.unlink()
+    write(handler, "anew")
+    handler.close()
+    assert file.read_text().endswith("anew\n")
+
+
+def test_a_log_whose_folder_is_gone_says_so_once_and_comes_back_with_it(tmp_path, file_log):
+    handler, folder = file_log(), tmp_path / "logs"
+    folder.rename(tmp_path / "elsewhere")
+    for number in range(3):
+        write(handler, f"gone {number}")
+    assert (tmp_path / "elsewhere" / "log").read_text().count("cannot be opened; the one before goes on") == 1
+    folder.mkdir()
+    handler._no_look_before = 0.0  # a minute later
+    write(handler, "back")
+    handler.close()
+    assert (folder / "log").read_text().endswith("back\n")
+
+
+def test_a_complaint_that_nobody_reads_is_no_error(tmp_path, file_log, monkeypatch):
+    handler = file_log()
+    handler.stream.close()
+    handler.stream = open("/dev/full", "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    read, written = os.pipe()
+    os.close(read)
+    with open(written, "w", buffering=1, encoding="utf-8") as nobody:  # noqa: PTH123
+        monkeypatch.setattr("sys.stderr", nobody)
+        monkeypatch.setattr(handler, "_gone", lambda: False)
+        handler.stream.write("pending")
+        write(handler, "lost")
+        with contextlib.suppress(OSError):
+            handler.close()
+        with contextlib.suppress(OSError):
+            nobody.close()
+
+
+def test_a_clock_that_is_set_back_costs_no_log(tmp_path, file_log):
+    handler = file_log(log_rotate_mode="time", log_rotate_when="D")
+    for number in range(3):
+        write(handler, f"line {number}")
+        handler.rolloverAt = 86400  # the same day each time
+    handler.close()
+    assert lines(tmp_path / "logs") == ["0", "1", "2"]
 
 
 def test_a_log_that_is_a_device_keeps_its_rights(tmp_path):
