@@ -84,7 +84,8 @@ WORKDIR /var/lib/findface-facenapi
 VOLUME /var/lib/findface-facenapi
 EXPOSE 8000
 STOPSIGNAL SIGTERM
+# Without the proxies that Docker puts into the environment of containers.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(os.environ['FACENAPI_HEALTH'], timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(os.environ['FACENAPI_HEALTH'], timeout=4)"]
 ENTRYPOINT ["facenapi"]
 CMD ["serve"]

@@ -148,7 +148,8 @@ def _read_file(path: Path) -> tuple[list[_Setting], list[str]]:
             continue
         match = re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]*)\s*[=:]\s*(.*)", line)
         if match is None:
-            errors.append(f"{where}: {line[:60]}: lines are written name = value")
+            # The first word only, here and below no value: it may be a secret.
+            errors.append(f"{where}: {line.split()[0][:60]}: lines are written name = value")
             continue
         name = match[1].replace("-", "_")
         if name in seen:
@@ -156,7 +157,7 @@ def _read_file(path: Path) -> tuple[list[_Setting], list[str]]:
         seen.setdefault(name, number)
         text = _without_comment(match[2])
         if _is_text(name) and text[:1] in ("'", '"') and (len(text) == 1 or text[-1] != text[0]):
-            errors.append(f"{where}: {name}: the quotation mark at the beginning of {text[:60]} has none at the end")
+            errors.append(f"{where}: {name}: the quotation mark at the beginning of the value has none at the end")
         settings.append(_Setting(where, name, text))
     return settings, errors
 

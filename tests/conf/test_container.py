@@ -148,8 +148,8 @@ def test_the_health_check_works(status, expected):
     thread.start()
     _, code, text = json.loads(last("HEALTHCHECK").split("CMD ", 1)[1])
     address = f"http://127.0.0.1:{server.server_port}/health/live"
-    done = subprocess.run([sys.executable, code, text], env={"FACENAPI_HEALTH": address}, check=False,
-                          capture_output=True)  # fmt: skip
+    environment = {"FACENAPI_HEALTH": address, "http_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
+    done = subprocess.run([sys.executable, code, text], env=environment, check=False, capture_output=True)
     thread.join()
     server.server_close()
     assert done.returncode == expected

@@ -106,8 +106,8 @@ def test_hints_lead_to_what_there_is(tmp_path):
 
 def test_quotation_marks_come_in_pairs_and_places_have_names(tmp_path):
     assert refused(tmp_path, "data_dir = '/srv/faces  # note\nmongo_db = \"x'\nhost =\n", "--data_dir=") == [
-        "facenapi.ini:1: data_dir: the quotation mark at the beginning of '/srv/faces  # note has none at the end",
-        "facenapi.ini:2: mongo_db: the quotation mark at the beginning of \"x' has none at the end",
+        "facenapi.ini:1: data_dir: the quotation mark at the beginning of the value has none at the end",
+        "facenapi.ini:2: mongo_db: the quotation mark at the beginning of the value has none at the end",
         "facenapi.ini:3: host: must be an address or the name of a host",
         "command line: data_dir: must be the path of a folder",
     ]
@@ -163,10 +163,11 @@ BROKEN = {
     "port = '8000": "1: port: must be a whole number from 0 to 65535, not '8000",
     "port = 8000 8001": "1: port: must be a whole number from 0 to 65535, not 8000 8001",
     "port": "1: port: lines are written name = value",
-    "= 8000": "1: = 8000: lines are written name = value",
-    "8000 = port": "1: 8000 = port: lines are written name = value",
+    "= 8000": "1: =: lines are written name = value",
+    "8000 = port": "1: 8000: lines are written name = value",
     "[facenapi\nport = 1": "1: [facenapi: lines are written name = value",
-    "import os": "1: import os: lines are written name = value",
+    "shard_secret hunter2": "1: shard_secret: lines are written name = value",
+    "import os": "1: import: lines are written name = value",
     "port = 1\nport = 2": "2: port: is set already in line 1",
     "gae = maybe": "1: gae: must be True or False, not maybe",
     "gae = 2": "1: gae: must be True or False, not 2",
