@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facenapi.commands.common import parse, parser, progress
+from facenapi.commands.common import check_readable, parse, parser, progress
 from facenapi.errors import StartupError
+from facenapi.process.durable import sync
+from facenapi.process.private import room_fault
 from facenapi.storage.open import database_file
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ The store begins a new epoch: search indexes and shards that know of later chang
 
     facenapi restore /srv/backup/facenapi-monday
 """
-_DATABASE, _PHOTOS = "facenapi.sqlite", "photos"
+_DATABASE, _PHOTOS, _UNFINISHED = "facenapi.sqlite", "photos", "facenapi.sqlite.unfinished"
 
 
 def backup_main(arguments: Sequence[str]) -> int:
@@ -44,16 +46,20 @@ def backup_main(arguments: Sequence[str]) -> int:
         raise StartupError(f"there is no database {database}: check --config and --data_dir")
     chosen.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(chosen.folder.iterdir()):
-        raise StartupError(f"{chosen.folder} is not empty")
+        raise StartupError(f"{chosen.folder} is not empty: name a new folder, or remove what an interrupted one left")
     with progress(None, "pages", quiet=chosen.quiet) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        faces = back_up(database.parent, chosen.folder / _DATABASE, show)
+        # Under another name until all is there: what was interrupted is not taken for a backup.
+        copy = chosen.folder / _UNFINISHED
+        faces = back_up(database.parent, copy, show)
     # After the database, so that every face in it has its photos, but those that go in between.
     photos = _copy_photos(Path(config.data_dir) / _PHOTOS, chosen.folder / _PHOTOS)
+    copy.replace(chosen.folder / _DATABASE)
+    sync(chosen.folder)
     print(f"{chosen.folder}: {faces} faces of {database}, {photos} files of kept photos")
     return 0
 
@@ -69,6 +75,10 @@ def restore_main(arguments: Sequence[str]) -> int:
     from facenapi.storage.sqlite.copy import put_back  # noqa: PLC0415 - as above
 
     database = _database(config)
+    check_readable(chosen.folder)
+    check_readable(chosen.folder / _DATABASE)
+    if (chosen.folder / _UNFINISHED).exists():
+        raise StartupError(f'{chosen.folder} is of a "facenapi backup" that did not come to its end')
     if not (chosen.folder / _DATABASE).is_file():
         raise StartupError(f'{chosen.folder} is not a folder of "facenapi backup"')
     kept = Path(config.data_dir) / _PHOTOS
@@ -103,6 +113,9 @@ def _copy_photos(source: Path, target: Path) -> int:
             except FileNotFoundError:  # its face was deleted just now
                 part.unlink(missing_ok=True)
                 continue
+            except OSError as error:
+                reason = room_fault(there.parent, error) or error.strerror
+                raise StartupError(f"{path} cannot be copied to {there.parent}: {reason}") from error
             part.replace(there)
         count += there.is_file()
     return count

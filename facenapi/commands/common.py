@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import pwd
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,6 +15,7 @@ from tqdm import tqdm
 
 from facenapi.config.options import Config
 from facenapi.config.reader import joined, load
+from facenapi.errors import StartupError
 from facenapi.process.private import become_owner
 
 T = TypeVar("T", int, float)
@@ -55,6 +58,25 @@ def parse(
     if as_owner:
         become_owner(Path(config.data_dir))
     return chosen, config
+
+
+def check_readable(path: Path) -> None:
+    """Raise StartupError if the user that :func:`parse` has made of root may not read what root is asked to bring in.
+
+    What is not there at all is left to the caller.
+    """
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError as error:
+        try:
+            user = pwd.getpwuid(os.geteuid()).pw_name
+        except KeyError:
+            user = str(os.geteuid())
+        raise StartupError(
+            f"{path} cannot be read by {user}, as whom this works: chown -R {user} it, or a copy where {user} gets to"
+        ) from error
+    except OSError:
+        return
 
 
 def number(kind: type[T], least: T, most: T) -> Callable[[str], T]:

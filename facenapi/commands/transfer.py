@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facenapi.commands.common import parse, parser, progress
+from facenapi.commands.common import check_readable, parse, parser, progress
 from facenapi.commands.installation import open_owners
 from facenapi.errors import StartupError
 from facenapi.storage.open import open_store, place_of
@@ -55,6 +55,7 @@ def import_main(arguments: Sequence[str]) -> int:
     own.add_argument("--owner", default="", help="whose faces they shall be; default: the owner that had them")
     own.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
     chosen, config = parse(own, arguments)
+    check_readable(chosen.file)
     return asyncio.run(_transfer(_import(chosen.file, chosen.owner, config, _Bar(chosen.quiet)), chosen.file))
 
 

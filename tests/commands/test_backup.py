@@ -95,6 +95,28 @@ async def test_photos_that_cannot_be_put_aside_stop_a_restore(facenapi, tmp_path
     assert sorted(data.rglob("*")) == before
 
 
+async def test_a_backup_that_ends_among_the_photos_is_not_taken_for_one(facenapi, tmp_path, monkeypatch):
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    async with serving(data, photo_storage="files") as client:
+        await client.enrol(RED)
+
+    def full(source, _):
+        raise OSError(errno.ENOSPC, "No space left on device", str(source))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        said = await command(facenapi, "backup", copy, f"--data_dir={data}", "-q")
+    assert (said.status, said.err.count("\n")) == (1, 1), said
+    assert f"cannot be copied to {copy / 'photos'}" in said.err
+    assert said.err.endswith("the disk is full\n")
+    said = await command(facenapi, "restore", copy, f"--data_dir={data}", "--replace")
+    assert (said.status, "did not come to its end" in said.err) == (1, True), said
+    said = await command(facenapi, "backup", copy, f"--data_dir={data}", "-q")
+    assert (said.status, "is not empty: name a new folder" in said.err) == (1, True), said
+    assert (await command(facenapi, "backup", tmp_path / "new", f"--data_dir={data}", "-q")).status == 0
+    assert [path.name for path in (tmp_path / "new").iterdir() if path.is_file()] == [DATABASE]
+
+
 @pytest.mark.parametrize("damage", daily(["cut", "emptied", "of something else", "of a newer release"]))
 async def test_what_cannot_be_restored_changes_nothing(facenapi, tmp_path, damage):
     data, copy = tmp_path / "data", tmp_path / "copy"

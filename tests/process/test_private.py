@@ -129,6 +129,23 @@ def test_root_leaves_nothing_that_the_server_cannot_read(shared):
     assert (status, said.count(" active ")) == (0, 1)
 
 
+@pytest.mark.slow
+@as_root
+def test_root_is_told_who_cannot_read_what_is_to_be_brought_in(shared):
+    data, copy, file = shared / "data", shared / "copy", shared / "all.ndjson"
+    data.mkdir(mode=0o700)
+    os.chown(data, NOBODY, NOBODY)
+    option = f"--data_dir={data}"
+    made = run_as(0, ["token", option], ["backup", copy, option, "-q"], ["export", file, option, "-q"])
+    assert [status for status, _ in made] == [0, 0, 0], made
+    back = (["restore", copy, option, "--replace"], ["import", file, option, "-q"])
+    for status, said in run_as(0, *back):
+        assert (status, said.count("\n"), "cannot be read by nobody" in said) == (1, 0, True), said
+    for path in (copy, *copy.iterdir(), file):
+        os.chown(path, NOBODY, NOBODY)
+    assert [status for status, _ in run_as(0, *back)] == [0, 0]
+
+
 def test_what_a_disk_lacks_is_called_that(tmp_path, monkeypatch):
     full = SimpleNamespace(f_files=9, f_ffree=5, f_favail=5, f_bavail=0, f_bfree=0)
     assert room_fault(tmp_path) == ""
