@@ -105,9 +105,9 @@ def install(wheel):
 
 @pytest.fixture(scope="module")
 def first_installation(install, tmp_path_factory):
-    """A folder with an installation, and what was said."""
+    """A folder with an installation, and what was said; the folder is named in a way that Python does not keep."""
     folder = tmp_path_factory.mktemp("first")
-    return folder, install(folder)
+    return folder, install(f"{folder.parent}/./{folder.name}/")
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,8 @@ def test_an_upgrade_keeps_an_edited_configuration_and_the_release_before(first_i
     assert (folder / "etc/findface-facenapi.ini").read_text() == "port = 8123\n"
     assert "is kept" in said
     assert (folder / "etc/findface-facenapi.ini.new").read_text() == (ROOT / "conf/findface-facenapi.ini").read_text()
-    assert (folder / "etc/systemd/system/findface-facenapi.service.d/gpu.conf").exists()
+    for unit in ("findface-facenapi.service", "findface-facenapi@.service"):
+        assert (folder / f"etc/systemd/system/{unit}.d/gpu.conf").exists()
 
 
 def test_a_new_configuration_insists_on_the_gpu_that_is_installed_for(install, upgraded, tmp_path):
