@@ -1,9 +1,10 @@
-"""Options that are lists: of ports, host names, networks and origins; paths, and what must not be empty."""
+"""Options that are lists, of ports, hosts, networks or origins; a host, a proxy, a path, what must not be empty."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -49,6 +50,26 @@ def filled(text: str) -> str:
     if not text.strip():
         raise ValueError(text)
     return text
+
+
+def host_of(text: str) -> str:
+    """Return an address or a name that can be looked up; ValueError if it cannot."""
+    filled(text).encode("idna")
+    return text
+
+
+def proxy_of(text: str) -> tuple[str, int] | None:
+    """Return host and port of ``http://10.0.0.1:3128``, None if there is none; ValueError if it is no proxy.
+
+    >>> proxy_of("proxy.example.com")
+    ('proxy.example.com', 3128)
+    """
+    if not text:
+        return None
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    if parts.scheme != "http" or not parts.hostname or "@" in parts.netloc or parts.path.strip("/"):
+        raise ValueError(text)
+    return parts.hostname, parts.port or 3128
 
 
 def path_of(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from facenapi.config.lists import filled, hosts_of, networks_of, origins_of, path_of, ports_of
+from facenapi.config.lists import filled, host_of, hosts_of, networks_of, origins_of, path_of, ports_of, proxy_of
 
 
 def option(
@@ -46,7 +46,7 @@ class Config:
         "Server",
         "127.0.0.1",
         "Address to listen on; 0.0.0.0 for all interfaces.",
-        form=("an address or the name of a host", filled),
+        form=("an address or the name of a host", host_of),
     )
     port: int = option("Server", 8000, "Port to listen on; 0 lets the system choose.", low=0, high=65535)
     data_dir: str = option(
@@ -214,6 +214,7 @@ class Config:
         "",
         "HTTP proxy for photo URLs, http://host:port; needs pip install 'facenapi[proxy]'. Names are then "
         "resolved by the proxy, which has to refuse private targets.",
+        form=("a proxy without user and password, such as http://10.0.0.1:3128", proxy_of),
     )
     # -- Kept photos ----------------------------------------------------------------------------
     photo_storage: str = option(

@@ -200,7 +200,8 @@ def _convert(settings: Sequence[_Setting]) -> tuple[dict[str, Any], list[str], l
             try:
                 values[setting.name] = _value(field, setting.text)
             except (ValueError, ArithmeticError):
-                secret = setting.where.endswith("_FILE")  # the text is out of a file that may hold secrets
+                # Out of a file that may hold secrets, or with user:password@.
+                secret = setting.where.endswith("_FILE") or "@" in setting.text
                 shown = f", not {setting.text[:60]}" if setting.text and not secret else ""
                 errors.append(f"{setting.where}: {setting.name}: must be {allowed(field)}{shown}")
     return values, errors, warnings

@@ -13,7 +13,6 @@ import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders, HTTPInputError
@@ -21,6 +20,7 @@ from tornado.iostream import UnsatisfiableReadError
 from tornado.netutil import Resolver
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
+from facenapi.config.lists import proxy_of
 from facenapi.errors import BadImage, Overloaded, StartupError
 from facenapi.photos.targets import Targets
 from facenapi.photos.urls import check_url, uri_of
@@ -71,6 +71,7 @@ class Fetcher:
         self._max_bytes = max_bytes
         self._max_clients = max_clients
         self._running = 0
+        self._closed = False
         self._proxy = _proxy_options(proxy)
         self._client: AsyncHTTPClient
         self._resolver: GuardedResolver | None = None
@@ -171,7 +172,10 @@ class Fetcher:
         curl.setopt(curl.FORBID_REUSE, 1)  # of a connection that another fetch has opened
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; may be called twice, which curl's client does not bear."""
+        if self._closed:
+            return
+        self._closed = True
         self._client.close()
         if self._resolver is not None:
             self._resolver.close()
@@ -184,12 +188,8 @@ def _raise_unless_answered(response: HTTPResponse) -> None:
 
 
 def _proxy_options(proxy: str) -> dict[str, Any]:
-    if not proxy:
-        return {}
-    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    if not parts.hostname:
-        raise StartupError(f"fetch_proxy {proxy} is not of the form http://host:port")
-    return {"proxy_host": parts.hostname, "proxy_port": parts.port or 3128}
+    place = proxy_of(proxy)
+    return {"proxy_host": place[0], "proxy_port": place[1]} if place else {}
 
 
 def _proxy_client(max_clients: int) -> AsyncHTTPClient:

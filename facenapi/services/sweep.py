@@ -37,14 +37,14 @@ def open_pictures(config: Config, store: Store) -> PictureKeeper:
                 )
         return PictureKeeper(None, "")
     own = files.url if isinstance(files, WebDavFiles) else "/uploads"
-    if split_credentials(config.upload_path)[1] is not None:
-        raise StartupError("upload_path must not have user:password@: clients see it")
     return SweepingKeeper(files, config.upload_path or own, store)
 
 
 def open_files(config: Config) -> ListedFiles | None:
     """Return the place for files, not started yet, None if photos are not kept; raise StartupError."""
     data = Path(config.data_dir)
+    if config.photo_storage != "off" and split_credentials(config.upload_path)[1] is not None:
+        raise StartupError("upload_path must not have user:password@: clients see it")
     if config.photo_storage == "files":
         return FolderFiles(data / "photos")
     if config.photo_storage == "webdav":

@@ -169,6 +169,7 @@ BROKEN = {
     "shard_secret hunter2": "1: shard_secret: lines are written name = value",
     "import os": "1: import: lines are written name = value",
     "port = 1\nport = 2": "2: port: is set already in line 1",
+    "host = a..b": "1: host: must be an address or the name of a host, not a..b",
     "gae = maybe": "1: gae: must be True or False, not maybe",
     "gae = 2": "1: gae: must be True or False, not 2",
     "gae =": "1: gae: must be True or False",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 
 import pytest
 
-from facenapi.errors import BadImage, StartupError
+from facenapi.config.reader import ConfigError, load
+from facenapi.errors import BadImage
 from tests.photos.test_fetch import make_fetcher, ok
 from tests.support.effort import daily
 from tests.support.rawserver import RawServer
+from tests.support.server import serving
 
 
 async def test_a_proxy_is_asked_instead_of_the_host():
@@ -68,6 +71,15 @@ async def test_a_proxy_is_let_go_when_nobody_waits_for_the_photo_any_more(url, p
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_proxy_that_is_none_stops_the_start():
-    with pytest.raises(StartupError, match="fetch_proxy http:// is not of the form"):
-        make_fetcher(proxy="http://")
+@pytest.mark.parametrize("proxy", ["http://", "https://h:1", "http://h:99999", "http://user:hunter2@h:1", "h/x"])
+def test_what_is_no_proxy_is_a_mistake_of_the_configuration(proxy):
+    with pytest.raises(ConfigError, match="fetch_proxy: must be a proxy without user and password") as caught:
+        load([f"--fetch_proxy={proxy}"], Path("/none"), {})
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_server_with_a_proxy_stops_without_an_error(tmp_path):
+    """It closes what it has twice, so that nothing stays open where the first time fails."""
+    async with serving(tmp_path, fetch_proxy="127.0.0.1:1") as client:
+        await client.app.drain()
+        await client.app.close()

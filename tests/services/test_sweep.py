@@ -220,14 +220,15 @@ async def test_credentials_go_to_the_photo_storage_only(tmp_path, dav, caplog):
 @pytest.mark.parametrize(
     ("option", "url"),
     [("upload_path", "https://user:secret@photos.example.com/"), ("upload_path", "http://[secret"),
-     ("ffupload_url", "http://[secret")],
+     ("ffupload_url", "http://[secret"), ("ffupload_url", "http://user:secret@/"),
+     ("ffupload_url", "http://user:secret@127.0.0.1:99999/")],
 )  # fmt: skip
 def test_urls_that_would_show_credentials_or_are_none_are_refused(tmp_path, option, url):
     options = {"data_dir": str(tmp_path), "photo_storage": "webdav", "ffupload_url": "http://127.0.0.1/"} | {
         option: url
     }
-    with pytest.raises(StartupError, match="must") as caught:
-        sweep.open_pictures(Config(**options), None)
+    with pytest.raises(StartupError, match=r"must|needs") as caught:
+        sweep.open_files(Config(**options))
     assert "secret" not in str(caught.value)
 
 

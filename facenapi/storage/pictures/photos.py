@@ -178,9 +178,9 @@ class WebDavFiles:
     """
 
     def __init__(self, url: str, timeout_s: float, max_clients: int, notes: Path) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise StartupError("photo_storage=webdav needs ffupload_url, http://host/folder/")
         self.url, self._user, self._password = split_credentials(url.rstrip("/"))
+        if not self.url.startswith(("http://", "https://")) or not urlsplit(self.url).hostname:
+            raise StartupError("photo_storage=webdav needs ffupload_url, http://host/folder/")
         self._timeout_s = timeout_s
         self._max_clients = max_clients
         self._client: AsyncHTTPClient | None = None
@@ -248,6 +248,7 @@ def split_credentials(url: str) -> tuple[str, str | None, str | None]:
     """Return a URL without its ``user:password@``, the user and the password; raise StartupError if it is none."""
     try:
         parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for one that there cannot be
     except ValueError as error:
         raise StartupError("ffupload_url and upload_path must be URLs") from error
     if "@" not in parts.netloc:
