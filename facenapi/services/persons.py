@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from facenapi.storage.base import Face, Store
 
 _NEIGHBOURS = 16  # the nearest may have been deleted a moment ago
+_STALE = 1000  # deleted faces among the hits that are searched around
 
 
 @asynccontextmanager
@@ -117,21 +118,25 @@ class PersonFinder:
         self, owner: str, cam_id: str | None, vector: NDArray[np.float32], least: float
     ) -> tuple[float, int | None]:
         """Return similarity and person of the most similar stored face; no person if there is none."""
-        query = Query(
-            owner=owner,
-            model=self._detector.embedding_name,
-            probe=vector,
-            n=_NEIGHBOURS,
-            min_similarity=least,
-            tag=PERSON_TAG if self._config.person_identify_global else person_tag(cam_id),
-        )
-        answer = await self._searcher.search(query, strict=True)
-        faces = await self._store.get_faces(owner, [hit.id for hit in answer.hits])
-        for hit in answer.hits:
-            face = faces.get(hit.id)
-            if face is not None and face.person_id is not None:
-                return hit.similarity, face.person_id
-        return -1.0, None
+        asked = _NEIGHBOURS
+        while True:
+            query = Query(
+                owner=owner,
+                model=self._detector.embedding_name,
+                probe=vector,
+                n=asked,
+                min_similarity=least,
+                tag=PERSON_TAG if self._config.person_identify_global else person_tag(cam_id),
+            )
+            answer = await self._searcher.search(query, strict=True)
+            faces = await self._store.get_faces(owner, [hit.id for hit in answer.hits])
+            for hit in answer.hits:
+                face = faces.get(hit.id)
+                if face is not None and face.person_id is not None:
+                    return hit.similarity, face.person_id
+            if len(answer.hits) < asked or asked > _STALE:
+                return -1.0, None
+            asked *= 8
 
     async def is_friend(self, owner: str, person_id: int | None, cam_id: str | None, timestamp_ms: int) -> bool:
         """Whether this camera saw the person on enough distinct UTC days up to and with this time."""

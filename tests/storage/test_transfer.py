@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -10,7 +11,7 @@ from facenapi.storage.base import Camera, FaceChange, FaceFilter, Page
 from facenapi.storage.sqlite import SqliteStore
 from facenapi.storage.sqlite.persons import remove_abandoned
 from facenapi.storage.transfer import exports, imports
-from facenapi.storage.transfer.exports import export_owner
+from facenapi.storage.transfer.exports import export_owner, export_owners
 from facenapi.storage.transfer.imports import import_owner
 from facenapi.storage.transfer.lines import TransferError
 from tests.storage.samples import add, new_face
@@ -156,6 +157,36 @@ async def test_an_export_cut_down_to_anything_can_be_finished(other, tmp_path):
         part.write_bytes(content[:size])
         await export_owner(other, "ann", path)
         assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("owners", [["ann"], ["ann", "bob"]])
+async def test_two_exports_do_not_write_one_file(other, tmp_path, monkeypatch, owners):
+    small_batches(monkeypatch, 3)
+    await fill(other)
+    path = tmp_path / "a"
+
+    async def export():
+        if len(owners) == 1:
+            return await export_owner(other, "ann", path)
+        return await export_owners(other, owners, path)
+
+    started, ended = asyncio.Event(), asyncio.Event()
+    listed = other.list_faces
+
+    async def slowly(*arguments):
+        started.set()
+        await ended.wait()
+        return await listed(*arguments)
+
+    monkeypatch.setattr(other, "list_faces", slowly)
+    first = asyncio.create_task(export())
+    await started.wait()
+    with pytest.raises(TransferError, match="another process is writing it"):
+        await asyncio.wait_for(export(), 5)
+    ended.set()
+    assert await first == 10 + len(owners)
+    assert [json.loads(line) for line in path.read_text().splitlines()]
+    assert [found.name for found in tmp_path.iterdir() if found.is_file()] == ["a"]
 
 
 async def test_an_unfinished_export_of_another_owner_is_kept(other, tmp_path):
