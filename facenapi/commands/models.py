@@ -36,12 +36,17 @@ def main(arguments: Sequence[str]) -> int:
     _describe_add(actions.add_parser("add", help="make another pack, with a known network in its place"))
     _describe_calibrate(actions.add_parser("calibrate", help="make the table of confidences from labelled photos"))
     chosen, config = parse(own, arguments, as_owner=False)
-    if not config.pack_folder.is_relative_to(config.data_dir):
+    made = (chosen.to if "to" in chosen else config.pack_folder).resolve()
+    data = Path(config.data_dir).resolve()
+    if data not in made.parents:
         os.umask(0o022)  # networks are no secret, and root may build them for the server's user
-    status: int = chosen.action(config, chosen)
-    for folder in (config.pack_folder.parent, config.pack_folder):
-        if os.geteuid() == 0 and folder.is_dir():  # nobody else has anything to give away
-            give_to_owner(folder)
+        status: int = chosen.action(config, chosen)
+        return status
+    try:
+        status = chosen.action(config, chosen)
+    finally:  # also where it failed: the server's user is the next to try
+        for name in {made.relative_to(data).parts[0], "downloads"}:
+            give_to_owner(data / name)
     return status
 
 

@@ -42,10 +42,12 @@ def become_owner(folder: Path) -> None:
 
 
 def give_to_owner(made: Path) -> None:
-    """Let what root made in a folder of another user belong to that user."""
-    if os.geteuid() != 0:
+    """Let what root made in the data folder of another user, if it is there, belong to that user."""
+    if os.geteuid() != 0 or not made.exists():
         return
     owner = made.parent.stat()
+    if owner.st_uid == 0:
+        return
     for path in (made, *made.rglob("*")):
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 

@@ -131,6 +131,28 @@ def test_root_leaves_nothing_that_the_server_cannot_read(shared):
 
 @pytest.mark.slow
 @as_root
+def test_of_packs_root_gives_away_what_is_in_the_data_folder_and_nothing_else(shared):
+    data, home = shared / "data", shared / "home" / "somebody"
+    (home / "pack").mkdir(parents=True)
+    (home / "letter").touch()
+    data.mkdir(mode=0o700)
+    for path in (data, home, *home.iterdir()):
+        os.chown(path, NOBODY, NOBODY)
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "PIP_INDEX_URL"), "http://127.0.0.1:1")
+    commands = (
+        ["models", "list", f"--model_pack={home / 'pack'}"],
+        ["models", "build", f"--data_dir={data}"],
+        ["models", "build", f"--data_dir={data}", f"--model_pack={data / 'pack'}"],
+    )
+    ended = run_as(0, *commands, env=os.environ | nowhere | {"no_proxy": "", "NO_PROXY": "", "PIP_RETRIES": "0"})
+    assert [status for status, _ in ended] == [0, 1, 1], ended
+    assert {path.name for path in data.iterdir()} == {"models", "downloads"}
+    for folder in (data, home):
+        assert {path.stat().st_uid for path in (folder, *folder.rglob("*"))} == {NOBODY}
+
+
+@pytest.mark.slow
+@as_root
 def test_root_is_told_who_cannot_read_what_is_to_be_brought_in(shared):
     data, copy, file = shared / "data", shared / "copy", shared / "all.ndjson"
     data.mkdir(mode=0o700)
