@@ -99,6 +99,15 @@ def test_without_options(checkout):
     assert f"--data_dir={checkout}/var/data" in serve(checkout)[1]
 
 
+def test_a_folder_that_is_no_environment_is_not_replaced_by_one(checkout):
+    home = checkout / "home"
+    (home / "letters").mkdir(parents=True)
+    with start(checkout, FACENAPI_VENV=str(home)) as process:
+        said = process.communicate(timeout=60)[0]
+    assert (process.returncode, f"{home} is not empty and no virtual environment" in said) == (1, True), said
+    assert (home / "letters").exists()
+
+
 @pytest.mark.parametrize("word", ["-h", "--help"])
 def test_help_sets_nothing_up(checkout, word):
     before = sorted(checkout.rglob("*"))

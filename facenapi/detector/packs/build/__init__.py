@@ -48,6 +48,7 @@ def build_pack(
         from facenapi.detector.packs.build import networks  # noqa: PLC0415 - onnx is an extra
     except ImportError as error:
         raise StartupError(f"building networks needs {error.name}: pip install 'facenapi[models]'") from error
+    _check_place(target)
     choice = Choice(embedder, detector)
     files = networks.convert(choice, cache, progress)
     manifest = make_manifest(choice, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
@@ -87,12 +88,22 @@ def publish(files: dict[str, bytes], target: Path) -> None:
     """Write a pack's files beside ``target``, make them durable, then put the folder in its place.
 
     Raises:
-        StartupError: the disk is full or refuses; ``target`` is as it was.
+        StartupError: it holds something else, the disk is full or refuses; ``target`` is as it was.
     """
+    _check_place(target)
     try:
         _write_and_swap(files, target)
     except OSError as error:
         raise StartupError(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _check_place(target: Path) -> None:
+    """Raise StartupError for a folder that is no pack: a home, say, or the folder that packs are in would be gone."""
+    try:
+        if target.is_dir() and not (target / "pack.json").exists() and any(target.iterdir()):
+            raise StartupError(f"{target} is not empty and no model pack: name a new folder, {target / 'new'} say")
+    except OSError as error:
+        raise StartupError(f"{target} cannot be read: {error.strerror}") from error
 
 
 def _write_and_swap(files: dict[str, bytes], target: Path) -> None:

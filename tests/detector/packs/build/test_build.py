@@ -10,7 +10,7 @@ import pytest
 from facenapi.config.options import Config
 from facenapi.detector.base import Detection
 from facenapi.detector.measure.verify import verify_pack
-from facenapi.detector.packs.build import build_pack, choose
+from facenapi.detector.packs.build import build_pack, choose, publish
 from facenapi.detector.packs.build.embedders import EMBEDDERS
 from facenapi.detector.packs.build.manifest import Choice
 from facenapi.detector.packs.pack import load_pack
@@ -73,7 +73,7 @@ def test_second_build_needs_no_network_gives_the_same_bytes_and_replaces_a_pack(
 ):
     lines = []
     (tmp_path / "pack").mkdir()
-    (tmp_path / "pack" / "old").write_text("old")
+    (tmp_path / "pack" / "pack.json").write_text("old")
     build_pack(tmp_path / "pack", downloads, lines.append)
     assert contents(tmp_path / "pack") == contents(model_pack)
     assert [path.name for path in tmp_path.iterdir()] == ["pack"]
@@ -101,7 +101,7 @@ def test_failure_leaves_the_old_pack(downloads, tmp_path, no_network, monkeypatc
     with pytest.raises(StartupError, match="No space left"):
         build_pack(tmp_path / "pack", downloads, lambda _: None)
     assert [path.name for path in tmp_path.iterdir()] == ["pack"]
-    assert (tmp_path / "pack" / "old").exists()
+    assert (tmp_path / "pack" / "pack.json").read_text() == "old"
 
 
 @pytest.mark.slow
@@ -227,6 +227,21 @@ async def test_real_networks_are_as_upstream_and_tell_people_apart(
 def test_unknown_networks(tmp_path, no_network, what):
     with pytest.raises(StartupError, match=f"there is no {what} 'unheard-of'"):
         build_pack(tmp_path / "pack", tmp_path, lambda _: None, **{what: "unheard-of"})
+
+
+def test_a_folder_that_is_no_pack_is_not_replaced_by_one(tmp_path):
+    (tmp_path / "home" / "letters").mkdir(parents=True)
+    for put in (
+        lambda: build_pack(tmp_path / "home", tmp_path / "downloads", lambda _: None),
+        lambda: publish({"pack.json": b"{}"}, tmp_path / "home"),
+    ):
+        with pytest.raises(StartupError, match="is not empty and no model pack"):
+            put()
+    assert (tmp_path / "home" / "letters").exists()
+    assert not (tmp_path / "downloads").exists()
+    (tmp_path / "home" / "letters").rmdir()
+    publish({"pack.json": b"{}"}, tmp_path / "home")
+    assert (tmp_path / "home" / "pack.json").read_bytes() == b"{}"
 
 
 def test_missing_extra_names_the_command(tmp_path, monkeypatch):
