@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import pwd
 import sys
@@ -14,9 +15,12 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from facenapi.config.options import Config
-from facenapi.config.reader import joined, load
+from facenapi.config.reader import ConfigError, joined, load
 from facenapi.errors import StartupError
+from facenapi.process.logs import set_level
 from facenapi.process.private import become_owner
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T", int, float)
 
@@ -58,6 +62,24 @@ def parse(
     if as_owner:
         become_owner(Path(config.data_dir))
     return chosen, config
+
+
+def read_again(arguments: Sequence[str], adopt: Callable[[Config], tuple[list[str], list[str]]]) -> None:
+    """Read the configuration of a running process again, on SIGHUP; a mistake in it changes nothing.
+
+    ``adopt``: takes over what it can, and returns what changed and what needs a restart.
+    """
+    try:
+        config, _ = load(arguments)
+    except ConfigError as error:
+        for line in error.lines:
+            log.error("Not reloaded: %s", line)  # noqa: TRY400 - the line says it all
+        return
+    changed, restart = adopt(config)
+    set_level(config)
+    log.info("Reloaded; changed: %s", ", ".join(changed) or "nothing")
+    if restart:
+        log.warning("These options change with a restart only: %s", ", ".join(restart))
 
 
 def check_readable(path: Path) -> None:

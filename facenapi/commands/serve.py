@@ -13,10 +13,11 @@ from pathlib import Path
 
 from facenapi import __version__
 from facenapi.app import Application
+from facenapi.commands.common import read_again
 from facenapi.config.options import Config
-from facenapi.config.reader import ConfigError, load
+from facenapi.config.reader import load
 from facenapi.process import allocator, descriptors, switch_interval, systemd
-from facenapi.process.logs import set_level, set_up_logging
+from facenapi.process.logs import set_up_logging
 from facenapi.process.private import become_owner
 
 log = logging.getLogger(__name__)
@@ -80,17 +81,7 @@ def _reload(app: Application, arguments: Sequence[str]) -> None:
     """Read the configuration again; a mistake in it changes nothing."""
     if app.listening:  # before, "ready" would be a lie
         systemd.reloading()
-    try:
-        config, _ = load(arguments)
-    except ConfigError as error:
-        for line in error.lines:
-            log.error("Not reloaded: %s", line)  # noqa: TRY400 - the line says it all
-    else:
-        changed, restart = app.reload(config)
-        set_level(app.config)
-        log.info("Reloaded; changed: %s", ", ".join(changed) or "nothing")
-        if restart:
-            log.warning("These options change with a restart only: %s", ", ".join(restart))
+    read_again(arguments, app.reload)
     if app.listening:
         systemd.ready()
 

@@ -14,11 +14,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from facenapi import __version__
-from facenapi.commands.common import parse, parser
+from facenapi.commands.common import parse, parser, read_again
 from facenapi.config.options import Config
 from facenapi.errors import StartupError
 from facenapi.process import allocator, descriptors, switch_interval, systemd
@@ -34,22 +34,24 @@ _PULSE_S = 5.0
 def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM or SIGINT; a second signal ends at once."""
     _, config = parse(parser("shard", __doc__), arguments)
+    again = partial(read_again, arguments, config.adopt)
     if not config.tntapi_servers_file:
         raise StartupError("shard: tntapi_servers_file must name the table of search shards")
     set_up_logging(config)
     descriptors.raise_limit()  # a file for each segment of the index
     allocator.return_large_blocks()  # each segment that is loaded needs some for a moment
     switch_interval.take_short_turns()
-    return asyncio.run(_serve(config))
+    return asyncio.run(_serve(config, again))
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, reload: Callable[[], None]) -> int:
     database = database_file(config)
     if database is not None and not database.exists():
         raise StartupError(f"There is no database {database} yet: start the API server first")
     store = open_store(config, shared=True)
     server = ShardServer.from_config(config, store)
     stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _on_signal, stop)
     try:

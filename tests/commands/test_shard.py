@@ -85,9 +85,12 @@ def test_it_serves_an_api_server_and_tells_systemd(tmp_path, table):
             assert status == 200, answer
             [[found]] = answer["results"].values()
             assert found["face"]["meta"] == "red"
+            shard.send_signal(signal.SIGHUP)
+            time.sleep(0.2)
         finally:
             shard.send_signal(signal.SIGTERM)
             _, log = shard.communicate(timeout=30)
     assert shard.returncode == 0
     assert re.search(f"serves the search shard {address}", log)
+    assert "Reloaded; changed: nothing" in log
     assert "Traceback" not in log
