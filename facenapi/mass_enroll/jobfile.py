@@ -196,8 +196,13 @@ class Journal:
         line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         with self._lock:
             self.state.take(entry)
-            while line:
-                line = line[os.write(self._file, line) :]
+            before = os.fstat(self._file).st_size
+            try:
+                while line:
+                    line = line[os.write(self._file, line) :]
+            except OSError:  # on a full disk half a line may be there, behind which no other must stand
+                os.ftruncate(self._file, before)
+                raise
 
 
 def split(jobs: list[dict[str, str]], parts: int) -> list[list[dict[str, str]]]:

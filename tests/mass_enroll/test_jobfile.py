@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -142,3 +143,18 @@ def test_a_damaged_journal_is_refused(path):
         read_state(path)
     with pytest.raises(StartupError, match="damaged"):
         Journal(path)
+
+
+def test_a_full_disk_leaves_no_half_line_for_the_next_to_stand_behind(path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal(path) as journal:
+        journal.enrolled(0, [1])
+        room = journal_path(path).stat().st_size + 10
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                journal.failed(1, "x" * 100)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        journal.enrolled(1, [2])
+    assert read_state(path).enrolled == {0, 1}
