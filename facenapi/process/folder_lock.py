@@ -30,15 +30,19 @@ class FolderLock:
             raise StartupError(f"Cannot use data folder {self._folder}: {reason}") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError:
             holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
             os.close(handle)
             raise StartupError(
                 f"Data folder {self._folder} is in use by process {holder}: "
                 "stop that server or choose another data_dir"
             ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:  # a network file system without locks, a full disk
+            os.close(handle)
+            reason = room_fault(self._folder, error) or error.strerror
+            raise StartupError(f"Data folder {self._folder} cannot be locked: {reason}") from error
         self._handle = handle
 
     def release(self) -> None:
