@@ -123,7 +123,8 @@ class _Rotating(BaseRotatingHandler):
         log.warning("The log file %s cannot be rotated and goes on: %s", self.baseFilename, error.strerror)
 
     def _open(self) -> TextIOWrapper:
-        return TextIOWrapper(BufferedWriter(FileIO(self.baseFilename, "ab", opener=open_log)), encoding=self.encoding)
+        file = BufferedWriter(FileIO(self.baseFilename, "ab", opener=open_log))
+        return TextIOWrapper(file, encoding=self.encoding, errors="backslashreplace")  # names that are no text
 
 
 class _BySize(_Rotating, RotatingFileHandler):

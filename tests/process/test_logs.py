@@ -269,6 +269,14 @@ def test_a_complaint_that_nobody_reads_is_no_error(tmp_path, file_log, monkeypat
             nobody.close()
 
 
+def test_a_name_that_is_no_text_is_written_as_it_can_be(tmp_path, file_log, capsys):
+    handler = file_log()
+    write(handler, os.fsdecode(b"/srv/caf\xe9"))
+    handler.close()
+    assert (tmp_path / "logs" / "log").read_text().endswith("/srv/caf\\udce9\n")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_clock_that_is_set_back_costs_no_log(tmp_path, file_log):
     handler = file_log(log_rotate_mode="time", log_rotate_when="D")
     for number in range(3):
