@@ -443,7 +443,8 @@ class Config:
     log_file_max_size: int = option(
         "Logging", 100_000_000, "Size at which the log file is rotated, in bytes.", low=1024
     )
-    log_file_num_backups: int = option("Logging", 10, "Rotated log files that are kept; 0: none.", low=0)
+    # A rotation by size looks for each of them.
+    log_file_num_backups: int = option("Logging", 10, "Rotated log files that are kept; 0: none.", low=0, high=100000)
     log_rotate_mode: str = option("Logging", "size", "Rotate by size or by time.", choices=("size", "time"))
     log_rotate_when: str = option(
         "Logging",

@@ -170,6 +170,8 @@ BROKEN = {
     "import os": "1: import: lines are written name = value",
     "port = 1\nport = 2": "2: port: is set already in line 1",
     "host = a..b": "1: host: must be an address or the name of a host, not a..b",
+    "log_file_num_backups = 1000000000": "1: log_file_num_backups: must be a whole number from 0 to 100000, not "
+    "1000000000",
     "gae = maybe": "1: gae: must be True or False, not maybe",
     "gae = 2": "1: gae: must be True or False, not 2",
     "gae =": "1: gae: must be True or False",
