@@ -76,11 +76,11 @@ def restore_main(arguments: Sequence[str]) -> int:
 
     database = _database(config)
     check_readable(chosen.folder)
-    check_readable(chosen.folder / _DATABASE)
     if (chosen.folder / _UNFINISHED).exists():
         raise StartupError(f'{chosen.folder} is of a "facenapi backup" that did not come to its end')
     if not (chosen.folder / _DATABASE).is_file():
         raise StartupError(f'{chosen.folder} is not a folder of "facenapi backup"')
+    check_readable(chosen.folder / _DATABASE)
     kept = Path(config.data_dir) / _PHOTOS
     faces, aside = put_back(chosen.folder / _DATABASE, database.parent, kept, replace=chosen.replace)
     for path in aside:

@@ -58,7 +58,9 @@ def parse(
     # Apart first: argparse takes an optional word for missing where an unknown option stands before it.
     server = [word for word in others if word.startswith("--")]
     chosen, rest = own.parse_known_args([word for word in words if word not in server])
-    config, _ = load([*server, *rest])
+    if rest:
+        own.error(f"unrecognized arguments: {' '.join(rest)}")
+    config, _ = load(server)
     if as_owner:
         become_owner(Path(config.data_dir))
     return chosen, config
@@ -83,10 +85,7 @@ def read_again(arguments: Sequence[str], adopt: Callable[[Config], tuple[list[st
 
 
 def check_readable(path: Path) -> None:
-    """Raise StartupError if the user that :func:`parse` has made of root may not read what root is asked to bring in.
-
-    What is not there at all is left to the caller.
-    """
+    """Raise StartupError if that cannot be read by the user that :func:`parse` may have made of root."""
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
     except PermissionError as error:
@@ -97,8 +96,8 @@ def check_readable(path: Path) -> None:
         raise StartupError(
             f"{path} cannot be read by {user}, as whom this works: chown -R {user} it, or a copy where {user} gets to"
         ) from error
-    except OSError:
-        return
+    except OSError as error:
+        raise StartupError(f"{path}: {error.strerror}") from error
 
 
 def number(kind: type[T], least: T, most: T) -> Callable[[str], T]:

@@ -37,6 +37,13 @@ def test_a_wrong_configuration_is_78_and_names_the_mistake(facenapi, command, tm
     assert said.err == f"{file}:1: prot: there is no such option (did you mean port?)\n"
 
 
+@pytest.mark.parametrize("words", [("backup", "/srv/my", "copy"), ("check", "store", "-x"), ("shard", "x")])
+def test_a_word_too_many_is_wrong_usage(facenapi, words, tmp_path):
+    said = facenapi(*words, f"--data_dir={tmp_path}")
+    assert (said.status, said.out) == (2, "")
+    assert f"facenapi {words[0]}: error: unrecognized arguments: {words[-1]}\n" in said.err
+
+
 def test_an_unknown_command_is_2(facenapi):
     said = facenapi("enrol")
     assert said.status == 2

@@ -63,6 +63,8 @@ def test_mistakes_are_one_line(server, facenapi, tmp_path):
     assert "there is no owner nobody" in facenapi("export", file, data, "--owner=nobody").err
     assert "there is no database" in facenapi("export", file, f"--data_dir={tmp_path}/none").err
     assert "No such file" in facenapi("import", tmp_path / "nothing", data).err
+    assert facenapi("import", tmp_path / "nothing", f"--data_dir={tmp_path / 'none'}").status == 1
+    assert not (tmp_path / "none").exists()
     file.write_text("nonsense\n")
     assert facenapi("import", file, data).err == f"facenapi: {file}: line 1 is damaged\n"
 
