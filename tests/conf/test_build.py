@@ -167,6 +167,18 @@ def test_an_upgrade_keeps_an_edited_configuration_and_the_release_before(first_i
         assert (folder / f"etc/systemd/system/{unit}.d/gpu.conf").exists()
 
 
+def test_a_release_that_somebody_went_back_to_stays(install, first_installation, tmp_path):
+    folder = copy_of(first_installation[0], tmp_path / "root")
+    running = (folder / "opt/facenapi/current").resolve()
+    for name in ("one", "two", "three"):
+        (running.parent / name).mkdir()
+    os.utime(running, (1, 1))
+    install(folder, "--gpu")
+    left = {path.name for path in running.parent.iterdir()}
+    assert {running.name, (folder / "opt/facenapi/current").resolve().name} < left
+    assert len(left) == 3
+
+
 def test_a_new_configuration_insists_on_the_gpu_that_is_installed_for(install, upgraded, tmp_path):
     folder = copy_of(upgraded[0], tmp_path / "root")
     (folder / "etc/findface-facenapi.ini").unlink()
