@@ -13,8 +13,9 @@ from pathlib import Path
 PREFIX = "FACENAPI_"
 # Variables with the prefix that are no options: of commands, scripts and the container's health check.
 _OTHERS = {"FACENAPI_TOKEN", "FACENAPI_URL", "FACENAPI_HEALTH", "FACENAPI_VENV", "FACENAPI_NMSLIB"}
-# What Kubernetes sets in every pod beside a service that is called facenapi.
-_KUBERNETES = re.compile(r"FACENAPI_(SERVICE_|PORT_[0-9]+_)")
+# What Kubernetes sets in every pod beside a service that is called facenapi, facenapi-shard, facenapi-mongo, …
+_KUBERNETES = re.compile(r"FACENAPI_(\w+_)?(SERVICE_(HOST|PORT)|PORT_[0-9]+_(TCP|UDP|SCTP))")
+_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 Found = tuple[str, str, str]  # where it was written, the option, the text
 
@@ -54,5 +55,5 @@ mean FACENAPI_HOST?)'])
 def _means_us(variable: str, text: str) -> bool:
     if not variable.startswith(PREFIX) or not text or variable in _OTHERS or variable.startswith("FACENAPI_TEST_"):
         return False
-    kubernetes = _KUBERNETES.match(variable) or (variable == "FACENAPI_PORT" and text.startswith("tcp://"))
+    kubernetes = _KUBERNETES.match(variable) or (variable.endswith("_PORT") and _ADDRESS.match(text))
     return not kubernetes

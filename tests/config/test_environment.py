@@ -47,6 +47,8 @@ def test_every_option_has_a_variable_and_a_file(tmp_path):
 def test_what_is_empty_or_of_others_is_left_alone(tmp_path):
     others = {"FACENAPI_PORT": "tcp://10.0.0.1:8000", "FACENAPI_SERVICE_HOST": "10.0.0.1",
               "FACENAPI_PORT_8000_TCP_ADDR": "10.0.0.1", "FACENAPI_TOKEN": "x", "FACENAPI_TEST_PACK": "/p",
+              "FACENAPI_SHARD_1_SERVICE_HOST": "10.0.0.1", "FACENAPI_SHARD_1_SERVICE_PORT_HTTP": "33001",
+              "FACENAPI_MONGO_PORT": "tcp://10.0.0.2:27017", "FACENAPI_MONGO_PORT_27017_TCP": "tcp://10.0.0.2:27017",
               "FACENAPI_HOST": "", "FACENAPIX": "1"}  # fmt: skip
     assert loaded(tmp_path, others).given == frozenset()
 
