@@ -106,7 +106,7 @@ build_models() {
 
 # Swagger UI for /docs/v1/try: a convenience, so that its absence stops nothing.
 fetch_api_page() {
-    if [ ! -e "$var/api-page/swagger-ui.css" ]; then
+    if [ ! -e "$var/api-page/version" ]; then
         say "fetching the interactive API page"
         "$venv/bin/facenapi" api-page --api_page="$var/api-page" >/dev/null ||
             say "not fetched: the page /docs/v1/try will say so"

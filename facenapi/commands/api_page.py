@@ -12,6 +12,7 @@ from pathlib import Path
 
 from facenapi.commands.common import parse, parser
 from facenapi.detector.packs.build.sources import Package, fetch, read_tarball
+from facenapi.process.durable import write_synced
 
 SWAGGER_UI = Package(
     "npm",
@@ -24,15 +25,17 @@ SWAGGER_UI = Package(
     "sha512-U06rpMtW9V3XPGOBeamTUSr0Z09jMX4IJuANpE/EZbAhw0G8CgwrzU4YmXkn/h0wCDNsXdGarTNNHC3sU8yVUQ==",
 )
 _FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "LICENSE", "NOTICE")
+_VERSION = "version"  # a file, the last that is written: the others are whole, and of this release's version
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch it, unless it is there."""
+    """Fetch it, unless it is there in this version."""
     own = parser("api-page", __doc__)
     own.add_argument("--cache", type=Path, metavar="DIR", help="folder for the download; default: beside the page")
     chosen, config = parse(own, arguments)
     folder = config.api_page_folder
-    if all((folder / name).is_file() for name in _FILES):
+    made = folder / _VERSION
+    if made.is_file() and made.read_bytes() == SWAGGER_UI.version.encode():
         print(folder)
         return 0
     cache = chosen.cache or folder.parent / "downloads"
@@ -41,5 +44,6 @@ def main(arguments: Sequence[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for member, content in read_tarball(data, list(members)).items():
         (folder / members[member]).write_bytes(content)
+    write_synced(made, SWAGGER_UI.version.encode())
     print(folder)
     return 0
