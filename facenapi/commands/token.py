@@ -25,11 +25,11 @@ def main(arguments: Sequence[str]) -> int:
     """Print a new key, or the list of tokens, or revoke one."""
     own = parser("token", __doc__)
     own.add_argument("action", nargs="?", choices=("create", "list", "revoke"), default="create")
-    own.add_argument("key", nargs="?", help="with revoke: the key, or the first digits of its hash")
+    own.add_argument("key", nargs="?", type=_text, help="with revoke: the key, or the first digits of its hash")
     own.add_argument("--short", action="store_true", help="a key of 16 letters instead of 32")
     own.add_argument("--first", action="store_true", help="with create: only if there is no token yet")
     own.add_argument("--owner", default="", help="another key for an owner that exists")
-    own.add_argument("--label", default="", help="a note for the list")
+    own.add_argument("--label", type=_text, default="", help="a note for the list")
     chosen, config = parse(own, arguments)
     if chosen.action == "revoke" and not chosen.key:
         own.error("revoke needs the key, or the first digits of its hash")
@@ -39,6 +39,13 @@ def main(arguments: Sequence[str]) -> int:
             raise StartupError(f"there is no database {database}: check --config and --data_dir")
         print(f"Making the database {database}", file=sys.stderr)
     return asyncio.run(_run(chosen, open_store(config, shared=True)))
+
+
+def _text(words: str) -> str:
+    """Return what can be stored and shown in a line."""
+    if not words.isprintable():
+        raise argparse.ArgumentTypeError(f"must be printable text: {words!a}")
+    return words
 
 
 async def _run(chosen: argparse.Namespace, store: Store) -> int:
