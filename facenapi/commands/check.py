@@ -59,8 +59,12 @@ def main(arguments: Sequence[str]) -> int:
         own.error(f"there is no part {unknown[0]}; parts are {', '.join(PARTS)}")
     failed = False
     asked = {name: check for name, check in PARTS.items() if not chosen.parts or name in chosen.parts}
-    if chosen.servers:
-        asked["servers"] = lambda _: _agreement([url.strip().rstrip("/") for url in chosen.servers.split(",")])
+    urls = [url.strip().rstrip("/") for url in chosen.servers.split(",") if url.strip()]
+    wrong = [url for url in urls if not url.startswith(("http://", "https://"))]
+    if wrong:
+        own.error(f"--servers: {wrong[0]} is not http://HOST:PORT")
+    if urls:
+        asked["servers"] = lambda _: _agreement(urls)
     for name, check in asked.items():
         try:
             print(f"ok      {name}: {check(config)}", flush=True)

@@ -150,6 +150,12 @@ def test_servers_that_stand_for_one_another_are_compared(facenapi, data, tmp_pat
     assert f"FAILED  servers: {one.url} " in said.out
 
 
+def test_an_address_of_a_server_without_http_is_wrong_usage(facenapi, data):
+    said = facenapi("check", "configuration", data, "--servers=http://127.0.0.1:1, 127.0.0.1:8001")
+    assert (said.status, said.out) == (2, "")
+    assert "--servers: 127.0.0.1:8001 is not http://HOST:PORT" in said.err
+
+
 def test_servers_that_differ_are_named(facenapi, data, monkeypatch):
     alike = {"detector": {}, "search": {}}
     versions = {
