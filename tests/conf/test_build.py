@@ -187,6 +187,22 @@ def test_a_new_configuration_insists_on_the_gpu_that_is_installed_for(install, u
     assert lines.count("device = 'cuda'") == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_root_leaves_nothing_in_the_checkout_of_another_user(wheel, tmp_path):
+    checkout = tmp_path / "checkout"
+    for name in tracked():
+        if not name.startswith("tests/"):
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, checkout / name)
+    run("chown", "-R", "65534:65534", checkout)
+    run(checkout / "scripts/install", f"--wheel={wheel}", env=os.environ | {
+        "DESTDIR": str(tmp_path / "root"), "PIP_OPTIONS": "--no-deps --no-index", "PYTHON": sys.executable,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    })  # fmt: skip
+    assert (checkout / "var/log").is_dir()
+    assert {path.stat().st_uid for path in (checkout, *checkout.rglob("*"))} == {65534}
+
+
 def test_wrong_usage_is_said(tmp_path):
     script = ROOT / "scripts" / "install"
     wrong = subprocess.run([script, "--nonsense"], capture_output=True, text=True, check=False)
