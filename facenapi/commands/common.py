@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import os
 import pwd
@@ -82,6 +83,14 @@ def read_again(arguments: Sequence[str], adopt: Callable[[Config], tuple[list[st
     log.info("Reloaded; changed: %s", ", ".join(changed) or "nothing")
     if restart:
         log.warning("These options change with a restart only: %s", ", ".join(restart))
+
+
+def on_signal(stop: asyncio.Event) -> None:
+    """Ask for the end; the second time end at once, whatever a thread is at: networks that are being loaded, say."""
+    if stop.is_set():
+        logging.shutdown()
+        os._exit(1)
+    stop.set()
 
 
 def check_readable(path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from facenapi import __version__
 from facenapi.app import Application
-from facenapi.commands.common import read_again
+from facenapi.commands.common import on_signal, read_again
 from facenapi.config.options import Config
 from facenapi.config.reader import load
 from facenapi.process import allocator, descriptors, switch_interval, systemd
@@ -55,7 +55,7 @@ async def _serve(config: Config, arguments: Sequence[str]) -> int:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, _reload, app, arguments)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop)
+        loop.add_signal_handler(number, on_signal, stop)
     starting = asyncio.ensure_future(app.start())
     stopping = asyncio.ensure_future(stop.wait())
     try:
@@ -84,9 +84,3 @@ def _reload(app: Application, arguments: Sequence[str]) -> None:
     read_again(arguments, app.reload)
     if app.listening:
         systemd.ready()
-
-
-def _on_signal(stop: asyncio.Event) -> None:
-    if stop.is_set():
-        sys.exit(1)
-    stop.set()

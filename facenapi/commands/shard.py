@@ -13,12 +13,11 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from facenapi import __version__
-from facenapi.commands.common import parse, parser, read_again
+from facenapi.commands.common import on_signal, parse, parser, read_again
 from facenapi.config.options import Config
 from facenapi.errors import StartupError
 from facenapi.process import allocator, descriptors, switch_interval, systemd
@@ -53,7 +52,7 @@ async def _serve(config: Config, reload: Callable[[], None]) -> int:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, _on_signal, stop)
+        asyncio.get_running_loop().add_signal_handler(number, on_signal, stop)
     try:
         await store.start()
         port = await server.start()
@@ -89,9 +88,3 @@ async def _beat(server: ShardServer) -> None:
     info = server.shard.info()
     systemd.watchdog()
     systemd.status(f"{'Serving' if info['ready'] else 'Loading'} {info['faces']} faces")
-
-
-def _on_signal(stop: asyncio.Event) -> None:
-    if stop.is_set():
-        sys.exit(1)
-    stop.set()

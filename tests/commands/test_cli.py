@@ -44,6 +44,27 @@ def test_a_word_too_many_is_wrong_usage(facenapi, words, tmp_path):
     assert f"facenapi {words[0]}: error: unrecognized arguments: {words[-1]}\n" in said.err
 
 
+def test_a_second_signal_ends_at_once_whatever_a_thread_is_at():
+    code = (
+        "import asyncio, signal, time\n"
+        "from facenapi.commands.common import on_signal\n"
+        "async def main():\n"
+        "    stop = asyncio.Event()\n"
+        "    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, on_signal, stop)\n"
+        "    hung = asyncio.create_task(asyncio.to_thread(time.sleep, 60))\n"
+        "    print('up', flush=True)\n"
+        "    await stop.wait()\n"
+        "    print('stopping', flush=True)\n"
+        "    await hung\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        for word in ("up", "stopping"):
+            assert process.stdout.readline() == word + "\n"
+            process.terminate()
+        assert process.wait(20) == 1
+
+
 def test_an_unknown_command_is_2(facenapi):
     said = facenapi("enrol")
     assert said.status == 2
