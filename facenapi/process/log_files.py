@@ -84,7 +84,8 @@ class _Rotating(BaseRotatingHandler):
         except OSError as error:
             self._not_rotated(error)
         finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # a descriptor of it may be open elsewhere
+            with suppress(OSError):  # a file system without locks has said so
+                fcntl.flock(file, fcntl.LOCK_UN)  # a descriptor of it may be open elsewhere
             os.close(file)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name

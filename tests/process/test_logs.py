@@ -13,6 +13,7 @@ import pytest
 
 from facenapi.config.options import Config
 from facenapi.errors import Unavailable
+from facenapi.process.descriptors import open_now
 from facenapi.process.logs import set_up_logging
 from facenapi.process.private import open_log
 from tests.support.effort import daily
@@ -267,6 +268,19 @@ def test_a_complaint_that_nobody_reads_is_no_error(tmp_path, file_log, monkeypat
             handler.close()
         with contextlib.suppress(OSError):
             nobody.close()
+
+
+def test_a_file_system_without_locks_costs_no_line_and_no_descriptor(tmp_path, file_log, monkeypatch):
+    handler = file_log(**BY_SIZE)
+    monkeypatch.setattr("fcntl.flock", refuse)
+    before = open_now()
+    for number in range(200):
+        handler._no_rotation_before = 0.0
+        write(handler, f"line {number}")
+    assert open_now() == before
+    handler.close()
+    text = (tmp_path / "logs" / "log").read_text()
+    assert [int(number) for number in re.findall(r"line (\d+)", text)] == list(range(200))
 
 
 def test_a_name_that_is_no_text_is_written_as_it_can_be(tmp_path, file_log, capsys):
