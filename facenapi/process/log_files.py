@@ -73,7 +73,11 @@ class _Rotating(BaseRotatingHandler):
         """Rotate, unless another process has just done it. Where that fails, the file goes on."""
         if time.monotonic() < self._no_rotation_before:
             return
-        file = os.dup(self.stream.fileno())  # logging closes the stream
+        try:
+            file = os.dup(self.stream.fileno())  # logging closes the stream
+        except OSError as error:  # none is left
+            self._not_rotated(error)
+            return
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             if self._gone():

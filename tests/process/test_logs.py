@@ -270,9 +270,10 @@ def test_a_complaint_that_nobody_reads_is_no_error(tmp_path, file_log, monkeypat
             nobody.close()
 
 
-def test_a_file_system_without_locks_costs_no_line_and_no_descriptor(tmp_path, file_log, monkeypatch):
+@pytest.mark.parametrize("call", ["fcntl.flock", "os.dup"])
+def test_a_lock_or_a_descriptor_that_is_refused_costs_no_line(tmp_path, file_log, monkeypatch, call):
     handler = file_log(**BY_SIZE)
-    monkeypatch.setattr("fcntl.flock", refuse)
+    monkeypatch.setattr(call, refuse)
     before = open_now()
     for number in range(200):
         handler._no_rotation_before = 0.0
