@@ -92,7 +92,7 @@ def test_manifest_names_sources_and_checksums(model_pack):
 @pytest.mark.slow
 def test_failure_leaves_the_old_pack(downloads, tmp_path, no_network, monkeypatch):
     (tmp_path / "pack").mkdir()
-    (tmp_path / "pack" / "old").write_text("old")
+    (tmp_path / "pack" / "pack.json").write_text("old")
 
     def full(_):
         raise OSError(28, "No space left on device")
