@@ -58,6 +58,7 @@ writes them as a commented configuration file.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 1 for a failure, 78 for a configuration error."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _open_standard_streams()
     keep_private()
     if isinstance(sys.stdout, TextIOWrapper):  # what a terminal's encoding lacks is written as an escape
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -88,6 +89,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"facenapi: {place}{error.strerror or error}", file=sys.stderr)
         return 1
+
+
+def _open_standard_streams() -> None:
+    """Open those that the process has not got: their numbers would go to files, and what libraries say into these."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        handle = os.open(os.devnull, os.O_RDWR)
+        if handle != number:
+            os.dup2(handle, number)
+            os.close(handle)
+        os.set_inheritable(number, True)
+        setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8"))
 
 
 def _reader_is_gone() -> int:

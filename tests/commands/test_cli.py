@@ -65,6 +65,22 @@ def test_a_second_signal_ends_at_once_whatever_a_thread_is_at():
         assert process.wait(20) == 1
 
 
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>&-", "<&- 2>&-"])
+def test_streams_that_are_closed_lead_nowhere(tmp_path, closed):
+    code = (
+        "import os, sys\n"
+        "from facenapi import cli\n"
+        "cli.main(['--version']); cli.main(['nothing'])\n"
+        "places = [os.readlink(f'/proc/self/fd/{number}') for number in range(3)]\n"
+        f"open({str(tmp_path / 'places')!r}, 'w').write(' '.join(places))\n"
+    )
+    shell = f'exec "$0" -c "$1" {closed}'
+    done = subprocess.run(["sh", "-c", shell, sys.executable, code], cwd=ROOT, check=False, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL)  # fmt: skip
+    assert done.returncode == 0
+    assert (tmp_path / "places").read_text() == "/dev/null /dev/null /dev/null"
+
+
 def test_an_unknown_command_is_2(facenapi):
     said = facenapi("enrol")
     assert said.status == 2
