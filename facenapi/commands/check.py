@@ -10,6 +10,7 @@ import asyncio
 import errno
 import json
 import os
+import re
 import shutil
 import socket
 from collections import Counter
@@ -19,7 +20,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from facenapi.commands.common import parse, parser
+from facenapi.commands.common import own_name, parse, parser
 from facenapi.config.options import Config
 from facenapi.detector.measure.verify import verify_pack
 from facenapi.detector.packs.pack import load_pack
@@ -77,6 +78,10 @@ def main(arguments: Sequence[str]) -> int:
 def _configuration(config: Config) -> str:
     # What is wrong with single options was raised when they were loaded.
     open_files(config)
+    places = config.sources.values()
+    for file in {place.rpartition(":")[0] for place in places if re.fullmatch(r".+:[0-9]+", place)}:
+        if not os.access(file, os.R_OK):  # root has read it, and is the server's user now
+            raise ProblemError(f"{file} cannot be read by {own_name()}: chgrp it to a group of that user, chmod 640")
     log = Path(config.log_file_prefix).absolute()
     place = log if log.exists() else log.parent
     if config.log_file_prefix and not os.access(place, os.W_OK):

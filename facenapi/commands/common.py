@@ -93,15 +93,20 @@ def on_signal(stop: asyncio.Event) -> None:
     stop.set()
 
 
+def own_name() -> str:
+    """Return the name of the user that this process is."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
 def check_readable(path: Path) -> None:
     """Raise StartupError if that cannot be read by the user that :func:`parse` may have made of root."""
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
     except PermissionError as error:
-        try:
-            user = pwd.getpwuid(os.geteuid()).pw_name
-        except KeyError:
-            user = str(os.geteuid())
+        user = own_name()
         raise StartupError(
             f"{path} cannot be read by {user}, as whom this works: chown -R {user} it, or a copy where {user} gets to"
         ) from error

@@ -153,6 +153,23 @@ def test_of_packs_root_gives_away_what_is_in_the_data_folder_and_nothing_else(sh
 
 @pytest.mark.slow
 @as_root
+def test_a_configuration_that_only_root_can_read_is_found(shared):
+    data, file = shared / "data", shared / "facenapi.ini"
+    data.mkdir(mode=0o700)
+    os.chown(data, NOBODY, NOBODY)
+    file.write_text(f"data_dir = {data}\n")
+    file.chmod(0o600)
+    command = ["check", "configuration", f"--config={file}"]
+    [(status, said)] = run_as(0, command)
+    assert (status, f"{file} cannot be read by nobody: chgrp" in said) == (1, True), said
+    os.chown(file, 0, NOBODY)
+    file.chmod(0o640)
+    [(status, said)] = run_as(0, command)
+    assert (status, said.startswith("ok ")) == (0, True), said
+
+
+@pytest.mark.slow
+@as_root
 def test_root_is_told_who_cannot_read_what_is_to_be_brought_in(shared):
     data, copy, file = shared / "data", shared / "copy", shared / "all.ndjson"
     data.mkdir(mode=0o700)
