@@ -9,7 +9,7 @@ from importlib import import_module
 from io import TextIOWrapper
 
 from facenapi import __version__
-from facenapi.config.reader import EXIT_CONFIG, ConfigError
+from facenapi.config.reader import EXIT_CONFIG, ConfigError, joined
 from facenapi.config.text import help_text, sample_file
 from facenapi.errors import ApiError, StartupError
 from facenapi.process.private import keep_private
@@ -62,12 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_private()
     if isinstance(sys.stdout, TextIOWrapper):  # what a terminal's encoding lacks is written as an escape
         sys.stdout.reconfigure(errors="backslashreplace")
-    name = "serve"
-    if arguments and not arguments[0].startswith("-"):
-        name = arguments.pop(0)
-        if name not in COMMANDS:
-            print(f"facenapi: there is no command {name}\n\n{USAGE}", file=sys.stderr)
-            return 2
+    name, fault = _take_name(arguments)
+    if fault:
+        print(f"facenapi: {fault}", file=sys.stderr)
+        return 2
     text = _answer(arguments) if name == "serve" else ""
     try:
         if text:
@@ -89,6 +87,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"facenapi: {place}{error.strerror or error}", file=sys.stderr)
         return 1
+
+
+def _take_name(arguments: list[str]) -> tuple[str, str]:
+    """Take the command off the words, and return it with what is wrong with it."""
+    if arguments and not arguments[0].startswith("-"):
+        name = arguments.pop(0)
+        return name, "" if name in COMMANDS else f"there is no command {name}\n\n{USAGE}"
+    late = next((word for word in joined(arguments) if word in COMMANDS), None)
+    return "serve", f"the command comes first: facenapi {late} --option=value ..." if late else ""
 
 
 def _open_standard_streams() -> None:

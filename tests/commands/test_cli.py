@@ -81,6 +81,13 @@ def test_streams_that_are_closed_lead_nowhere(tmp_path, closed):
     assert (tmp_path / "places").read_text() == "/dev/null /dev/null /dev/null"
 
 
+def test_a_command_behind_its_options_is_told_where_it_belongs(facenapi, tmp_path):
+    said = facenapi("--data_dir", tmp_path, "token", "list")
+    assert (said.status, said.err) == (2, "facenapi: the command comes first: facenapi token --option=value ...\n")
+    said = facenapi("--mongo_db", "token", f"--config={tmp_path}/none")  # a value
+    assert said.status == 78
+
+
 def test_an_unknown_command_is_2(facenapi):
     said = facenapi("enrol")
     assert said.status == 2
