@@ -13,6 +13,8 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
+from pymongo import DeleteOne
+
 from facenapi.errors import Unavailable
 from facenapi.storage.base import DEFAULT_GALLERY, UnknownGalleryError
 from facenapi.storage.mongo.base import MongoBase, key
@@ -78,8 +80,13 @@ class Galleries(MongoBase):
         if await self.faces.find_one({"owner": owner, "galleries": name}, {"_id": 1}, hint="members"):
             await self.repeated(lambda: self.galleries.update_one(mine, {"$unset": {"closing": "", "closer": ""}}))
             return False
+        of_gallery = {"owner": owner, "gallery": name}
+        hints = await self.metas.find(of_gallery, {"version": 1}, hint="by_first").to_list(None)
         await self.repeated(lambda: self.galleries.delete_one(mine))
-        await self.repeated(lambda: self.metas.delete_many({"owner": owner, "gallery": name}))
+        # A gallery of this name may be made anew meanwhile: what its faces have hinted at has another version.
+        old = [DeleteOne({"_id": hint["_id"], "version": hint["version"]}) for hint in hints]
+        if old:
+            await self.repeated(lambda: self.driver.write(self.metas, old))
         return True
 
     async def births(self, owner: str, names: Iterable[str]) -> dict[str, str]:

@@ -60,6 +60,22 @@ async def test_a_face_whose_gallery_goes_meanwhile_is_taken_back(store, double):
     assert await store.list_metas("ann", "staff", Page()) == []
 
 
+async def test_metas_of_a_gallery_that_is_made_anew_while_the_old_one_goes_stay(store, double):
+    await store.add_gallery("ann", "staff")
+    [other] = await add(store, "left by a server that died")
+    await store.hint([replace(other, galleries=("staff",))])
+    double.faults = [Fault("delete", "slow", seconds=0.3, collection="metas")]
+    removing = asyncio.ensure_future(store.remove_gallery("ann", "staff"))
+    while await store.has_gallery("ann", "staff"):
+        await asyncio.sleep(0.01)
+    await store.add_gallery("ann", "staff")
+    faces = await add(store, "a", "b", galleries=("staff",))
+    assert await removing
+    hints = await store.metas.find({"gallery": "staff"}).to_list(None)
+    assert sorted(hint["meta"] for hint in hints) == ["a", "b"]
+    assert [summary.first for summary in await store.list_metas("ann", "staff", Page())] == faces[::-1]
+
+
 # -- clocks ---------------------------------------------------------------------------------------
 
 
