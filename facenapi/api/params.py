@@ -70,6 +70,8 @@ class Param:
 
     def read(self, parameters: Parameters) -> Any:
         """Return the value; the default if it is absent. Raises BadParam."""
+        if self.cleared is not None and self.name in parameters.body:
+            parameters = Parameters(body=parameters.body)  # nothing says something there, and wins over the query
         raw = parameters.raw(self.name, json=self.kind.json)
         if raw is None:
             if self.cleared is not None and parameters.names(self.name):

@@ -87,7 +87,9 @@ def _is_empty(value: Any) -> bool:
 
 def _says_nothing(value: Any) -> bool:
     """Whether a text is an empty list or null in JSON, as clients send it that turn everything into JSON."""
-    texts = value.values if isinstance(value, Texts) else (value.data if isinstance(value, Upload) else value,)
+    texts: tuple[Any, ...] = (value.data if isinstance(value, Upload) else value,)
+    if isinstance(value, Texts):
+        texts = tuple(filter(None, value.values))
     if len(texts) != 1 or not isinstance(texts[0], str | bytes) or len(texts[0]) > _LONGEST_NOTHING:
         return False
     return re.fullmatch(NOTHING, _latin(texts[0]).strip(SPACE)) is not None

@@ -56,9 +56,11 @@ def plain_of(raw: Any) -> str:
 
 def complex_of(raw: Any) -> Any:
     """Return a value that may be a list or an object: JSON as it is, or JSON text, or a,b, or repeated."""
-    if isinstance(raw, Texts) and len(raw.values) > 1:
-        _check_size(sum(map(len, raw.values)))
-        return [_item_of(text_of(Texts((value,)))) for value in raw.values if value]
+    if isinstance(raw, Texts):
+        raw = Texts(tuple(value for value in raw.values if value))
+        if len(raw.values) > 1:
+            _check_size(sum(map(len, raw.values)))
+            return [_item_of(text_of(Texts((value,)))) for value in raw.values]
     if not isinstance(raw, Texts | Upload | str):
         return raw
     text = word_of(raw)

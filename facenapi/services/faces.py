@@ -44,6 +44,9 @@ class FaceKeeper:
             BadParam: a gallery does not exist; nothing is changed.
             Unavailable: the store is down. What it has done is done: a shard that did not hear of it catches up.
         """
+        for name in change.del_galleries:  # which the store would pass over
+            if not await self._store.has_gallery(owner, name):
+                raise _no_gallery(name)
         if change.person_id is None:
             face = await self._update(owner, face_id, change)
         else:
@@ -59,7 +62,7 @@ class FaceKeeper:
         try:
             face = await self._store.update_face(owner, face_id, change)
         except UnknownGalleryError as error:
-            raise BadParam("galleries", error.name, f"There is no gallery {error.name}") from error
+            raise _no_gallery(error.name) from error
         except UnknownPersonError as error:
             raise person_gone() from error
         if face is None:
@@ -97,3 +100,7 @@ class FaceKeeper:
 
 def _no_face(face_id: int) -> NotFound:
     return NotFound(f"There is no face {face_id}")
+
+
+def _no_gallery(name: str) -> BadParam:
+    return BadParam("galleries", name, f"There is no gallery {name}")

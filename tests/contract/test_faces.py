@@ -91,6 +91,9 @@ def test_put_face_edits_galleries_by_exactly_one_key(api):
         ["a"],
         7,
         {"add": ["nowhere"]},
+        {"del": ["nowhere"]},
+        {"del": ["b", "nowhere"]},
+        {"set": ["nowhere"]},
         {"del": ["default"]},
     ):
         assert api.refusal("PUT", path, json_body={"galleries": wrong}) == (400, "BAD_PARAM", "galleries"), wrong

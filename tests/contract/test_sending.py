@@ -56,6 +56,12 @@ def test_sources_mix_and_the_body_wins(api):
     assert (face["meta"], face["galleries"]) == ("body", ["default", "a", "b"])
     [face] = api.good("POST", "/v1/face", parts=parts | {"meta": ""}, query={"meta": "query"})["results"]
     assert face["meta"] == "query"  # an empty value is an absent one
+    path = f"/v1/face/id/{face['id']}?meta=query"
+    assert api.good("PUT", path, json_body={"meta": ""})["meta"] == ""  # but in PUT, where it clears
+    assert api.good("PUT", path, form={"meta": ""})["meta"] == ""
+    assert api.good("PUT", path, json_body={})["meta"] == "query"
+    camera = f"/v1/camera/{api.good('POST', '/v1/camera', json_body={'roi': [1, 2, 3, 4]})['id']}"
+    assert "roi" not in api.good("PUT", camera, json_body={"roi": []}, query={"roi": "5,6,7,8"})
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,8 @@ def test_sources_mix_and_the_body_wins(api):
         {"form": [("galleries", " a , b ")]},
         {"form": [("galleries", '["a", "b"]')]},
         {"form": [("galleries", "a"), ("galleries", "b")]},
+        {"form": [("galleries", ""), ("galleries", "a,b")]},
+        {"form": [("galleries", '["a", "b"]'), ("galleries[]", "")]},
         {"form": [("galleries[]", "a"), ("galleries[]", "b")]},
         {"form": [("galleries[]", "a"), ("galleries", "b")]},
         {"form": [("galleries[0]", "a"), ("galleries[1]", "b")]},
