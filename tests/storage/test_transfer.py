@@ -101,6 +101,17 @@ async def test_into_another_store_and_back(store, other, tmp_path):
     assert await import_owner(store, again) == 0
 
 
+async def test_what_was_changed_since_an_import_stays_when_it_is_repeated(other, tmp_path):
+    await fill(other)
+    path = tmp_path / "ann.ndjson"
+    await export_owner(other, "ann", path)
+    await other.update_camera("ann", "c-1", {"meta": "Gate", "roi": None})
+    await other.update_face("ann", (await everything(other))[0].id, FaceChange(meta="Sam"))
+    before = await whole(other)
+    assert await import_owner(other, path) == 0
+    assert await whole(other) == before
+
+
 async def test_under_another_name(other, tmp_path):
     await fill(other)
     path = tmp_path / "ann.ndjson"

@@ -87,7 +87,9 @@ class _Import:
             self._persons.append(id_of(value))
             self._named.add(value)
         elif kind == "camera":
-            await self._store.add_camera(Camera(str(value["id"]), self._owner, dict(value["fields"])))
+            camera = Camera(str(value["id"]), self._owner, dict(value["fields"]))
+            if await self._store.get_camera(self._owner, camera.id) is None:  # else it may have been changed since
+                await self._store.add_camera(camera)
         elif kind == "face":
             self._faces.append(face_of(self._owner, value))
             self._read += 1
