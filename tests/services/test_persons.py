@@ -18,6 +18,13 @@ def failing(error):
     return fail
 
 
+def returning(value):
+    async def answer(*_, **__):
+        return value
+
+    return answer
+
+
 async def refused(client) -> tuple[int, int]:
     """Post two people who cannot be stored; return the status and how many persons there are then."""
     reply = await client("POST", "/v1/face", parts={"photo": TWO, "mf_selector": "all"})
@@ -78,6 +85,16 @@ async def test_persons_go_again_when_search_fails_before_all_faces_have_one(tmp_
         monkeypatch.setattr(client.app.searcher, "search", search)
         assert await refused(client) == (503, 0)
         assert searches == []
+
+
+async def test_faces_of_which_search_has_not_heard_that_they_are_gone_hide_no_person(tmp_path, monkeypatch):
+    async with serving(tmp_path, person_identify=True) as client:
+        for meta in ["gone"] * 20 + ["stays"]:
+            face = await client.enrol(RED, meta=meta)
+        with monkeypatch.context() as patch:
+            patch.setattr(client.app.searcher, "tell", returning((0, 1)))
+            assert (await client("DELETE", "/v1/face/meta/gone")).status == 204
+        assert (await client.enrol(RED))["person_id"] == face["person_id"]
 
 
 async def test_persons_stay_when_nobody_knows_whether_their_faces_are_stored(tmp_path, monkeypatch):
