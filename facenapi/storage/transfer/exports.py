@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,10 +45,8 @@ async def export_owner(store: Store, owner: str, path: Path, progress: Progress 
     The file appears under its name when it is complete; until then it is ``NAME.part``, and a later call
     goes on behind its last face. Faces that were edited or deleted meanwhile are as they were when written.
     """
-    part = path.with_name(path.name + ".part")
     total = await store.count_faces(owner)
-    part.touch(mode=0o600)  # faces and names are nobody else's business
-    with part.open("ab+") as out:
+    with _unfinished(path) as out:
         written = _resume(out, owner)
         if not written.begun:
             _put(out, written, "facenapi", {"version": VERSION, "owner": owner, "faces": total})
@@ -59,9 +59,6 @@ async def export_owner(store: Store, owner: str, path: Path, progress: Progress 
             if progress is not None:
                 progress(written.faces, max(written.faces, total))
         _put(out, written, "end", written.faces)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(path)
     return written.faces
 
 
@@ -74,23 +71,37 @@ async def export_owners(store: Store, owners: Sequence[str], path: Path, progres
         owner: path.with_name(f"{path.name}.{hashlib.sha256(owner.encode()).hexdigest()[:12]}") for owner in owners
     }
     faces = 0
-    for owner, piece in pieces.items():
-        if piece.exists():
-            faces += await store.count_faces(owner)
-        else:
-            faces += await export_owner(store, owner, piece, progress)
-    part = path.with_name(path.name + ".part")
-    part.touch(mode=0o600)
-    with part.open("wb") as out:
+    with _unfinished(path) as out:
+        for owner, piece in pieces.items():
+            if piece.exists():
+                faces += await store.count_faces(owner)
+            else:
+                faces += await export_owner(store, owner, piece, progress)
+        out.truncate(0)
         for piece in pieces.values():
             with piece.open("rb") as file:
                 shutil.copyfileobj(file, out)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(path)
     for piece in pieces.values():
         piece.unlink()
     return faces
+
+
+@contextmanager
+def _unfinished(path: Path) -> Iterator[BinaryIO]:
+    """Open what is to become a file, for this process alone; it gets its name when the context ends well."""
+    part = path.with_name(path.name + ".part")
+    part.touch(mode=0o600)  # faces and names are nobody else's business
+    with part.open("ab+") as out:
+        try:
+            fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TransferError("another process is writing it") from None
+        if not part.exists() or not os.path.samestat(os.fstat(out.fileno()), part.stat()):
+            raise TransferError("another process has just written it")
+        yield out
+        out.flush()
+        os.fsync(out.fileno())
+        part.replace(path)
 
 
 def _resume(out: BinaryIO, owner: str) -> _Written:
