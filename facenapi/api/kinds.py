@@ -65,7 +65,7 @@ def coordinate_of(raw: Any) -> float:
     value = number_of(raw)
     if abs(value) >= _FARTHEST + 1:
         raise MustError(f"must not be beyond {_FARTHEST} pixels")
-    return float(value)
+    return float(min(max(value, -_FARTHEST), _FARTHEST))  # rounded, as answers have it, it may be sent back
 
 
 def parse_boxes(raw: Any) -> tuple[Box, ...]:

@@ -77,6 +77,12 @@ def test_a_box_is_answered_in_whole_pixels(box):
     assert Box(*box).as_key() == json.dumps([view["x1"], view["y1"], view["x2"], view["y2"]])
 
 
+def test_the_largest_box_may_be_sent_back_as_it_is_answered():
+    [box] = kinds.parse_boxes([-999_999.9, -999_999.9, 999_999.9, 999_999.5])
+    view = box.as_dict()
+    assert kinds.parse_boxes(view) == (Box(**view),)
+
+
 @given(CORNERS, CORNERS)
 def test_overlap_is_symmetric_and_between_0_and_1(one, two):
     first, second = Box(*one), Box(*two)
