@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from facenapi.errors import BadParam, Overloaded, Unavailable
+from facenapi.errors import ApiError, BadParam, Overloaded, Unavailable
 from facenapi.process.stages import stage
 from facenapi.search.shard import upsert_of
 from facenapi.services.persons import given_person, person_gone
@@ -92,8 +93,8 @@ class Enroller:
 
     async def _look(
         self, enrolment: Enrolment, photo: Photo, faces: Sequence[Detection]
-    ) -> tuple[list[NewFace], NDArray[np.float32], dict[str | None, Kept]]:
-        """Return the faces as they will be stored, their vectors, and their pictures by the thumbnail's URL."""
+    ) -> tuple[list[NewFace], NDArray[np.float32], list[Kept]]:
+        """Return the faces as they will be stored, their vectors, and their pictures, not saved yet."""
         with stage("embed"):
             vectors = await self._detector.embed(photo, faces)
         with stage("attributes"):
@@ -110,7 +111,7 @@ class Enroller:
         kept = await self._pictures.draw(enrolment.owner, photo, faces)
         if kept:
             new = [pictures.on(face) for pictures, face in zip(kept, new, strict=True)]
-        return new, vectors, {pictures.thumbnail: pictures for pictures in kept}
+        return new, vectors, kept
 
     async def _check_references(self, enrolment: Enrolment) -> None:
         """Refuse what the store would refuse, before any work; the store checks again when it writes."""
@@ -143,28 +144,47 @@ class Enroller:
         enrolment: Enrolment,
         new: list[NewFace],
         vectors: NDArray[np.float32],
-        kept: dict[str | None, Kept],
+        pictures: Sequence[Kept],
     ) -> list[Face]:
+        # Before the lock of the owner's persons: others wait for that, and a photo storage may be slow.
+        await self._pictures.save(pictures)
+        storing = False
+        try:
+            async with self._with_persons(enrolment, new, vectors) as known:
+                judged = [await self._judged(face) for face in known]
+                storing = True
+                return await self._store_and_index(judged, pictures)
+        except ApiError:
+            if not storing:
+                await self._pictures.drop(pictures)
+            raise
+
+    @asynccontextmanager
+    async def _with_persons(
+        self, enrolment: Enrolment, new: list[NewFace], vectors: NDArray[np.float32]
+    ) -> AsyncIterator[list[NewFace]]:
+        """Yield the faces with their persons, who stay until the faces can be found."""
         if enrolment.person_id is not None:
             async with given_person(self._store, enrolment.owner, enrolment.person_id):
-                return await self._store_and_index(new, kept)
-        if not self._persons.enabled:
-            return await self._store_and_index(new, kept)
-        async with self._persons.persons_of(enrolment.owner, enrolment.cam_id, vectors) as persons:
-            known = [replace(face, person_id=person) for face, person in zip(new, persons, strict=True)]
-            return await self._store_and_index(known, kept)
+                yield new
+        elif self._persons.enabled:
+            async with self._persons.persons_of(enrolment.owner, enrolment.cam_id, vectors) as persons:
+                yield [replace(face, person_id=person) for face, person in zip(new, persons, strict=True)]
+        else:
+            yield new
 
-    async def _store_and_index(self, new: list[NewFace], kept: dict[str | None, Kept]) -> list[Face]:
-        judged = []
-        pictures = [kept[face.thumbnail] for face in new if face.thumbnail in kept]
-        for face in new:
-            friend = await self._persons.is_friend(face.owner, face.person_id, face.cam_id, face.timestamp_ms)
-            known = face.person_id is not None or face.cam_id is not None
-            judged.append(replace(face, friend=friend) if known else face)
-        await self._pictures.save(pictures)
+    async def _judged(self, face: NewFace) -> NewFace:
+        """Return a face that says whether it is a friend's, if it has a person or a camera."""
+        if face.person_id is None and face.cam_id is None:
+            return face
+        friend = await self._persons.is_friend(face.owner, face.person_id, face.cam_id, face.timestamp_ms)
+        return replace(face, friend=friend)
+
+    async def _store_and_index(self, new: list[NewFace], pictures: Sequence[Kept]) -> list[Face]:
+        """Store faces whose pictures are saved; these are dropped if it is sure that the faces are not stored."""
         try:
             with stage("store"):
-                stored = await self._store.add_faces(judged)
+                stored = await self._store.add_faces(new)
         except UnknownGalleryError as error:
             await self._pictures.drop(pictures)
             raise _unknown_gallery(error.name) from error

@@ -97,6 +97,39 @@ async def test_faces_of_which_search_has_not_heard_that_they_are_gone_hide_no_pe
         assert (await client.enrol(RED))["person_id"] == face["person_id"]
 
 
+async def test_nobody_waits_for_a_slow_photo_storage_but_who_adds_a_face(tmp_path, monkeypatch):
+    async with serving(tmp_path, person_identify=True, photo_storage="files") as client:
+        face, other = await client.enrol(RED), await client.enrol(BLUE)
+        stuck, save = asyncio.Event(), client.app.pictures.save
+
+        async def wait(kept):
+            await stuck.wait()
+            await save(kept)
+
+        monkeypatch.setattr(client.app.pictures, "save", wait)
+        adding = [asyncio.ensure_future(client.enrol(BLUE, **more)) for more in ({}, {"person_id": "7"})]
+        while client.app.photos.busy or client.app.requests.running < 2:
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            assert (await client("DELETE", f"/v1/face/id/{face['id']}")).status == 204
+            path = f"/v1/face/id/{other['id']}"
+            assert (await client("PUT", path, json_body={"person_id": 5})).status == 200
+        stuck.set()
+        assert [face["person_id"] for face in await asyncio.gather(*adding)] == [5, 7]
+        assert await persons_of(client) == [5, 7]
+
+
+async def test_pictures_of_faces_that_find_no_person_go_again(tmp_path, monkeypatch):
+    async with serving(tmp_path, person_identify=True, photo_storage="files") as client:
+        for name in ("search", "is_friend"):
+            with monkeypatch.context() as patch:
+                patch.setattr(client.app.searcher if name == "search" else client.app.persons, name,
+                              failing(Unavailable("away")))  # fmt: skip
+                assert await refused(client) == (503, {"search": 0, "is_friend": 2}[name])
+            assert [path for path in (tmp_path / "photos").rglob("*") if path.suffix in (".jpg", ".png")] == []
+        assert not client.app.pictures.left_over
+
+
 async def test_persons_stay_when_nobody_knows_whether_their_faces_are_stored(tmp_path, monkeypatch):
     async with serving(tmp_path, person_identify=True) as client:
         monkeypatch.setattr(client.app.store, "add_faces", failing(Unavailable("away")))
