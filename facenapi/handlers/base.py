@@ -131,7 +131,8 @@ class ApiHandler(Intake):
         self._forget_deadline()
         self.set_header("X-Request-Id", self.request_id)
         for name, value in cors.answer_headers(self.app.config, self.request.headers).items():
-            self.set_header(name, value)
+            others = self._headers.get_list(name) if name == "Vary" else []  # what else the answer depends on
+            self.set_header(name, ", ".join(dict.fromkeys([*others, value])))
         ends = self.app.draining or not self.exchange.complete
         if ends:
             self.set_header("Connection", "close")

@@ -160,6 +160,12 @@ def test_answers_and_refusals_may_be_read_by_pages_of_an_allowed_origin(edge):
     assert (reply.status, reply.headers["Access-Control-Allow-Origin"]) == (200, None)
 
 
+def test_what_depends_on_more_than_the_origin_says_so(edge):
+    for path in ("/", "/docs"):
+        varies = Api(edge)("GET", f"/faces-api{path}", headers={"Accept": "text/html"}).headers["Vary"].split(", ")
+        assert {"Accept", "Origin"} <= set(varies), path
+
+
 def test_without_the_option_there_is_no_cors(api):
     asked = {"Origin": APP, "Access-Control-Request-Method": "GET", "Authorization": None}
     reply = api("OPTIONS", "/v1/faces", headers=asked)
