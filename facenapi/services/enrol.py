@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from facenapi.services.pictures import Kept, PictureKeeper
     from facenapi.services.quality import QualityGate
     from facenapi.storage.base import Face, Store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,12 @@ class Enroller:
             qualities = await self._gate.judge(photo, faces, param, wanted=enrolment.quality)
             seen = await self._look(enrolment, photo, faces)
         # From here on a client that hangs up changes nothing: the faces get stored and indexed.
-        stored = await asyncio.shield(self._commit(enrolment, *seen))
+        commit = asyncio.ensure_future(self._commit(enrolment, *seen))
+        try:
+            stored = await asyncio.shield(commit)
+        except asyncio.CancelledError:
+            commit.add_done_callback(_note)
+            raise
         return list(zip(stored, qualities, strict=True))
 
     async def _look(
@@ -197,6 +205,15 @@ class Enroller:
         with stage("search"):
             await self._searcher.apply([upsert_of(face) for face in stored])
         return stored
+
+
+def _note(commit: asyncio.Future[list[Face]]) -> None:
+    """Look at what came of faces whose client hung up: asyncio would log a mere refusal with its trace."""
+    error = None if commit.cancelled() else commit.exception()
+    if isinstance(error, ApiError):
+        log.info("The client of new faces hung up before it was told: %s", error)
+    elif error is not None:
+        log.error("unexpected error in adding faces whose client hung up", exc_info=error)
 
 
 def _unknown_gallery(name: str) -> BadParam:

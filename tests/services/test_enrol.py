@@ -1,0 +1,43 @@
+"""Adding faces for a client that does not wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+
+import pytest
+
+from facenapi.errors import Unavailable
+from tests.support.server import RED, multipart, picture, serving
+
+
+@pytest.mark.parametrize(("error", "level"), [(Unavailable("away"), logging.INFO), (KeyError("?"), logging.ERROR)])
+async def test_what_becomes_of_faces_whose_client_hangs_up_is_logged(tmp_path, monkeypatch, caplog, error, level):
+    async with serving(tmp_path) as client:
+        begun, gone, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def fail(_):
+            begun.set()
+            await gone.wait()
+            ended.set()
+            raise error
+
+        monkeypatch.setattr(client.app.store, "add_faces", fail)
+        kind, body = multipart({"photo": picture(RED)})
+        head = (f"POST /v1/face HTTP/1.1\r\nHost: x\r\nAuthorization: Token {client.key}\r\n"
+                f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n")  # fmt: skip
+        _, writer = await asyncio.open_connection("127.0.0.1", int(client.base.rpartition(":")[2]))
+        writer.write(head.encode() + body)
+        await begun.wait()
+        writer.close()
+        while client.app.requests.running:
+            await asyncio.sleep(0.01)
+        caplog.set_level(logging.INFO)
+        gone.set()
+        await ended.wait()
+        await asyncio.sleep(0.05)
+        gc.collect()
+    told = [record for record in caplog.records if record.name in ("asyncio", "facenapi.services.enrol")]
+    assert [record.levelno for record in told] == [level]
+    assert str(error) in told[0].getMessage() or told[0].exc_info
