@@ -96,6 +96,7 @@ class Enroller:
             stored = await asyncio.shield(commit)
         except asyncio.CancelledError:
             commit.add_done_callback(_note)
+            await asyncio.wait({commit})  # the request counts until then: a server that is stopped waits for it
             raise
         return list(zip(stored, qualities, strict=True))
 

@@ -1,4 +1,4 @@
-"""Adding faces for a client that does not wait for them."""
+"""Adding faces for a client that does not wait for them: the server does, also while it is stopped."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from tests.support.server import RED, multipart, picture, serving
 
 
 @pytest.mark.parametrize(("error", "level"), [(Unavailable("away"), logging.INFO), (KeyError("?"), logging.ERROR)])
-async def test_what_becomes_of_faces_whose_client_hangs_up_is_logged(tmp_path, monkeypatch, caplog, error, level):
+async def test_what_becomes_of_faces_whose_client_hangs_up_is_awaited(tmp_path, monkeypatch, caplog, error, level):
     async with serving(tmp_path) as client:
-        begun, gone, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        begun, gone = asyncio.Event(), asyncio.Event()
 
         async def fail(_):
             begun.set()
             await gone.wait()
-            ended.set()
             raise error
 
         monkeypatch.setattr(client.app.store, "add_faces", fail)
@@ -31,12 +30,14 @@ async def test_what_becomes_of_faces_whose_client_hangs_up_is_logged(tmp_path, m
         writer.write(head.encode() + body)
         await begun.wait()
         writer.close()
-        while client.app.requests.running:
+        while client.app._http.connections:
             await asyncio.sleep(0.01)
         caplog.set_level(logging.INFO)
-        gone.set()
-        await ended.wait()
+        stopping = asyncio.ensure_future(client.app.requests.idle())
         await asyncio.sleep(0.05)
+        assert not stopping.done()
+        gone.set()
+        await stopping
         gc.collect()
     told = [record for record in caplog.records if record.name in ("asyncio", "facenapi.services.enrol")]
     assert [record.levelno for record in told] == [level]
