@@ -64,6 +64,8 @@ def _moment(text: str) -> datetime:
         text = f"{match[1]}{match[2] or '-01'}-01"
     elif match := re.fullmatch(r"([0-9]{4})-?([0-9]{3})(T.+)?", text):
         day = datetime.strptime(f"{match[1]}-{match[2]}", "%Y-%j").date()  # noqa: DTZ007 - a date has no zone
+        if day.year != int(match[1]):
+            raise ValueError("a year of 365 days")
         text = f"{day.isoformat()}{match[3] or ''}"
     text, more = _plain_time(text)
     return datetime.fromisoformat(text) + more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,3 +27,9 @@ def test_any_zone_is_turned_into_utc_or_refused(moment):
     else:
         assert abs(milliseconds / 1000 - moment.timestamp()) < 0.002
         assert clock.from_text(clock.to_text(milliseconds)) == milliseconds
+
+
+def test_a_day_that_a_year_does_not_have_is_refused():
+    assert clock.to_text(clock.from_text("2016-366")) == "2016-12-31T00:00:00.000000"
+    with pytest.raises(ValueError, match="365"):
+        clock.from_text("2015-366")
