@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from facenapi.errors import ApiError, BadParam, Overloaded, Unavailable
+from facenapi.errors import ApiError, BadParam
 from facenapi.process.stages import stage
 from facenapi.search.shard import upsert_of
 from facenapi.services.persons import given_person, person_gone
@@ -163,7 +163,7 @@ class Enroller:
                 judged = [await self._judged(face) for face in known]
                 storing = True
                 return await self._store_and_index(judged, pictures)
-        except ApiError:
+        except BaseException:
             if not storing:
                 await self._pictures.drop(pictures)
             raise
@@ -200,7 +200,7 @@ class Enroller:
         except UnknownPersonError as error:
             await self._pictures.drop(pictures)
             raise person_gone() from error
-        except (Unavailable, Overloaded):
+        except Exception:
             self._pictures.left_over += bool(pictures)  # the faces may be stored: their pictures must stay
             raise
         with stage("search"):

@@ -128,6 +128,9 @@ async def test_pictures_of_faces_that_find_no_person_go_again(tmp_path, monkeypa
                 assert await refused(client) == (503, {"search": 0, "is_friend": 2}[name])
             assert [path for path in (tmp_path / "photos").rglob("*") if path.suffix in (".jpg", ".png")] == []
         assert not client.app.pictures.left_over
+        monkeypatch.setattr(client.app.store, "add_faces", failing(KeyError("a mistake")))
+        assert (await refused(client))[0] == 500
+        assert client.app.pictures.left_over == 1
 
 
 async def test_persons_stay_when_nobody_knows_whether_their_faces_are_stored(tmp_path, monkeypatch):
