@@ -7,6 +7,7 @@ could not be removed when their face was, are swept up by a server, at its start
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import logging
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 NAME = r"[0-9a-f]{16}-[0-9]{10}-[A-Za-z0-9_-]{22}(?:_thumb|_norm)?\.(?:jpg|png|webp|heic|avif)"
 _THUMBNAIL = re.compile(r"([0-9a-f]{16}-[0-9]{10}-[A-Za-z0-9_-]{22})_thumb\.jpg$")
+_AT_ONCE = 16  # files that are removed at a time
 _SIZE = 160  # pixels of a thumbnail's and a portrait's side
 _ROOM = 1.6  # what a thumbnail shows, in sizes of the face
 _QUALITY = 88
@@ -134,23 +136,28 @@ class PictureKeeper:
 
     async def forget(self, faces: Sequence[Face]) -> None:
         """Remove the pictures of faces that are gone."""
+        names: list[str] = []
         for face in faces:
             stem = stem_of(face)
             if stem is not None:
-                names = [f"{stem}_thumb.jpg", f"{stem}_norm.jpg"]
                 own = face.photo.rpartition("/")[2]
-                await self.remove([*names, own] if own.startswith(f"{stem}.") else names)
+                names += [f"{stem}_thumb.jpg", f"{stem}_norm.jpg", *([own] if own.startswith(f"{stem}.") else [])]
+        await self.remove(names)
 
     async def remove(self, names: Sequence[str]) -> None:
         """Remove files; what cannot be removed now is left over for a sweep."""
         if self._files is None:
             return
-        for name in names:
-            try:
-                await self._files.delete(name)
-            except ApiError as error:  # the face is gone all the same
-                self.left_over += 1
-                log.warning("A kept photo could not be removed: %s", error)
+        for start in range(0, len(names), _AT_ONCE):  # one by one, a storage that does not answer would take hours
+            some = names[start : start + _AT_ONCE]
+            await asyncio.gather(*(self._remove(self._files, name) for name in some))
+
+    async def _remove(self, files: PhotoFiles, name: str) -> None:
+        try:
+            await files.delete(name)
+        except ApiError as error:  # the face is gone all the same
+            self.left_over += 1
+            log.warning("A kept photo could not be removed: %s", error)
 
     async def read(self, name: str, owner: str | None = None) -> bytes | None:
         """Return a file, of this owner if one is named; None if there is no such file. Its name is the key to it."""

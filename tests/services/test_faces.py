@@ -1,5 +1,7 @@
 """What the store has done is answered as done, whoever has not heard of it."""
 
+import asyncio
+
 import pytest
 
 from facenapi.errors import Overloaded, Unavailable
@@ -54,3 +56,24 @@ async def test_neither_do_persons_and_pictures_that_cannot_follow(tmp_path, monk
                     patch.setattr(client.app.store, broken, lambda *_: deaf(Unavailable("It is away"))(0))
                 assert (await client("DELETE", f"/v1/face/id/{face['id']}")).status == 204
             assert (await client("GET", f"/v1/face/id/{face['id']}")).status == 404
+
+
+async def test_photos_of_many_faces_are_removed_side_by_side(tmp_path, monkeypatch):
+    async with serving(tmp_path, photo_storage="files") as client:
+        for _ in range(6):
+            await client.enrol(RED, meta="gone")
+        files = client.app.pictures._files
+        delete, running, most = files.delete, 0, 0
+
+        async def slowly(name):
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.01)
+            await delete(name)
+            running -= 1
+
+        monkeypatch.setattr(files, "delete", slowly)
+        assert (await client("DELETE", "/v1/face/meta/gone")).status == 204
+        assert most == 16
+        assert [path for path in (tmp_path / "photos").rglob("*") if path.suffix in (".jpg", ".png")] == []
