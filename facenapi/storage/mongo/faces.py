@@ -220,9 +220,14 @@ class Faces(Metas, Galleries, Lists, News):
         """Apply an edit."""
         if not await self.fetch(owner, [face_id]):
             return None
-        births = await self._require(owner, sorted(named_galleries(change)), change.person_id)
-        face = await self._update(owner, face_id, change)
-        if face is not None:
+        joined = tuple(sorted(named_galleries(change)))
+        births = await self._require(owner, joined, change.person_id)
+        joining = FaceChange(add_galleries=joined)
+        # At first into the galleries alone, which can be taken back; one that has a face does not go.
+        for step in (change,) if change == joining or not births else (joining, change):
+            face = await self._update(owner, face_id, step)
+            if face is None:
+                return None
             lost = await self.lost(owner, births)
             if lost:
                 await self._update(owner, face_id, FaceChange(del_galleries=tuple(lost)))

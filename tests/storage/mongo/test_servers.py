@@ -11,7 +11,7 @@ import pytest
 from bson.int64 import Int64
 
 from facenapi.errors import Unavailable
-from facenapi.storage.base import FaceFilter, Page, UnknownGalleryError
+from facenapi.storage.base import FaceChange, FaceFilter, Page, UnknownGalleryError
 from facenapi.storage.ids import seconds_of
 from facenapi.storage.mongo import MongoStore, clock, galleries, leases
 from tests.storage.conftest import mongo_config
@@ -58,6 +58,25 @@ async def test_a_face_whose_gallery_goes_meanwhile_is_taken_back(store, double):
         await adding
     assert await everything(store) == []
     assert await store.list_metas("ann", "staff", Page()) == []
+
+
+@pytest.mark.parametrize("verb", ["set", "add"])
+async def test_an_edit_whose_gallery_goes_meanwhile_changes_nothing(store, double, verb):
+    await store.add_gallery("ann", "staff")
+    await store.add_gallery("ann", "crew")
+    [face] = await add(store, "a", galleries=("crew",))
+    double.faults = [Fault("update", "slow", seconds=0.3, collection="faces")]
+    change = FaceChange(meta="b", **{f"{verb}_galleries": ("staff",)})
+    double.seen.clear()
+    editing = asyncio.ensure_future(store.update_face("ann", face.id, change))
+    while not seen(double, "update", "faces"):
+        await asyncio.sleep(0.01)
+    assert await store.remove_gallery("ann", "staff")
+    with pytest.raises(UnknownGalleryError):
+        await editing
+    [left] = await everything(store)
+    assert left == replace(face, rev=left.rev)
+    assert [summary.first.meta for summary in await store.list_metas("ann", "crew", Page())] == ["a"]
 
 
 async def test_metas_of_a_gallery_that_is_made_anew_while_the_old_one_goes_stay(store, double):
