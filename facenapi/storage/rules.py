@@ -47,6 +47,10 @@ def changed(face: Face, change: FaceChange) -> Face:
     )
 
 
-def named_galleries(change: FaceChange) -> set[str]:
-    """Return the galleries that must exist for an edit."""
-    return {*(change.set_galleries or ()), *change.add_galleries}
+def named_galleries(change: FaceChange) -> tuple[str, ...]:
+    """Return the galleries that must exist for an edit, sorted: of several that do not, both name the same.
+
+    >>> named_galleries(FaceChange(set_galleries=("b", "a"), add_galleries=("c", "a")))
+    ('a', 'b', 'c')
+    """
+    return tuple(sorted({*(change.set_galleries or ()), *change.add_galleries}))

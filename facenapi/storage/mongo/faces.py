@@ -220,7 +220,7 @@ class Faces(Metas, Galleries, Lists, News):
         """Apply an edit."""
         if not await self.fetch(owner, [face_id]):
             return None
-        joined = tuple(sorted(named_galleries(change)))
+        joined = named_galleries(change)
         births = await self._require(owner, joined, change.person_id)
         joining = FaceChange(add_galleries=joined)
         # At first into the galleries alone, which can be taken back; one that has a face does not go.

@@ -134,8 +134,9 @@ async def test_an_edit_changes_what_it_names_and_the_revision(store):
 
 async def test_an_edit_that_names_nothing_known_changes_nothing(store):
     [face] = await add(store, "a")
-    with pytest.raises(UnknownGalleryError):
-        await store.update_face("ann", face.id, FaceChange(meta="z", add_galleries=("nowhere",)))
+    with pytest.raises(UnknownGalleryError) as refused:
+        await store.update_face("ann", face.id, FaceChange(meta="z", add_galleries=("nowhere", *"hgfedcba")))
+    assert refused.value.name == "a"
     with pytest.raises(UnknownGalleryError):
         await store.update_face("ann", face.id, FaceChange(meta="z", set_galleries=("nowhere",)))
     with pytest.raises(UnknownPersonError):
