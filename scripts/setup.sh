@@ -44,7 +44,7 @@ make_venv() {
         local python
         python=$(find_python) || exit 1
         # What is neither an environment nor empty is somebody's: a home that was named by mistake, say.
-        [ -e "$venv/pyvenv.cfg" ] || [ -z "$(ls -A "$venv" 2>/dev/null)" ] ||
+        [ "$venv" = "$root/.venv" ] || [ -e "$venv/pyvenv.cfg" ] || [ -z "$(ls -A "$venv" 2>/dev/null)" ] ||
             die "$venv is not empty and no virtual environment: remove it, or set FACENAPI_VENV to a new folder"
         rm -rf "$venv"
         step "making a virtual environment with $python" "$python" -m venv "$venv"
