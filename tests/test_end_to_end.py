@@ -123,7 +123,7 @@ def test_metrics_tell_what_the_server_is_doing(server, facenapi, astronaut):
     assert server.figure(r'facenapi_requests_total\{handler="FacesHandler",method="POST",status="200"') >= 1
     for stage in ("fetch", "decode", "detect", "embed", "search", "store"):
         assert server.figure(rf'facenapi_stage_seconds_count\{{stage="{stage}"') >= 1, stage
-    for network in ("centerface", "mobilefacenet"):
+    for network in ("centerface(_int8)?", "mobilefacenet"):
         runs = server.figure(rf'facenapi_batch_rows_count\{{network="{network}"')
         assert server.figure(rf'facenapi_batch_rows_sum\{{network="{network}"') >= runs >= 2
         assert server.figure(rf'facenapi_inference_queue\{{network="{network}"') == 0
