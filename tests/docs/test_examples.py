@@ -40,6 +40,7 @@ NOT_RUN = {
     ("docs/explanation/networks.rst", "facenapi models build"): "downloads; the tests' packs were built by it",
     ("docs/explanation/search.rst", "FACENAPI_TEST_MILVUS_URI"): "needs a Milvus server",
     ("docs/howto/install.rst", "scripts/install"): "needs root and systemd; tests/conf runs it below a folder",
+    ("docs/howto/proxy.rst", "install -d"): "needs root and the user of an installation",
     ("docs/howto/shards.rst", "systemctl"): "needs systemd; tests/conf/test_units.py reads the unit",
     ("docs/tutorial.rst", "scripts/serve"): "downloads; scripts/test sets up in the same way",
 }

@@ -8,7 +8,6 @@ import pytest
 
 from facenapi.search.client import ShardClient
 from facenapi.search.index.index import Index
-from facenapi.search.index.parts import Part
 from facenapi.search.index.segment import Segment
 from facenapi.search.local import LocalShard
 from facenapi.search.remote.client import RemoteShard
@@ -228,7 +227,7 @@ class Graphs:
             answer = by_graph(segment, graph, probe, n, floor)
             if answer is None:
                 return None
-            ((_, best),) = Part.search(segment, [probe], n, floor, None)
+            ((_, best),) = segment.scan([probe], n, floor)
             self.found += np.count_nonzero(answer[1] >= best.min(initial=2))
             self.wanted += len(best)
             return answer
