@@ -155,18 +155,19 @@ class Enroller:
         vectors: NDArray[np.float32],
         pictures: Sequence[Kept],
     ) -> list[Face]:
-        # Before the lock of the owner's persons: others wait for that, and a photo storage may be slow.
-        await self._pictures.save(pictures)
-        storing = False
-        try:
-            async with self._with_persons(enrolment, new, vectors) as known:
-                judged = [await self._judged(face) for face in known]
-                storing = True
-                return await self._store_and_index(judged, pictures)
-        except BaseException:
-            if not storing:
-                await self._pictures.drop(pictures)
-            raise
+        with self._pictures.settling():
+            # Before the lock of the owner's persons: others wait for that, and a photo storage may be slow.
+            await self._pictures.save(pictures)
+            storing = False
+            try:
+                async with self._with_persons(enrolment, new, vectors) as known:
+                    judged = [await self._judged(face) for face in known]
+                    storing = True
+                    return await self._store_and_index(judged, pictures)
+            except BaseException:
+                if not storing:
+                    await self._pictures.drop(pictures)
+                raise
 
     @asynccontextmanager
     async def _with_persons(

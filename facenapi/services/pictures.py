@@ -14,7 +14,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ log = logging.getLogger(__name__)
 
 NAME = r"[0-9a-f]{16}-[0-9]{10}-[A-Za-z0-9_-]{22}(?:_thumb|_norm)?\.(?:jpg|png|webp|heic|avif)"
 _THUMBNAIL = re.compile(r"([0-9a-f]{16}-[0-9]{10}-[A-Za-z0-9_-]{22})_thumb\.jpg$")
-_AT_ONCE = 16  # files that are removed at a time
+_AT_ONCE = 16  # files that are removed at a time for one request
+_AT_ONCE_FOR_ALL = 128  # half of what a folder takes: others can be written and read meanwhile
 _SIZE = 160  # pixels of a thumbnail's and a portrait's side
 _ROOM = 1.6  # what a thumbnail shows, in sizes of the face
 _QUALITY = 88
@@ -81,7 +83,9 @@ class PictureKeeper:
         self._base = base_url.rstrip("/")
         self._workers = Workers("pictures", 2, 256)
         self.loops = Loops("Kept photos")
+        self._removals = asyncio.Semaphore(_AT_ONCE_FOR_ALL)
         self.left_over = 0  # how often files without a face may have stayed, since the last whole sweep
+        self.unsettled = 0  # how many are at what leaves files over if it is broken off
 
     async def start(self) -> None:
         """Open the place where files are."""
@@ -117,6 +121,16 @@ class PictureKeeper:
             f"{self._base}/{normalized}",
         )
 
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """Store faces whose pictures are being saved, or remove files: a server that does not wait for the end of
+        that leaves them to the sweep of the next one."""
+        self.unsettled += 1
+        try:
+            yield
+        finally:
+            self.unsettled -= 1
+
     async def save(self, kept: Sequence[Kept]) -> None:
         """Write pictures; if one cannot be written, none stays. Raises Unavailable."""
         if self._files is None:
@@ -148,13 +162,15 @@ class PictureKeeper:
         """Remove files; what cannot be removed now is left over for a sweep."""
         if self._files is None:
             return
-        for start in range(0, len(names), _AT_ONCE):  # one by one, a storage that does not answer would take hours
-            some = names[start : start + _AT_ONCE]
-            await asyncio.gather(*(self._remove(self._files, name) for name in some))
+        with self.settling():
+            for start in range(0, len(names), _AT_ONCE):  # one by one, a storage that is away would take hours
+                some = names[start : start + _AT_ONCE]
+                await asyncio.gather(*(self._remove(self._files, name) for name in some))
 
     async def _remove(self, files: PhotoFiles, name: str) -> None:
         try:
-            await files.delete(name)
+            async with self._removals:
+                await files.delete(name)
         except ApiError as error:  # the face is gone all the same
             self.left_over += 1
             log.warning("A kept photo could not be removed: %s", error)

@@ -74,8 +74,9 @@ class FlaggingKeeper(PictureKeeper):
 
     async def close(self) -> None:
         """Close the place; the mark goes if nothing can have been left over."""
+        unsettled = self.unsettled  # what is broken off by the closing may settle without having been done
         await super().close()
-        await asyncio.to_thread(self._flag.release, keep=bool(self.left_over))
+        await asyncio.to_thread(self._flag.release, keep=bool(self.left_over or unsettled))
 
 
 class SweepingKeeper(FlaggingKeeper):

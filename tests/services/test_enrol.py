@@ -42,3 +42,17 @@ async def test_what_becomes_of_faces_whose_client_hangs_up_is_awaited(tmp_path, 
     told = [record for record in caplog.records if record.name in ("asyncio", "facenapi.services.enrol")]
     assert [record.levelno for record in told] == [level]
     assert str(error) in told[0].getMessage() or told[0].exc_info
+
+
+async def test_photos_of_faces_that_a_stop_does_not_wait_for_are_left_to_a_sweep(tmp_path):
+    options = {"person_identify": True, "photo_storage": "files", "shutdown_timeout": 0.1}
+    async with serving(tmp_path, **options) as client:
+        owner = (await client.app.store.list_tokens())[0].owner
+        async with client.app.store.lock(f"persons:{owner}"):
+            adding = asyncio.ensure_future(client.enrol(RED))
+            while not ([*tmp_path.rglob("*.png")] and client.app.pictures.unsettled):
+                await asyncio.sleep(0.01)
+            await client.app.drain()
+        assert [*tmp_path.rglob("*.png")]
+        assert [*tmp_path.glob("photos/running-*")]
+        adding.cancel()

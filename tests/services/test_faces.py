@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from facenapi.errors import Overloaded, Unavailable
+from facenapi.services.pictures import PictureKeeper
+from facenapi.storage.pictures.photos import FolderFiles
 from tests.support.effort import daily
 from tests.support.server import BLUE, GREEN, RED, picture, serving
 
@@ -77,3 +79,10 @@ async def test_photos_of_many_faces_are_removed_side_by_side(tmp_path, monkeypat
         assert (await client("DELETE", "/v1/face/meta/gone")).status == 204
         assert most == 16
         assert [path for path in (tmp_path / "photos").rglob("*") if path.suffix in (".jpg", ".png")] == []
+
+
+async def test_no_photo_stays_because_many_are_removed_at_once(tmp_path):
+    keeper = PictureKeeper(FolderFiles(tmp_path), "")
+    await asyncio.gather(*(keeper.remove([f"ann-2026010100-{face}.{n}" for n in range(3)]) for face in range(200)))
+    await keeper.close()
+    assert not keeper.left_over
