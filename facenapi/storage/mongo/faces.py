@@ -218,7 +218,8 @@ class Faces(Metas, Galleries, Lists, News):
     @changing
     async def update_face(self, owner: str, face_id: int, change: FaceChange) -> Face | None:
         """Apply an edit."""
-        if not await self.fetch(owner, [face_id]):
+        before = (await self.fetch(owner, [face_id])).get(face_id)
+        if before is None:
             return None
         joined = named_galleries(change)
         births = await self._require(owner, joined, change.person_id)
@@ -230,7 +231,8 @@ class Faces(Metas, Galleries, Lists, News):
                 return None
             lost = await self.lost(owner, births)
             if lost:
-                await self._update(owner, face_id, FaceChange(del_galleries=tuple(lost)))
+                entered = lost | ({*joined} - {*before.galleries})
+                await self._update(owner, face_id, FaceChange(del_galleries=tuple(entered)))
                 raise UnknownGalleryError(min(lost))
         return face
 

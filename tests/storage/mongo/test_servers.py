@@ -64,9 +64,10 @@ async def test_a_face_whose_gallery_goes_meanwhile_is_taken_back(store, double):
 async def test_an_edit_whose_gallery_goes_meanwhile_changes_nothing(store, double, verb):
     await store.add_gallery("ann", "staff")
     await store.add_gallery("ann", "crew")
+    await store.add_gallery("ann", "team")
     [face] = await add(store, "a", galleries=("crew",))
     double.faults = [Fault("update", "slow", seconds=0.3, collection="faces")]
-    change = FaceChange(meta="b", **{f"{verb}_galleries": ("staff",)})
+    change = FaceChange(meta="b", **{f"{verb}_galleries": ("crew", "staff", "team")})
     double.seen.clear()
     editing = asyncio.ensure_future(store.update_face("ann", face.id, change))
     while not seen(double, "update", "faces"):
