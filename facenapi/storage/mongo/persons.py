@@ -81,16 +81,17 @@ class Persons(Lists):
             bounds["$lt"] = int64(page.max_id)
         order, beyond = (1, "$gt") if page.min_id is not None else (-1, "$lt")
         persons: list[PersonSummary] = []
-        while missing := page.limit - len(persons):
+        asked = page.limit
+        while True:
             cursor = self.persons.find({"owner": owner, "number": bounds}, hint="numbers").sort("number", order)
-            found = [int(document["number"]) for document in await cursor.limit(missing).to_list(missing)]
+            found = [int(document["number"]) for document in await cursor.limit(asked).to_list(asked)]
             for start in range(0, len(found), AT_ONCE):
                 some = found[start : start + AT_ONCE]
                 persons += filter(None, await asyncio.gather(*(self._summary(owner, number) for number in some)))
-            if len(found) < missing:
-                break
+            if len(found) < asked or len(persons) >= page.limit:
+                return sorted(persons[: page.limit], reverse=True)
             bounds[beyond] = int64(found[-1])
-        return sorted(persons, reverse=True)
+            asked = max(page.limit - len(persons), AT_ONCE)  # an import makes many persons before it has their faces
 
     async def _summary(self, owner: str, number: int) -> PersonSummary | None:
         """Look at the newest face: a group of all faces would be walked to its end for that."""

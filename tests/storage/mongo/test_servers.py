@@ -60,6 +60,17 @@ async def test_a_face_whose_gallery_goes_meanwhile_is_taken_back(store, double):
     assert await store.list_metas("ann", "staff", Page()) == []
 
 
+async def test_many_who_have_no_face_yet_are_passed_over_side_by_side(store, double):
+    await store.restore_persons("ann", range(1, 100))
+    for person in (20, 30, 90):
+        await add(store, "a", person_id=person)
+    double.seen.clear()
+    pages = (Page(1), Page(2, 90), Page(1, None, 30), Page(2, None, 20))
+    lists = [[person.id for person in await store.list_persons("ann", page)] for page in pages]
+    assert lists == [[90], [30, 20], [90], [90, 30]]
+    assert len(seen(double, "find", "persons")) <= 20
+
+
 @pytest.mark.parametrize("verb", ["set", "add"])
 async def test_an_edit_whose_gallery_goes_meanwhile_changes_nothing(store, double, verb):
     await store.add_gallery("ann", "staff")
