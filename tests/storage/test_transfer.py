@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import json
 
 import pytest
@@ -198,6 +200,16 @@ async def test_two_exports_do_not_write_one_file(other, tmp_path, monkeypatch, o
     assert await first == 10 + len(owners)
     assert [json.loads(line) for line in path.read_text().splitlines()]
     assert [found.name for found in tmp_path.iterdir() if found.is_file()] == ["a"]
+
+
+async def test_an_export_needs_no_locks(other, tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    await add(other, "a", "b")
+    assert await export_owner(other, "ann", tmp_path / "a") == 2
+    assert [path.name for path in tmp_path.glob("a*")] == ["a"]
 
 
 async def test_an_unfinished_export_of_another_owner_is_kept(other, tmp_path):

@@ -96,6 +96,8 @@ def _unfinished(path: Path) -> Iterator[BinaryIO]:
             fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise TransferError("another process is writing it") from None
+        except OSError:  # a network file system without locks, on which nobody can be kept out
+            pass
         if not part.exists() or not os.path.samestat(os.fstat(out.fileno()), part.stat()):
             raise TransferError("another process has just written it")
         yield out
