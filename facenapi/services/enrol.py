@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from facenapi.errors import ApiError, BadParam
+from facenapi.errors import ApiError, BadParam, Overloaded
 from facenapi.process.stages import stage
 from facenapi.search.shard import upsert_of
 from facenapi.services.persons import given_person, person_gone
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from facenapi.storage.base import Face, Store
 
 log = logging.getLogger(__name__)
+
+_LONGEST_S = 600.0  # from pictures to their faces: sweeps take pictures for left over that are older than 900 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +159,13 @@ class Enroller:
         pictures: Sequence[Kept],
     ) -> list[Face]:
         with self._pictures.settling():
+            begun, storing = time.monotonic(), False
             # Before the lock of the owner's persons: others wait for that, and a photo storage may be slow.
             await self._pictures.save(pictures)
-            storing = False
             try:
                 async with self._with_persons(enrolment, new, vectors) as known:
+                    if pictures:
+                        _check_age(begun)
                     judged = [await self._judged(face) for face in known]
                     storing = True
                     return await self._store_and_index(judged, pictures)
@@ -207,6 +212,12 @@ class Enroller:
         with stage("search"):
             await self._searcher.apply([upsert_of(face) for face in stored])
         return stored
+
+
+def _check_age(begun: float) -> None:
+    """Raise Overloaded if a sweep may have taken pictures whose saving began then."""
+    if time.monotonic() - begun > _LONGEST_S:
+        raise Overloaded("Too many faces are being added, or the photo storage is too slow")
 
 
 def _note(commit: asyncio.Future[list[Face]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from facenapi.errors import Unavailable
+from facenapi.services import enrol
 from facenapi.storage.base import UnknownGalleryError, UnknownPersonError
 from tests.support.server import BLUE, RED, picture, serving
 
@@ -131,6 +132,13 @@ async def test_pictures_of_faces_that_find_no_person_go_again(tmp_path, monkeypa
         monkeypatch.setattr(client.app.store, "add_faces", failing(KeyError("a mistake")))
         assert (await refused(client))[0] == 500
         assert client.app.pictures.left_over == 1
+
+
+async def test_faces_whose_pictures_a_sweep_may_have_taken_are_not_stored(tmp_path, monkeypatch):
+    async with serving(tmp_path, person_identify=True, photo_storage="files") as client:
+        monkeypatch.setattr(enrol, "_LONGEST_S", -1.0)
+        assert await refused(client) == (503, 0)
+        assert [path for path in (tmp_path / "photos").rglob("*") if path.suffix in (".jpg", ".png")] == []
 
 
 async def test_persons_stay_when_nobody_knows_whether_their_faces_are_stored(tmp_path, monkeypatch):
