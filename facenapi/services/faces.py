@@ -71,16 +71,18 @@ class FaceKeeper:
 
     async def delete(self, owner: str, face_id: int) -> Heard:
         """Delete a face. Raises NotFound, Unavailable."""
-        face = await self._store.delete_face(owner, face_id)
-        if face is None:
-            raise _no_face(face_id)
-        return await self._follow([face])
+        with self._pictures.settling():
+            face = await self._store.delete_face(owner, face_id)
+            if face is None:
+                raise _no_face(face_id)
+            return await self._follow([face])
 
     async def delete_all(self, owner: str, where: FaceFilter) -> Heard:
         """Delete all faces that match, in steps that leave room for others."""
         heard = await self._searcher.tell([])
-        while gone := await self._store.delete_faces(owner, where, _STEP):
-            heard = min(heard, await self._follow(gone))
+        with self._pictures.settling():
+            while gone := await self._store.delete_faces(owner, where, _STEP):
+                heard = min(heard, await self._follow(gone))
         return heard
 
     async def _follow(self, gone: list[Face]) -> Heard:

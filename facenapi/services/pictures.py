@@ -123,8 +123,8 @@ class PictureKeeper:
 
     @contextmanager
     def settling(self) -> Iterator[None]:
-        """Store faces whose pictures are being saved, or remove files: a server that does not wait for the end of
-        that leaves them to the sweep of the next one."""
+        """Store or delete faces with their pictures: a server that does not wait for the end of that leaves these to
+        the sweep of the next one."""
         self.unsettled += 1
         try:
             yield

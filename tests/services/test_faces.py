@@ -86,3 +86,25 @@ async def test_no_photo_stays_because_many_are_removed_at_once(tmp_path):
     await asyncio.gather(*(keeper.remove([f"ann-2026010100-{face}.{n}" for n in range(3)]) for face in range(200)))
     await keeper.close()
     assert not keeper.left_over
+
+
+@pytest.mark.parametrize("path", ["/v1/face/meta/gone", "/v1/face/id/{}"])
+async def test_photos_of_faces_whose_deletion_a_stop_breaks_off_are_left_to_a_sweep(tmp_path, monkeypatch, path):
+    async with serving(tmp_path, photo_storage="files", shutdown_timeout=0.1) as client:
+        face = await client.enrol(RED, meta="gone")
+        begun, held = asyncio.Event(), asyncio.Event()
+
+        async def tell(changes):
+            if changes:
+                begun.set()
+                await held.wait()
+            return 1, 1
+
+        monkeypatch.setattr(client.app.searcher, "tell", tell)
+        deleting = asyncio.ensure_future(client("DELETE", path.format(face["id"])))
+        await begun.wait()
+        await client.app.drain()
+        assert [*tmp_path.rglob("*.png")]
+        assert [*tmp_path.glob("photos/running-*")]
+        held.set()
+        deleting.cancel()
