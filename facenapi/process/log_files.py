@@ -79,12 +79,14 @@ class _Rotating(BaseRotatingHandler):
             self._not_rotated(error)
             return
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if self._gone():
                 self._reopen()
             else:
                 self.stream.flush()  # on a full disk it is this that fails, and not that logging closes the stream
                 self._rotate()
+        except BlockingIOError:  # whoever has it rotates, or is stopped; nobody shall wait for that, holding all up
+            pass
         except OSError as error:
             self._not_rotated(error)
         finally:
@@ -149,11 +151,25 @@ class _ByTime(_Rotating, TimedRotatingFileHandler):
                 Path(path).unlink(missing_ok=True)
 
     def rotation_filename(self, default_name: str) -> str:
-        """Return a name that is free: where the clock was set back, logging would remove what has it."""
-        name, number = default_name, 1
-        while Path(name).exists():
-            name, number = f"{default_name}.{number}", number + 1
-        return name
+        """Return a name behind all of its time: where the clock was set back, logging would remove what has it."""
+        time_of = default_name.removeprefix(f"{self.baseFilename}.")
+        numbers = [number for when, number, _ in self._rotated() if when == time_of]
+        return f"{default_name}.{max(numbers) + 1}" if numbers else default_name
+
+    def getFilesToDelete(self) -> list[str]:  # noqa: N802 - logging's name
+        """Return the oldest. Newer Pythons overlook those with a number; to older ones, 10 comes before 2."""
+        rotated = self._rotated()
+        return [path for _, _, path in rotated[: max(0, len(rotated) - self.backupCount)]]
+
+    def _rotated(self) -> list[tuple[str, int, str]]:
+        """Return the time, the number and the path of what was rotated, oldest first."""
+        log_file, found = Path(self.baseFilename), []
+        for path in log_file.parent.iterdir():
+            when, _, rest = path.name.removeprefix(f"{log_file.name}.").partition(".")
+            if path.name.startswith(f"{log_file.name}.") and self.extMatch.fullmatch(when):
+                number = rest.partition(".")[0]  # what is behind it is of who compressed the file
+                found.append((when, int(number) if number.isdecimal() else 0, str(path)))
+        return sorted(found)
 
     def _reopen(self) -> None:
         """Do not rotate again what another process has rotated: it would take the place of what that one kept."""

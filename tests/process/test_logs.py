@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import re
 import resource
+from threading import Thread
 
 import pytest
 
@@ -299,6 +301,34 @@ def test_a_clock_that_is_set_back_costs_no_log(tmp_path, file_log):
         handler.rolloverAt = 86400  # the same day each time
     handler.close()
     assert lines(tmp_path / "logs") == ["0", "1", "2"]
+
+
+def test_of_logs_with_one_time_the_newest_are_kept(tmp_path, file_log):
+    handler = file_log(log_rotate_mode="time", log_rotate_when="D", log_file_num_backups=3)
+    (tmp_path / "logs" / "log.old").write_text("another")
+    for number in range(13):
+        write(handler, f"line {number:02}")
+        handler.rolloverAt = 86400  # the same day each time
+    handler.close()
+    assert lines(tmp_path / "logs") == ["09", "10", "11", "12", "another"]
+
+
+def test_a_log_that_another_process_holds_locked_keeps_nobody_waiting(tmp_path, file_log):
+    handler, file = file_log(**BY_SIZE), tmp_path / "logs" / "log"
+    writing = Thread(target=lambda: [write(handler, f"line {number}") for number in range(100)])
+    with file.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        writing.start()
+        writing.join(10)
+        waits = writing.is_alive()
+    writing.join()
+    assert not waits
+    assert [*file.parent.iterdir()] == [file]
+    write(handler, "line 100")
+    handler.close()
+    assert file.read_text().endswith("line 100\n")
+    assert file.read_text().count("\n") == 1
+    assert len(lines(file.parent)) == 101
 
 
 def test_a_log_that_is_a_device_keeps_its_rights(tmp_path):
