@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import unicodedata
 from collections.abc import Sequence
 
 from facenapi import clock
@@ -42,8 +43,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _text(words: str) -> str:
-    """Return what can be stored and shown in a line."""
-    if not words.isprintable():
+    """Return what can be stored and shown in a line: also what only joins letters, or a space that is wide."""
+    if any(unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} for letter in words):
         raise argparse.ArgumentTypeError(f"must be printable text: {words!a}")
     return words
 

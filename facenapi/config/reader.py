@@ -148,8 +148,9 @@ def _read_file(path: Path) -> tuple[list[_Setting], list[str]]:
             continue
         match = re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]*)\s*[=:]\s*(.*)", line)
         if match is None:
-            # The first word only, here and below no value: it may be a secret.
-            errors.append(f"{where}: {line.split()[0][:60]}: lines are written name = value")
+            # The beginning of the first word only, here and below no value: it may be a secret.
+            word = re.split(r"(?<=.)[\s=:]", line, maxsplit=1)[0]
+            errors.append(f"{where}: {word[:60]}: lines are written name = value")
             continue
         name = match[1].replace("-", "_")
         if name in seen:

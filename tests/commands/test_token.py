@@ -49,7 +49,7 @@ async def test_no_key_looks_like_an_option(tmp_path, monkeypatch):
     "words", [("revoke", "caf\udce9"), ("--label=caf\udce9",), ("--label=a\nb",), ("--label=\x1b[31m",)]
 )
 def test_what_is_no_text_for_a_line_is_refused(facenapi, tmp_path, words):
-    assert facenapi("token", f"--data_dir={tmp_path}", "--label=Zoë").status == 0
+    assert facenapi("token", f"--data_dir={tmp_path}", "--label=田中\u3000می\u200cروم").status == 0
     said = facenapi("token", *words, f"--data_dir={tmp_path}")
     assert (said.status, "must be printable text" in said.err) == (2, True)
     assert facenapi("token", "list", f"--data_dir={tmp_path}").out.count("\n") == 2

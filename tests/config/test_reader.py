@@ -167,6 +167,8 @@ BROKEN = {
     "8000 = port": "1: 8000: lines are written name = value",
     "[facenapi\nport = 1": "1: [facenapi: lines are written name = value",
     "shard_secret hunter2": "1: shard_secret: lines are written name = value",
+    "-shard_secret=hunter2": "1: -shard_secret: lines are written name = value",
+    "'shard_secret': hunter2": "1: 'shard_secret': lines are written name = value",
     "import os": "1: import: lines are written name = value",
     "port = 1\nport = 2": "2: port: is set already in line 1",
     "host = a..b": "1: host: must be an address or the name of a host, not a..b",
