@@ -87,12 +87,14 @@ def choose(folder: Path, embedder: str | None, detector: str | None) -> tuple[st
 def publish(files: dict[str, bytes], target: Path) -> None:
     """Write a pack's files beside ``target``, make them durable, then put the folder in its place.
 
+    Where ``target`` is a link, it stays one, and the folder that it leads to is replaced.
+
     Raises:
         StartupError: it holds something else, the disk is full or refuses; ``target`` is as it was.
     """
     _check_place(target)
     try:
-        _write_and_swap(files, target)
+        _write_and_swap(files, target.resolve())
     except OSError as error:
         raise StartupError(f"{target} cannot be written: {error.strerror}") from error
 
@@ -101,7 +103,9 @@ def _check_place(target: Path) -> None:
     """Raise StartupError for a folder that is no pack: a home, say, or the folder that packs are in would be gone."""
     try:
         if target.is_dir() and not (target / "pack.json").exists() and any(target.iterdir()):
-            raise StartupError(f"{target} is not empty and no model pack: name a new folder, {target / 'new'} say")
+            raise StartupError(
+                f"{target} is not empty and no model pack: name a new folder, {target / 'new'} say, or remove it"
+            )
     except OSError as error:
         raise StartupError(f"{target} cannot be read: {error.strerror}") from error
 

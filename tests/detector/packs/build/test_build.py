@@ -244,6 +244,17 @@ def test_a_folder_that_is_no_pack_is_not_replaced_by_one(tmp_path):
     assert (tmp_path / "home" / "pack.json").read_bytes() == b"{}"
 
 
+def test_a_link_to_a_pack_stays_one(tmp_path):
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "link").symlink_to("packs/one")
+    for content in (b"{}", b"[]"):  # at first the link leads nowhere
+        publish({"pack.json": content}, tmp_path / "link")
+        assert (tmp_path / "packs" / "one" / "pack.json").read_bytes() == content
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(path.name for path in (*tmp_path.iterdir(), *(tmp_path / "packs").iterdir())) == [
+        "link", "one", "packs"]  # fmt: skip
+
+
 def test_missing_extra_names_the_command(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "facenapi.detector.packs.build.networks", raising=False)
     monkeypatch.setitem(sys.modules, "lz4.frame", None)
