@@ -188,19 +188,25 @@ def test_a_new_configuration_insists_on_the_gpu_that_is_installed_for(install, u
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-def test_root_leaves_nothing_in_the_checkout_of_another_user(wheel, tmp_path):
+@pytest.mark.parametrize("beside", [None, 65533])
+def test_root_leaves_nothing_in_the_checkout_of_another_user(wheel, tmp_path, beside):
     checkout = tmp_path / "checkout"
     for name in tracked():
         if not name.startswith("tests/"):
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, checkout / name)
     run("chown", "-R", "65534:65534", checkout)
+    if beside:  # a third user sets it up
+        (checkout / "var").mkdir()
+        os.chown(checkout / "var", beside, beside)
     run(checkout / "scripts/install", f"--wheel={wheel}", env=os.environ | {
         "DESTDIR": str(tmp_path / "root"), "PIP_OPTIONS": "--no-deps --no-index", "PYTHON": sys.executable,
         "PYTHONDONTWRITEBYTECODE": "1",
     })  # fmt: skip
     assert (checkout / "var/log").is_dir()
-    assert {path.stat().st_uid for path in (checkout, *checkout.rglob("*"))} == {65534}
+    made = {checkout / "var", *(checkout / "var").rglob("*")}
+    assert {path.stat().st_uid for path in made} == {beside or 65534}
+    assert {path.stat().st_uid for path in {checkout, *checkout.rglob("*")} - made} == {65534}
 
 
 def test_wrong_usage_is_said(tmp_path):
