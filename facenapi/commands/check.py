@@ -10,7 +10,6 @@ import asyncio
 import errno
 import json
 import os
-import re
 import shutil
 import socket
 from collections import Counter
@@ -78,10 +77,10 @@ def main(arguments: Sequence[str]) -> int:
 def _configuration(config: Config) -> str:
     # What is wrong with single options was raised when they were loaded.
     open_files(config)
-    places = config.sources.values()
-    for file in {place.rpartition(":")[0] for place in places if re.fullmatch(r".+:[0-9]+", place)}:
-        if not os.access(file, os.R_OK):  # root has read it, and is the server's user now
-            raise ProblemError(f"{file} cannot be read by {own_name()}: chgrp it to a group of that user, chmod 640")
+    if config.file and not os.access(config.file, os.R_OK):  # root has read it, and is the server's user now
+        raise ProblemError(
+            f"{config.file} cannot be read by {own_name()}: chgrp it to a group of that user, chmod 640"
+        )
     log = Path(config.log_file_prefix).absolute()
     place = log if log.exists() else log.parent
     if config.log_file_prefix and not os.access(place, os.W_OK):

@@ -453,9 +453,10 @@ class Config:
         choices=("S", "M", "H", "D", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "midnight"),
     )
     log_rotate_interval: int = option("Logging", 1, "With log_rotate_mode=time: units between rotations.", low=1)
-    # Not options: the names that were set, and where each was set last.
+    # Not options: the names that were set, where each was set last, and the file that was read.
     given: frozenset[str] = frozenset()
     sources: dict[str, str] = field(default_factory=dict, compare=False)
+    file: str = field(default="", compare=False)
 
     def adopt(self, other: Config) -> tuple[list[str], list[str]]:
         """Take over what can change while the server runs.

@@ -81,14 +81,15 @@ def load(
     for setting in [s for s in settings if s.name == "config"]:
         path, explicit = Path(setting.text), True
         settings.remove(setting)
-    if explicit or path.exists():
+    read = explicit or path.exists()
+    if read:
         from_file, file_errors = _read_file(path)
         settings, errors = from_file + settings, file_errors + errors
     values, more, warnings = _convert(settings)
     if errors or more:
         raise ConfigError(errors + more)
     sources = {setting.name: setting.where for setting in settings if setting.name in values}
-    return Config(**values, given=frozenset(values), sources=sources), warnings
+    return Config(**values, given=frozenset(values), sources=sources, file=str(path) if read else ""), warnings
 
 
 def joined(arguments: Sequence[str]) -> list[str]:

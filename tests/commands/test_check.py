@@ -228,3 +228,11 @@ def test_a_log_that_can_be_written_but_not_rotated(facenapi, data, tmp_path, mon
     assert said.out == (
         f"FAILED  configuration: log_file_prefix: this user may not write {tmp_path}, so the file cannot be rotated\n"
     )
+
+
+def test_a_configuration_that_sets_nothing_must_be_readable_as_well(facenapi, data, tmp_path, monkeypatch):
+    file = tmp_path / "facenapi.ini"
+    file.write_text("#port = 8000\n")
+    monkeypatch.setattr("os.access", lambda path, _: str(path) != str(file))
+    said = facenapi("check", "configuration", data, f"--config={file}")
+    assert said.out.startswith(f"FAILED  configuration: {file} cannot be read by ")
