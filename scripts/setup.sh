@@ -106,10 +106,11 @@ build_models() {
 
 # Swagger UI for /docs/v1/try: a convenience, so that its absence stops nothing.
 fetch_api_page() {
-    if [ ! -e "$var/api-page/version" ]; then
+    local there=$var/api-page/version # a later release may name another one
+    if [ ! -s "$there" ] || ! grep -qF "\"$(cat "$there")\"" "$root/facenapi/commands/api_page.py"; then
         say "fetching the interactive API page"
         "$venv/bin/facenapi" api-page --api_page="$var/api-page" >/dev/null ||
-            say "not fetched: the page /docs/v1/try will say so"
+            say "not fetched: the page /docs/v1/try stays what it was, or says that it is not there"
     fi
 }
 

@@ -108,6 +108,15 @@ def test_a_folder_that_is_no_environment_is_not_replaced_by_one(checkout):
     assert (home / "letters").exists()
 
 
+@pytest.mark.parametrize(("there", "fetched"), [(None, True), ("5.0", True), ("5.1", False)])
+def test_the_api_page_is_fetched_where_it_is_not_that_of_this_release(checkout, there, fetched):
+    (checkout / "facenapi/commands").mkdir()
+    (checkout / "facenapi/commands/api_page.py").write_text('"""A page."""\nPACKAGE = ("swagger-ui", "5.1")\n')
+    if there:
+        (checkout / "var/api-page/version").write_text(there)
+    assert ("fetching the interactive API page" in serve(checkout)[0]) == fetched
+
+
 @pytest.mark.parametrize("word", ["-h", "--help"])
 def test_help_sets_nothing_up(checkout, word):
     before = sorted(checkout.rglob("*"))
