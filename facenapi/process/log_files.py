@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import stat
 import sys
 import time
 from abc import abstractmethod
@@ -102,7 +103,7 @@ class _Rotating(BaseRotatingHandler):
         elif time.monotonic() >= self._no_complaint_before and sys.stderr:
             self._no_complaint_before = time.monotonic() + SILENCE_S
             with suppress(OSError):  # nobody may read it any more
-                sys.stderr.write(f"The log file {self.baseFilename} cannot be written: {error.strerror}\n")
+                sys.stderr.write(f"The log file {self.baseFilename} cannot be written: {error.strerror or error}\n")
 
     @abstractmethod
     def _rotate(self) -> None:
@@ -135,6 +136,12 @@ class _Rotating(BaseRotatingHandler):
 
 
 class _BySize(_Rotating, RotatingFileHandler):
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
+        """Ask for the size: newer Pythons ask for the position, which a pipe has not and others leave behind."""
+        there = os.fstat(self.stream.fileno())
+        full = there.st_size + len(self.format(record)) + 1 >= self.maxBytes
+        return stat.S_ISREG(there.st_mode) and there.st_size > 0 and full
+
     def _rotate(self) -> None:
         """Begin anew where none is kept: logging would let the file grow for ever."""
         if not self.backupCount:

@@ -331,6 +331,28 @@ def test_a_log_that_another_process_holds_locked_keeps_nobody_waiting(tmp_path, 
     assert len(lines(file.parent)) == 101
 
 
+def test_a_line_longer_than_a_whole_log_leaves_no_empty_one(tmp_path, file_log):
+    handler = file_log(**BY_SIZE)
+    for number in range(2):
+        write(handler, "x" * 3000 + f" {number}")
+    handler.close()
+    assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["log", "log.1"]
+    assert lines(tmp_path / "logs") == ["0", "1"]
+
+
+@pytest.mark.parametrize("options", [BY_SIZE, BY_TIME])
+def test_a_log_may_be_a_pipe(tmp_path, file_log, options):
+    """Such as /dev/stdout; Python 3.13's own handler loses each line."""
+    os.mkfifo(tmp_path / "logs" / "log")
+    reader = os.open(tmp_path / "logs" / "log", os.O_RDONLY | os.O_NONBLOCK)
+    handler = file_log(**options)
+    handler.rolloverAt = 0
+    write(handler, "line")
+    handler.close()
+    assert os.read(reader, 9999).endswith(b"line\n")
+    os.close(reader)
+
+
 def test_a_log_that_is_a_device_keeps_its_rights(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe, 0o600)
