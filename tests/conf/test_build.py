@@ -195,6 +195,8 @@ def test_root_leaves_nothing_in_the_checkout_of_another_user(wheel, tmp_path, be
         if not name.startswith("tests/"):
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, checkout / name)
+    for name in ("lib/facenapi", "letters"):
+        (checkout / "build" / name).mkdir(parents=True)
     run("chown", "-R", "65534:65534", checkout)
     if beside:  # a third user sets it up
         (checkout / "var").mkdir()
@@ -204,6 +206,7 @@ def test_root_leaves_nothing_in_the_checkout_of_another_user(wheel, tmp_path, be
         "PYTHONDONTWRITEBYTECODE": "1",
     })  # fmt: skip
     assert (checkout / "var/log").is_dir()
+    assert [path.name for path in (checkout / "build").iterdir()] == ["letters"]
     made = {checkout / "var", *(checkout / "var").rglob("*")}
     assert {path.stat().st_uid for path in made} == {beside or 65534}
     assert {path.stat().st_uid for path in {checkout, *checkout.rglob("*")} - made} == {65534}
