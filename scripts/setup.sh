@@ -59,12 +59,13 @@ runtime_extra() {
 # Install the project with extras, if that has not been done for these files and extras yet.
 install() {
     local extras=$1 stamp
-    stamp=$venv/installed-$(cat "$root/setup.cfg" "$root/constraints.txt" "$root/pyproject.toml" - <<<"$extras $root" | sha256sum | cut -c1-16)
+    stamp=$venv/installed-$(cat "$root/setup.cfg" "$root/constraints.txt" "$root/pyproject.toml" - <<<"$extras $root compat" | sha256sum | cut -c1-16)
     [ -e "$stamp" ] && return
-    # setuptools, too, so that no later installation replaces it under a compilation that uses it.
+    # setuptools, too, so that no later installation replaces it under a compilation that uses it. And by a path
+    # (compat), or the checkout's folder would hide the package from a Python that is started beside it.
     step "installing facenapi[$extras] and what it needs (several minutes, in which pip prints nothing)" \
         "$venv/bin/python" -m pip install --disable-pip-version-check --no-input \
-        --constraint "$root/constraints.txt" setuptools -e "$root[$extras]"
+        --constraint "$root/constraints.txt" setuptools --config-settings editable_mode=compat -e "$root[$extras]"
     touch "$stamp"
 }
 

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         own.error("revoke needs the key, or the first digits of its hash")
     database = database_file(config)
     if database is not None and not database.exists():
-        if chosen.action != "create":
+        if chosen.action != "create" or chosen.owner:
             raise StartupError(f"there is no database {database}: check --config and --data_dir")
         print(f"Making the database {database}", file=sys.stderr)
     return asyncio.run(_run(chosen, open_store(config, shared=True)))

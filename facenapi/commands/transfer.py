@@ -89,11 +89,16 @@ async def _import(file: Path, owner: str, config: Config, bar: _Bar) -> str:
         count = await import_owner(store, file, owner, bar)
         await store.begin_epoch()
         owners = {token.owner for token in await store.list_tokens() if token.active}
+        locked_up = [target for target in sorted(set(targets) - owners) if await store.count_faces(target)]
     finally:
         bar.close()
         await store.close()
-    for target in sorted(set(targets) - owners):
-        print(f"No token leads to these faces yet: facenapi token --owner={target} makes one", file=sys.stderr)
+    for target in locked_up:
+        print(
+            f"No token leads to the faces of {target}: facenapi token --owner={target} makes one, "
+            "with the same --config and --data_dir",
+            file=sys.stderr,
+        )
     return f"{file}: {count} new faces in {place_of(config)}"
 
 

@@ -51,7 +51,7 @@ def log_request(handler: Any) -> None:
             owner=api.owner or "-",
             **{"from": request.remote_ip},
             method=_quoted(api.method),
-            path=_quoted(request.path[:200]),
+            path=_quoted(_told(request.path)),
             status=status,
         )
         if api.refused is not None:
@@ -59,6 +59,12 @@ def log_request(handler: Any) -> None:
         line["ms"] = round(1000 * seconds, 1)
         line |= {name: round(1000 * spent, 1) for name, spent in api.stages.items()}
         log.log(level, line)
+
+
+def _told(path: str) -> str:
+    """Return the beginning of a path, without what makes the link to a kept photo one that nobody can guess."""
+    before, uploads, name = path.rpartition("/uploads/")
+    return (f"{before}{uploads}{name.partition('-')[0]}-*" if uploads and "-" in name else path)[:200]
 
 
 def log_refusal(
@@ -70,7 +76,7 @@ def log_refusal(
         owner="-",
         **{"from": address},
         method=_quoted(start_line.method) if start_line else "-",
-        path=_quoted(start_line.path.partition("?")[0][:200]) if start_line else "-",
+        path=_quoted(_told(start_line.path.partition("?")[0])) if start_line else "-",
         status=error.status,
         **_why(error),
         ms=round(1000 * seconds, 1),

@@ -8,9 +8,9 @@ from facenapi.services.auth import create_token
 from facenapi.storage.sqlite import SqliteStore
 
 
-@pytest.mark.parametrize("action", ["list", "revoke"])
-def test_a_database_that_is_not_there_is_not_made(facenapi, tmp_path, action):
-    said = facenapi("token", action, *(["abcdef"] if action == "revoke" else []), f"--data_dir={tmp_path}/typo")
+@pytest.mark.parametrize("words", [["list"], ["revoke", "abcdef"], ["--owner=ann"]], ids=" ".join)
+def test_a_database_that_is_not_there_is_not_made(facenapi, tmp_path, words):
+    said = facenapi("token", *words, f"--data_dir={tmp_path}/typo")
     assert said.status == 1
     assert said.err.endswith("typo/store/facenapi.sqlite: check --config and --data_dir\n")
     assert list(tmp_path.iterdir()) == []

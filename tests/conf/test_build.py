@@ -212,6 +212,13 @@ def test_root_leaves_nothing_in_the_checkout_of_another_user(wheel, tmp_path, be
     assert {path.stat().st_uid for path in {checkout, *checkout.rglob("*")} - made} == {65534}
 
 
+def test_a_checkout_is_found_from_the_folder_beside_it(tmp_path):
+    """It has the package's name in README, and would hide it from a Python that is started there."""
+    (tmp_path / "facenapi").mkdir()
+    program = [sys.executable, "-c", "from facenapi import __version__"]
+    subprocess.run(program, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, check=True)
+
+
 def test_wrong_usage_is_said(tmp_path):
     script = ROOT / "scripts" / "install"
     wrong = subprocess.run([script, "--nonsense"], capture_output=True, text=True, check=False)

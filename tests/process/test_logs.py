@@ -62,6 +62,7 @@ async def test_no_token_reaches_the_log(tmp_path, caplog, level):
         await client("GET", "/v1/galleries" + query)
         await client("GET", "/v1/galleries" + query, key=bad)
         await client("GET", "/v1/nothing" + query)
+        await client("GET", f"/uploads/1-{key}_thumb.jpg")  # where a link is enough, it is a token
         await client("PATCH", "/v1/face" + query)
         await client("DELETE", "/v1/detect")
         await client("POST", "/v1/detect" + query, parts={"photo": picture(RED)})
