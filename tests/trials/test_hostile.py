@@ -8,7 +8,9 @@ import pytest
 
 from tests.support.live import ROOT
 
-QUICK_MEMORY_BOUND = 1.3  # it was 1.7 while arenas, refused photos and spare decoders kept what they had taken
+# 1.0 to 1.3 on the processors that it was made on, 1.27 to 1.36 on one with VNNI, which does more in the time. It was
+# 1.7 while arenas, refused photos and spare decoders kept what they had taken.
+QUICK_MEMORY_BOUND = 1.5
 
 
 @pytest.mark.slow
