@@ -123,7 +123,8 @@ class Graph:
 def measure(
     path: Path, scan: Scan, probes: NDArray[np.float32], left_out: NDArray[np.int64]
 ) -> tuple[int, int] | None:
-    """Return the length of the list and for how many best rows it is good; None if a scan is as quick, ``NO_LIST``.
+    """Return the length of the list and for how many best rows it is good; None if a scan is as quick,
+    ``NO_LIST`` if no list finds enough.
 
     ``scan``: returns for probes and a number the similarities of so many best rows of those that are in the graph;
     ``probes``: the rows ``left_out``.
